@@ -1,0 +1,1 @@
+"""npvae: Auto-Encoding Variational Bayes from scratch, every gradient by hand."""

@@ -1,0 +1,100 @@
+"""The NumPy/CuPy switch: the one place that may import cupy.
+
+A :class:`Backend` is an array module ``xp`` and a table of operations ``ops`` that work on
+its arrays. Everything above this file receives the two and never asks which they are.
+"""
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy
+
+from npvae.errors import BackendError, ParameterError
+from npvae.ops import Ops, reference
+
+Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array module and the operations on its arrays.
+
+    Attributes
+    ----------
+    name : str
+        ``"numpy"`` or ``"cupy"``.
+    xp : module
+        The array module.
+    ops : Ops
+        Forward and backward passes on arrays of ``xp``.
+    """
+
+    name: str
+    xp: Any
+    ops: Ops
+
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        """``array`` on this backend's device, copied only when it has to move or change dtype."""
+        if self.xp is not numpy or not is_device_array(array):
+            return self.xp.asarray(array, dtype=dtype)
+        return numpy.asarray(to_numpy(array), dtype=dtype)
+
+
+@cache
+def get_backend(name: str = "numpy") -> Backend:
+    """The backend called ``name``: ``"numpy"``, ``"cupy"``, or ``"auto"`` (a GPU if usable).
+
+    Raises
+    ------
+    BackendError
+        If CuPy is asked for and cannot run here.
+    ParameterError
+        If there is no backend of that name.
+
+    Examples
+    --------
+    >>> get_backend("numpy").xp.__name__
+    'numpy'
+    """
+    if name == "auto":
+        name = "numpy" if why_no_gpu() else "cupy"
+    if name == "numpy":
+        return Backend("numpy", numpy, reference(numpy))
+    if name == "cupy":
+        reason = why_no_gpu()
+        if reason:
+            raise BackendError(f"backend 'cupy' cannot run here: {reason}; use backend='numpy'")
+        import cupy
+
+        return Backend("cupy", cupy, reference(cupy))
+    raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
+
+
+def why_no_gpu() -> str:
+    """The reason why CuPy cannot be used, in a few words; empty when it can."""
+    try:
+        import cupy
+    except ImportError:
+        return "CuPy is not installed (pip install 'npvae[cuda13]' or 'npvae[cuda12]')"
+    if not cupy.cuda.is_available():
+        return "CuPy finds no CUDA device or no driver"
+    return ""
+
+
+def array_module(array: Any) -> Any:
+    """The module whose arrays ``array`` is one of: numpy, or cupy for a device array."""
+    if is_device_array(array):
+        import cupy
+
+        return cupy
+    return numpy
+
+
+def is_device_array(array: Any) -> bool:
+    """Whether ``array`` lives on a device, and needs :func:`to_numpy` to be read by NumPy."""
+    return hasattr(array, "__cuda_array_interface__")
+
+
+def to_numpy(array: Array) -> numpy.ndarray:
+    """A host copy of a device array; a host array as it is."""
+    return array.get() if is_device_array(array) else numpy.asarray(array)

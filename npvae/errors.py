@@ -1,0 +1,64 @@
+"""What can go wrong, one class each.
+
+Every message is one line: what was wrong, with the offending value, and what to do.
+Each class is also the built-in that a caller would expect, so ``except ValueError`` works.
+The command line prints any ``NpvaeError`` as that one line and exits with 1.
+"""
+import importlib
+from typing import Any
+
+
+class NpvaeError(Exception):
+    """Base of every error that npvae raises on purpose."""
+
+
+class ParameterError(NpvaeError, ValueError):
+    """A size, a name or an option that cannot be used."""
+
+
+class DataError(NpvaeError, ValueError):
+    """Data that cannot be used: missing, of the wrong shape, or outside its range."""
+
+
+class ModelFileError(NpvaeError, ValueError):
+    """A model or checkpoint file that is missing, damaged, foreign or cannot be written."""
+
+
+class NotFittedError(NpvaeError, ValueError, AttributeError):
+    """A result was asked of a model that has no parameters yet."""
+
+
+class BackendError(NpvaeError, RuntimeError):
+    """The array backend cannot be used: CuPy missing, no device, no memory."""
+
+
+class NumericalError(NpvaeError, ArithmeticError):
+    """A computation left the finite numbers."""
+
+
+class MissingExtraError(NpvaeError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def optional_import(module: str, extra: str) -> Any:
+    """Import ``module``, or say which pip command brings it.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name, e.g. ``"matplotlib.pyplot"``.
+    extra : str
+        The extra of npvae that declares it, e.g. ``"plot"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingExtraError(
+            f"this needs {package}, which is not installed: pip install 'npvae[{extra}]'"
+        ) from error

@@ -1,0 +1,123 @@
+"""Where numbers live: parameters in one flat vector, the arrays of a step in one workspace.
+
+A :class:`Layout` maps names to shapes to views of a flat vector. Parameters, gradients and
+each optimiser moment are one such vector, so an update is a handful of long passes whatever
+the network, and a checkpoint is a few arrays. Weights come first and biases after them:
+what concerns weights alone (a prior on θ, weight decay) is one slice.
+
+A :class:`Workspace` hands out the buffers of a training step by name and keeps them, so that
+no step after the first allocates anything large.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+Shape = tuple[int, ...]
+Views = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of the parameters, in the order of the flat vector.
+
+    Attributes
+    ----------
+    shapes : mapping of str to tuple of int
+        ``{"encoder.hidden.0.weight": (H, D), ...}``: weights (out, in), then biases (out,).
+    joints : mapping of str to tuple of str
+        Names for neighbours seen as one array, stacked on their first axis: heads that share
+        an input are one matrix, so one product serves them all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layout = Layout({"mean.weight": (2, 3), "logvar.weight": (2, 3), "mean.bias": (2,)},
+    ...                 {"heads.weight": ("mean.weight", "logvar.weight")})
+    >>> views = layout.views(np.arange(14))
+    >>> views["logvar.weight"]
+    array([[ 6,  7,  8],
+           [ 9, 10, 11]])
+    >>> views["heads.weight"].shape, layout.n_weights
+    ((4, 3), 12)
+    """
+
+    shapes: Mapping[str, Shape]
+    joints: Mapping[str, tuple[str, ...]]
+
+    @property
+    def size(self) -> int:
+        """How many numbers the flat vector holds, P."""
+        return sum(map(prod, self.shapes.values()))
+
+    @property
+    def n_weights(self) -> int:
+        """How many of them are weights: the first ones."""
+        return sum(prod(s) for name, s in self.shapes.items() if name.endswith(".weight"))
+
+    def named(self, flat: Any) -> Views:
+        """One view of ``flat`` (P,) a parameter, under its public name."""
+        views, start = {}, 0
+        for name, shape in self.shapes.items():
+            stop = start + prod(shape)
+            views[name] = flat[start:stop].reshape(shape)
+            start = stop
+        return views
+
+    def views(self, flat: Any) -> Views:
+        """What :meth:`named` gives, and the joint views of neighbours beside it."""
+        views = self.named(flat)
+        starts, start = {}, 0
+        for name, shape in self.shapes.items():
+            starts[name] = start
+            start += prod(shape)
+        for joint, names in self.joints.items():
+            rows, tail = sum(self.shapes[n][0] for n in names), self.shapes[names[0]][1:]
+            first = starts[names[0]]
+            views[joint] = flat[first : first + rows * prod(tail)].reshape(rows, *tail)
+        return views
+
+
+class Workspace:
+    """The buffers of a step, by name; allocated when first asked for, and kept.
+
+    Parameters
+    ----------
+    xp : module
+        The array module.
+    dtype : dtype
+        Of every buffer, unless one asks for its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> work = Workspace(np, np.float32)
+    >>> h = work("h", 100, 500)
+    >>> work("h", 100, 500) is h        # the same buffer again
+    True
+    >>> np.shares_memory(work("h", 60, 500), h)     # a ragged last batch uses its front
+    True
+    """
+
+    def __init__(self, xp: Any, dtype: Any):
+        self.xp, self.dtype = xp, xp.dtype(dtype)
+        self._memory: dict[str, Any] = {}  # name → flat buffer, as large as was ever needed
+        self._views: dict[tuple, Any] = {}  # (name, shape) → view of it
+
+    def __call__(self, name: str, *shape: int, dtype: Any = None) -> Any:
+        """The buffer ``name``, of this shape. What it holds is what was last written."""
+        view = self._views.get((name, shape))
+        return view if view is not None else self._allocate(name, shape, dtype or self.dtype)
+
+    def _allocate(self, name: str, shape: Shape, dtype: Any) -> Any:
+        flat = self._memory.get(name)
+        if flat is None or flat.size < prod(shape):
+            flat = self._memory[name] = self.xp.empty(prod(shape), dtype)
+            for key in [key for key in self._views if key[0] == name]:
+                del self._views[key]  # views of the smaller buffer
+        view = self._views[name, shape] = flat[: prod(shape)].reshape(shape)
+        return view
+
+    def buffers(self) -> Mapping[str, Any]:
+        """Every buffer by name, flat: for looking at, poisoning and counting."""
+        return self._memory

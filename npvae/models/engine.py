@@ -1,0 +1,117 @@
+"""A model at work: its mathematics, its parameters and its buffers on one device.
+
+The models of this room are formulas without arrays. An :class:`Engine` gives one the flat
+vectors θ and ∂loss/∂θ, named views of both, and a workspace; training, evaluation and the
+gradient checker all drive it by the same three calls.
+
+    loss = mean_m (mean_l nll + mean_l kl) + ½ · strength · ‖weights‖² + constant
+
+The last two terms are there when weights are penalised: an L2 regulariser, or the paper's
+prior N(0, I) on the parameters, which adds −log N(θ; 0, I) / N for each of N datapoints.
+"""
+from dataclasses import dataclass
+from math import log, pi
+from typing import Protocol
+
+from npvae.backend import Array, Backend
+from npvae.memory import Layout, Views, Workspace
+from npvae.models.vae import Pass
+from npvae.ops import Ops
+
+
+class Model(Protocol):
+    """What an engine asks of a model's mathematics."""
+
+    @property
+    def n_noise(self) -> int:
+        """Noise variables a sample."""
+
+    def layout(self) -> Layout:
+        """Names and shapes of all parameters."""
+
+    def forward(self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace) -> Pass:
+        """The terms of the loss."""
+
+    def backward(
+        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
+    ) -> None:
+        """The gradient of their mean, written into G."""
+
+    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Array:
+        """x (M, D) → codes (M, J)."""
+
+    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace) -> Array:
+        """z (M, J) → E[x|z] (M, D)."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """½ · strength · ‖weights‖² + constant, in nats per datapoint."""
+
+    strength: float = 0.0
+    constant: float = 0.0
+
+
+def parameter_prior(n_weights: int, n_data: int) -> Penalty:
+    """−log N(weights; 0, I) / N.
+
+    Examples
+    --------
+    >>> parameter_prior(n_weights=2, n_data=1)          # log 2π for two weights at zero
+    Penalty(strength=1.0, constant=1.8378770664093453)
+    """
+    return Penalty(1 / n_data, 0.5 * n_weights * log(2 * pi) / n_data)
+
+
+class Engine:
+    """A model with its arrays.
+
+    Parameters
+    ----------
+    model : Model
+        The mathematics.
+    backend : Backend
+        Where the arrays live.
+    theta : array (P,)
+        All parameters; their dtype is that of every computation.
+    penalty : Penalty
+        On the weights.
+
+    Attributes
+    ----------
+    grad : array (P,)
+        ∂loss/∂θ, as the last :meth:`backward` wrote it.
+    P, G : dict of str to array
+        Named views of theta and grad.
+    work : Workspace
+        The buffers of a step.
+    """
+
+    def __init__(self, model: Model, backend: Backend, theta: Array, penalty: Penalty = Penalty()):
+        self.model, self.backend, self.penalty = model, backend, penalty
+        self.ops, self.xp = backend.ops, backend.xp
+        self.layout = model.layout()
+        self.theta, self.grad = theta, self.xp.zeros_like(theta)
+        self.P, self.G = self.layout.views(self.theta), self.layout.views(self.grad)
+        self.work = Workspace(self.xp, theta.dtype)
+        self._weights = slice(self.layout.n_weights)
+
+    def forward(self, x: Array, eps: Array) -> Pass:
+        """x (M, D), eps (L, M, n_noise) → the terms of the loss."""
+        return self.model.forward(self.ops, self.P, x, eps, self.work)
+
+    def loss(self, kept: Pass) -> Array:
+        """The loss of a forward pass: a number in nats per datapoint, left on the device."""
+        loss = kept.nll.mean() + kept.kl.mean()
+        if self.penalty.strength:
+            weights = self.theta[self._weights]
+            loss = loss + self.ops.l2(weights, self.penalty.strength) + self.penalty.constant
+        return loss
+
+    def backward(self, x: Array, eps: Array, kept: Pass) -> None:
+        """∂loss/∂θ into ``grad``."""
+        self.model.backward(self.ops, self.P, self.G, x, eps, kept, self.work)
+        if self.penalty.strength:
+            theta, grad = self.theta[self._weights], self.grad[self._weights]
+            scratch = self.work("update.scratch", self.theta.size)[self._weights]
+            self.ops.l2_backward(theta, self.penalty.strength, scratch, grad)

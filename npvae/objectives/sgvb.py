@@ -1,0 +1,91 @@
+"""The two estimators of the lower bound, SGVB A and B (eqs. 6 and 7).
+
+Both are the mean over samples of ``log p(x|z_l) − r_l`` and differ in what stands for the
+distance of q from the prior:
+
+    A    r_l = log q(z_l|x) − log p(z_l)     any posterior with a density
+    B    r   = KL(q(z|x) ‖ p(z))             in closed form; usually the lower variance
+
+They agree in expectation. Each is two calls, a forward and a backward, around one fused op.
+"""
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from npvae.memory import Workspace
+from npvae.ops import Ops
+
+Array = Any
+
+
+class Latent(NamedTuple):
+    """The stochastic layer of one step."""
+
+    z: Array  # (L, M, J)
+    kl: Array  # r: (1, M) for B, (L, M) for A, in nats
+
+
+class Estimator(Protocol):
+    """What a model asks of a gradient estimator."""
+
+    name: ClassVar[str]
+
+    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
+        """a (M, 2J), eps (L, M, J) → z and r. Leaves [μ | log σ²] in a."""
+
+    def latent_backward(
+        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
+    ) -> Array:
+        """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
+
+
+def mean_weights(name: str, rows: int, M: int, work: Workspace) -> Array:
+    """∂(mean over rows and datapoints)/∂(each term) = 1/(rows · M).   (rows, M)"""
+    d = work(name, rows, M)
+    d[...] = 1 / (rows * M)
+    return d
+
+
+@dataclass(frozen=True)
+class EstimatorB:
+    """KL in closed form, reconstruction by sampling (eq. 7)."""
+
+    name: ClassVar[str] = "B"
+
+    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
+        L, M, J = eps.shape
+        z, kl = work("z", L, M, J), work("kl", 1, M)
+        ops.normal_kl(a, bias, eps, work("sigma", M, J), z, kl)
+        return Latent(z, kl)
+
+    def latent_backward(
+        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
+    ) -> Array:
+        L, M, J = eps.shape
+        d_kl, d_a = mean_weights("d_kl", 1, M, work), work("z.d_a", M, 2 * J)
+        ops.normal_kl_backward(d_z, d_kl, a, eps, work("sigma", M, J), d_a, d_bias)
+        return d_a
+
+
+@dataclass(frozen=True)
+class EstimatorA:
+    """Both terms by sampling (eq. 6)."""
+
+    name: ClassVar[str] = "A"
+
+    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
+        L, M, J = eps.shape
+        z, log_ratio = work("z", L, M, J), work("kl", L, M)
+        ops.normal_log_ratio(a, bias, eps, work("sigma", M, J), z, log_ratio)
+        return Latent(z, log_ratio)
+
+    def latent_backward(
+        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
+    ) -> Array:
+        L, M, J = eps.shape
+        d_ratio, d_a = mean_weights("d_kl", L, M, work), work("z.d_a", M, 2 * J)
+        z, sigma = work("z", L, M, J), work("sigma", M, J)
+        ops.normal_log_ratio_backward(d_z, d_ratio, a, eps, sigma, z, d_a, d_bias)
+        return d_a
+
+
+ESTIMATORS: dict[str, Estimator] = {"A": EstimatorA(), "B": EstimatorB()}

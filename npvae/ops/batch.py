@@ -1,0 +1,22 @@
+"""From the data set to the minibatch: gather the rows, scale them, binarise them.
+
+The data may stay uint8, a quarter of the memory; it becomes floating point in the one
+(M, D) buffer that the step reads. These two ops are data, not functions of θ: no backward.
+"""
+
+
+def gather(xp, data, rows, scale, taken, x):
+    """x = scale · data[rows].   data (N, D) any dtype, rows (M,) int → x (M, D)
+
+    ``taken`` (M, D) has the data's dtype and holds the rows before they are scaled.
+    """
+    xp.take(data, rows, axis=0, out=taken, mode="clip")  # "raise" would copy; rows are ours
+    xp.multiply(taken, scale, out=x, dtype=x.dtype, casting="unsafe")
+
+
+def binarise(xp, x, threshold):
+    """x ← 1 where x > threshold, else 0, in place.   x (M, D), threshold (M, D) or a scalar
+
+    With thresholds uniform on [0, 1) a grey value is the probability of a one.
+    """
+    xp.greater(x, threshold, out=x)

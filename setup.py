@@ -1,0 +1,34 @@
+"""Packaging. NumPy alone is enough to import, train, load and run; the rest are extras."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "plot": ["matplotlib>=3.7"],
+    "science": ["scipy>=1.11"],
+    "progress": ["tqdm>=4.60"],
+    "download": ["pooch>=1.8"],
+    "blas": ["threadpoolctl>=3.1"],
+}
+EXTRAS["all"] = [package for extra in EXTRAS.values() for package in extra]
+EXTRAS |= {
+    "cuda12": ["cupy-cuda12x>=13"],
+    "cuda13": ["cupy-cuda13x>=14"],
+    "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6"],
+}
+
+setup(
+    name="npvae",
+    version="0.1.0",
+    description="Auto-Encoding Variational Bayes from scratch in NumPy and CuPy, "
+    "with every gradient written by hand",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["npvae", "npvae.*"]),
+    package_data={"npvae": ["py.typed"], "npvae.data": ["*.npz", "*.md"]},
+    install_requires=["numpy>=2.0"],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["npvae=npvae.cli:main"]},
+)
