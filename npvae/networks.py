@@ -104,10 +104,10 @@ def layout(*networks: MLP) -> Layout:
 
 
 def initialise(layout: Layout, normal: Any) -> Any:
-    """First values: weights N(0, 2 / (in + out)), biases 0 (Glorot & Bengio 2010).
+    """First values: weights N(0, 1 / in), biases 0 (LeCun et al. 1998).
 
-    The paper draws from N(0, 0.01) without saying whether that is a variance; Glorot's
-    choice keeps the variance of activations and of gradients near one at any width.
+    Every layer then passes on the variance of its input. The paper draws from N(0, 0.01)
+    without saying whether that is a variance or a deviation; neither suits every width.
 
     Parameters
     ----------
@@ -115,8 +115,5 @@ def initialise(layout: Layout, normal: Any) -> Any:
         Standard normal noise, scaled in place.
     """
     for name, view in layout.named(normal).items():
-        shape = layout.shapes[name]
-        view *= (2.0 / sum(shape)) ** 0.5 if name.endswith(".weight") else 0.0
+        view *= layout.shapes[name][-1] ** -0.5 if name.endswith(".weight") else 0.0
     return normal
-
-

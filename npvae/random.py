@@ -22,6 +22,11 @@ from npvae.errors import ParameterError
 INITIALISE, PERMUTE, POSTERIOR, BINARISE, EVALUATE, BINARISE_ONCE = range(6)
 
 
+def _philox(seed: int, stream: int, step: int, block: int = 0) -> np.random.Philox:
+    key = np.array((seed, stream), np.uint64)  # NumPy would make floats of a seed above 2⁶³
+    return np.random.Philox(key=key, counter=(block, step, 0, 0))
+
+
 def words(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
     """``count`` 64-bit words of a stream from word ``start`` on.   (count,) uint64
 
@@ -31,8 +36,7 @@ def words(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.n
     True
     """
     block, skip = divmod(start, 4)
-    philox = np.random.Philox(key=(seed, stream), counter=(block, step, 0, 0))
-    return philox.random_raw(skip + count)[skip:]
+    return _philox(seed, stream, step, block).random_raw(skip + count)[skip:]
 
 
 def uniform(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
@@ -41,6 +45,18 @@ def uniform(seed: int, stream: int, step: int, count: int, start: int = 0) -> np
     u += 1.0
     u *= 2.0**-53
     return u
+
+
+def thresholds(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
+    """``count`` numbers uniform on [0, 1), 24 bits each, two a word.   (count,) float32
+
+    Exact in float32 and never 1, so that ``x > u`` is always true for x = 1 and never for 0.
+    """
+    first = start - start % 2
+    n_words = (start + count - first + 1) // 2
+    bits = words(seed, stream, step, n_words, first // 2).astype("<u8").view("<u4")
+    u = (bits >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    return u[start - first :][:count]
 
 
 def normal(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
@@ -77,8 +93,7 @@ def posterior_noise(
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order in which epoch ``epoch`` visits ``n`` datapoints.   (n,) int64"""
-    philox = np.random.Philox(key=(seed, PERMUTE), counter=(0, epoch, 0, 0))
-    return np.random.Generator(philox).permutation(n)
+    return np.random.Generator(_philox(seed, PERMUTE, epoch)).permutation(n)
 
 
 def as_generator(rng: int | np.random.Generator | None) -> np.random.Generator:

@@ -21,8 +21,6 @@ class Bernoulli:
     array([-0.69314718, -0.        ])
     """
 
-    parameters = ("logits",)
-
     def mean(self, logits: Array) -> Array:
         """sigmoid(l) = ½ + ½ tanh(½ l)."""
         xp = array_module(logits)

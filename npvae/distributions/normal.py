@@ -30,7 +30,9 @@ class Normal:
     array([0., 0.])
     """
 
-    parameters = ("mean", "logvar")
+    def heads(self, J: int) -> dict[str, int]:
+        """The encoder's heads for a posterior of J such variables."""
+        return {"mean": J, "logvar": J}
 
     def draw_noise(self, rng: Any, shape: tuple[int, ...]) -> Array:
         """ε ~ N(0, 1).   float64 array of ``shape``; ``rng`` an int, a Generator or None"""

@@ -60,7 +60,7 @@ class EstimatorB:
     def latent_backward(
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
-        L, M, J = eps.shape
+        _, M, J = eps.shape
         d_kl, d_a = mean_weights("d_kl", 1, M, work), work("z.d_a", M, 2 * J)
         ops.normal_kl_backward(d_z, d_kl, a, eps, work("sigma", M, J), d_a, d_bias)
         return d_a

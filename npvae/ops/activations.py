@@ -5,8 +5,8 @@
                d_b = Σ_m d_a                   (H,)
 
 Every derivative here is written as a function of the *output* h, so the pre-activation need
-not be kept: the forward pass may write h over a. ``d_a`` must not share memory with ``d_h``
-or ``h``, for it serves as the working space. Where a formula has two branches it is written
+not be kept. ``h`` must not share memory with ``a``, nor ``d_a`` with ``d_h`` or ``h``, for they
+serve as the working space (identity and sigmoid alone may write h over a). Where a formula has two branches it is written
 with maximum and minimum, which cost a tenth of ``where``, and which NumPy also defines on
 complex numbers (by their real part), so the complex step goes through every one of them.
 """

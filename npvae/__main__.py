@@ -1,0 +1,6 @@
+"""``python -m npvae`` is ``npvae``."""
+import sys
+
+from npvae.cli import main
+
+sys.exit(main())

@@ -1,0 +1,120 @@
+"""What every loader gives: datapoints as rows, and what is known about them.
+
+Pixels stay as they are stored, a byte each for most images, and are scaled on their way into
+the model: 60,000 MNIST images are 47 MB as bytes and 188 MB as float32.
+"""
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from npvae.errors import DataError, ParameterError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """N datapoints of D features.
+
+    Parameters
+    ----------
+    pixels : array (N, D)
+        The values as stored: uint8, or any other numbers. May be memory-mapped.
+    labels : array (N,), optional
+        One label a datapoint: numbers, names, or the position on a manifold.
+    image_shape : (int, int), optional
+        Height and width of the image that a row is, ``D`` their product; None for other data.
+    name : str
+        What to call it in messages and run folders.
+    scale : float
+        ``pixels * scale`` are the values the model sees.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit together, are empty or hold no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = Dataset(np.array([[0, 51, 102, 255]], np.uint8), image_shape=(2, 2),
+    ...                name="tiny", scale=1 / 255)
+    >>> data
+    Dataset(tiny: 1 images of 2 x 2, uint8, no labels)
+    >>> data.images.round(6)
+    array([[0. , 0.2, 0.4, 1. ]], dtype=float32)
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray | None = None
+    image_shape: tuple[int, int] | None = None
+    name: str = "data"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 2 or 0 in shape:
+            raise DataError(f"{self.name} has shape {shape}: it needs N rows of D numbers, (N, D)")
+        if dtype.kind not in "buif":
+            raise DataError(f"{self.name} holds {dtype}: save it as real numbers")
+        if self.labels is not None and np.shape(self.labels) != shape[:1]:
+            raise DataError(f"{self.name} has labels of shape {np.shape(self.labels)} "
+                            f"for {shape[0]} datapoints: give one label each, or none")
+        if self.image_shape is not None and prod(self.image_shape) != shape[1]:
+            raise DataError(f"{self.name} has rows of {shape[1]} pixels, "
+                            f"which do not make an image of {self.image_shape}")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """The values that the model sees, in [0, 1] for images.   (N, D) float32
+
+        Pixels that are floats already, with nothing to scale, are given as they are.
+        """
+        if self.pixels.dtype.kind == "f" and self.scale == 1.0:
+            return self.pixels
+        return np.multiply(self.pixels, self.scale, dtype=np.float32)
+
+    def split(
+        self, n_validation: int, seed: int | np.random.Generator | None = None
+    ) -> tuple["Dataset", "Dataset"]:
+        """Set ``n_validation`` datapoints aside, chosen at random.
+
+        Parameters
+        ----------
+        n_validation : int
+            At least 1, and fewer than there are datapoints.
+        seed : int, numpy.random.Generator or None
+            The same seed sets the same datapoints aside.
+
+        Returns
+        -------
+        (Dataset, Dataset)
+            For training and for validation; both are copies, and keep the order of the data.
+
+        Raises
+        ------
+        ParameterError
+            If either part would be empty.
+        """
+        if not 0 < n_validation < len(self):
+            raise ParameterError(f"n_validation = {n_validation} leaves a part of {self.name} "
+                                 f"empty: choose from 1 to {len(self) - 1}")
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
+
+    def _rows(self, rows: np.ndarray) -> "Dataset":
+        rows = np.sort(rows)  # a memory-mapped file is then read from front to back
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, pixels=self.pixels[rows], labels=labels)
+
+    def __repr__(self) -> str:
+        n, d = self.pixels.shape
+        if self.image_shape is None:
+            what = f"{n:,} datapoints of {d}"
+        else:
+            what = f"{n:,} images of {self.image_shape[0]} x {self.image_shape[1]}"
+        labels = "no labels" if self.labels is None else "labels"
+        return f"Dataset({self.name}: {what}, {self.pixels.dtype}, {labels})"

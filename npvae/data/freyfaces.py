@@ -1,0 +1,44 @@
+"""Frey Face: 1,965 frames of one face in video order (B. Frey, S. Roweis), the paper's other data.
+
+A MATLAB file with one matrix ``ff``, (560, 1965) bytes, an image a column.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from npvae.data.dataset import Dataset
+from npvae.data.sources import Source, read
+from npvae.errors import optional_import
+
+SOURCE = Source(
+    "freyfaces", "frey_rawface.mat", "687b39ec28b56c183474c235686975cf",
+    (
+        "https://cs.nyu.edu/~roweis/data/frey_rawface.mat",
+        "http://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",
+        "https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",
+    ),
+)
+
+
+def load_frey_faces() -> Dataset:
+    """Frey Face, from ``$NPVAE_DATA``, the user's cache or the network, in that order.
+
+    Returns
+    -------
+    Dataset
+        pixels (1965, 560) uint8, images of 28 x 20 in [0, 1] (pixels / 255), no labels.
+
+    Raises
+    ------
+    MissingExtraError
+        Without scipy, which reads the file.
+    DataError
+        If the file is damaged, or is neither on this machine nor to be had.
+    """
+    matlab = optional_import("scipy.io", "science")
+
+    def decode(path: Path) -> bytes:
+        return matlab.loadmat(path)["ff"].T.tobytes()  # in C order: image after image
+
+    pixels = np.frombuffer(read(SOURCE, decode), np.uint8).reshape(-1, 28 * 20)  # (1965, 560)
+    return Dataset(pixels, image_shape=(28, 20), name="freyfaces", scale=1 / 255)

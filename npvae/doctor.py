@@ -1,0 +1,75 @@
+"""``npvae doctor``: what this machine offers npvae, and what to do about what it lacks."""
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from npvae import __version__, data
+from npvae.backend import get_backend, why_no_gpu
+
+EXTRAS = {
+    "matplotlib": "plot", "scipy": "science", "tqdm": "progress", "pooch": "download",
+    "threadpoolctl": "blas",
+}  # fmt: skip
+AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
+
+
+def report() -> Iterator[str]:
+    """The lines that ``npvae doctor`` prints."""
+    yield f"npvae {__version__}, Python {sys.version.split()[0]}, {platform.platform()}"
+    yield f"  numpy {version('numpy')}"
+    for package, extra in EXTRAS.items():
+        try:
+            yield f"  {package} {version(package)}"
+        except PackageNotFoundError:
+            yield f"  {package}: not installed  →  pip install 'npvae[{extra}]'"
+    yield "matrix products"
+    yield from _blas()
+    yield "GPU"
+    yield from _gpu()
+    yield "data"
+    for name, found, where in data.available():
+        yield f"  {name}: {where if found else 'not here  →  ' + where}"
+
+
+def _blas() -> Iterator[str]:
+    """BLAS, its threads, and its kernel set beside what the processor could run."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        yield "  which BLAS and kernels: unknown  →  pip install 'npvae[blas]'"
+        return
+    for blas in (lib for lib in threadpool_info() if lib["user_api"] == "blas"):
+        kernels = blas.get("architecture", "unknown")
+        yield (
+            f"  {blas['internal_api']} {blas['version']}, {blas['num_threads']} threads "
+            f"of {os.cpu_count()} processors, {kernels} kernels"
+        )
+        if kernels in ("Haswell", "Zen") and cpu_flags() >= AVX512:
+            yield (
+                "  this processor has AVX-512, which these kernels leave unused  →  "
+                "export OPENBLAS_CORETYPE=SkylakeX"
+            )
+
+
+def cpu_flags() -> set[str]:
+    """The processor's features as Linux lists them; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return set()
+    return set(text.partition("\nflags")[2].partition("\n")[0].split())
+
+
+def _gpu() -> Iterator[str]:
+    reason = why_no_gpu()
+    if reason:
+        yield f"  none usable: {reason}"
+        return
+    cupy = get_backend("cupy").xp
+    for number in range(cupy.cuda.runtime.getDeviceCount()):
+        name = cupy.cuda.runtime.getDeviceProperties(number)["name"].decode()
+        free, total = cupy.cuda.Device(number).mem_info
+        yield f"  {name}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CuPy {version('cupy')}"

@@ -1,0 +1,6 @@
+"""The public classes: scikit-learn's face on the floors below, with no mathematics."""
+from npvae.estimators.autoencoder import Autoencoder
+from npvae.estimators.files import load
+from npvae.estimators.vae import VAE
+
+__all__ = ["VAE", "Autoencoder", "load"]

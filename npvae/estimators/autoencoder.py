@@ -1,0 +1,59 @@
+"""The plain auto-encoder as a scikit-learn-like class."""
+from typing import Any
+
+from npvae.errors import ParameterError
+from npvae.estimators.base import GenerativeModel
+from npvae.memory import Layout
+from npvae.models import AutoencoderModel, Penalty
+from npvae.networks import MLP
+
+
+class Autoencoder(GenerativeModel):
+    """Encoder, code, decoder: reconstruction error plus ½ · l2 · ‖weights‖².
+
+    It has no prior and no noise, so it codes and decodes but neither samples nor bounds a
+    likelihood: ``score`` is minus the reconstruction error, in nats per datapoint. All
+    parameters but ``l2`` are those of :class:`npvae.VAE`.
+
+    Parameters
+    ----------
+    l2 : float
+        Strength of the penalty on the weights.
+
+    Examples
+    --------
+    >>> import npvae
+    >>> X = npvae.data.load_digits().images
+    >>> ae = npvae.Autoencoder(latent_dim=2, hidden=(64,), epochs=3, random_state=0).fit(X)
+    >>> ae.inverse_transform(ae.transform(X)).shape
+    (1797, 64)
+    """
+
+    def __init__(
+        self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
+        likelihood: str = "bernoulli", likelihood_mean: str = "linear", l2: float = 1e-5,
+        optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
+        epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
+        random_state: Any = None, verbose: bool = True,
+        *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
+        binarize: str = "none", clip_norm: float | None = None,
+        early_stopping: int | None = None,
+    ):  # fmt: skip
+        self._store(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if not (isinstance(self.l2, (int, float)) and 0 <= self.l2 < float("inf")):
+            raise ParameterError(f"l2={self.l2!r} must be a number of at least 0")
+
+    def _model(self, n_features: int) -> AutoencoderModel:
+        J, likelihood = self.latent_dim, self._likelihood()
+        encoder_widths, decoder_widths = self._widths()
+        return AutoencoderModel(
+            MLP("encoder", n_features, encoder_widths, {"code": J}, self.activation),
+            MLP("decoder", J, decoder_widths, likelihood.heads(n_features), self.activation),
+            likelihood,
+        )
+
+    def _penalty(self, layout: Layout, n_data: int) -> Penalty:
+        return Penalty(self.l2)

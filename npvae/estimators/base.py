@@ -1,0 +1,536 @@
+"""What every model class shares: parameters, fitting, coding, saving.
+
+scikit-learn's conventions hold without importing scikit-learn: the constructor stores its
+arguments and checks nothing, ``fit`` checks and returns ``self``, what is learned ends in an
+underscore, and ``get_params`` / ``set_params`` read the constructor's signature.
+"""
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from npvae import evaluation, networks, random
+from npvae.backend import Backend, array_module, get_backend, is_device_array, to_numpy
+from npvae.data import Dataset, check_data
+from npvae.distributions import BernoulliLikelihood, Likelihood, NormalLikelihood
+from npvae.errors import DataError, NotFittedError, ParameterError
+from npvae.io import check_arrays, write_archive
+from npvae.memory import Layout
+from npvae.models import Engine, Model, Penalty
+from npvae.ops import ACTIVATIONS
+from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
+from npvae.training import (
+    BINARIZE, Minibatches, Recipe, TrainingState, binarized, load_checkpoint, print_epoch,
+    save_checkpoint, train,
+)  # fmt: skip
+
+Array = Any
+UNSAVED = ("verbose", "backend")  # of no concern to a file
+
+
+class GenerativeModel:
+    """Base of the public classes. See :class:`npvae.VAE` for the shared parameters."""
+
+    MODELS: ClassVar[dict[str, type["GenerativeModel"]]] = {}  # class name → class, for load
+
+    def __init_subclass__(cls) -> None:
+        cls.MODELS[cls.__name__] = cls
+
+    # Constructor arguments that every subclass stores.
+    latent_dim: int
+    hidden: Any
+    decoder_hidden: Any
+    activation: str
+    likelihood: str
+    likelihood_mean: str
+    optimizer: Any
+    schedule: Any
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    binarize: str
+    clip_norm: float | None
+    early_stopping: int | None
+    backend: str
+    dtype: str
+    random_state: Any
+    verbose: bool
+    n_samples: int = 1
+
+    # ---- scikit-learn's parameter protocol
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Keep every constructor argument under its own name, as it came."""
+        for name in self._parameter_names():
+            setattr(self, name, arguments[name])
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments; takes effect at the next ``fit``.
+
+        Raises
+        ------
+        ParameterError
+            If a name is not one of the constructor's.
+        """
+        names = self._parameter_names()
+        for name, value in params.items():
+            if name not in names:
+                raise ParameterError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(names)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value != defaults[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # ---- what a subclass supplies
+
+    def _model(self, n_features: int) -> Model:
+        raise NotImplementedError
+
+    def _penalty(self, layout: Layout, n_data: int) -> Penalty:
+        raise NotImplementedError
+
+    # ---- checking
+
+    def _check_params(self) -> None:
+        """Raise a ParameterError for the first constructor argument that cannot be used."""
+        for name in ("latent_dim", "batch_size", "epochs", "n_samples"):
+            whole_number(name, getattr(self, name))
+        self._widths()
+        one_of("activation", self.activation, ACTIVATIONS)
+        one_of("likelihood", self.likelihood, ("bernoulli", "normal"))
+        one_of("likelihood_mean", self.likelihood_mean, ("linear", "sigmoid"))
+        one_of("binarize", self.binarize, BINARIZE)
+        one_of("dtype", self.dtype, ("float32", "float64"))
+        self._optimizer()
+        self._schedule()
+        positive("learning_rate", self.learning_rate)
+        if self.clip_norm is not None:
+            positive("clip_norm", self.clip_norm)
+        if self.early_stopping is not None:
+            whole_number("early_stopping", self.early_stopping)
+
+    def _widths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Hidden widths of encoder and decoder."""
+        encoder = widths("hidden", self.hidden)
+        if self.decoder_hidden is None:
+            return encoder, encoder[::-1]
+        return encoder, widths("decoder_hidden", self.decoder_hidden)
+
+    def _likelihood(self) -> Likelihood:
+        if self.likelihood == "bernoulli":
+            return BernoulliLikelihood()
+        return NormalLikelihood(sigmoid_mean=self.likelihood_mean == "sigmoid")
+
+    def _data(self, X: Any) -> tuple[Array, float]:
+        """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
+        n_features = self._engine().model.encoder.n_in
+        return self._check_data(X, n_features)
+
+    def _check_data(self, X: Any, n_features: int | None) -> tuple[Array, float]:
+        unit = self._likelihood().unit_interval
+        if isinstance(X, Dataset):
+            pixels = check_data(X.pixels, n_features)
+            low, high = float(pixels.min()) * X.scale, float(pixels.max()) * X.scale
+            if unit and not 0 <= low <= high <= 1:
+                raise DataError(
+                    f"{X.name} reaches from {low:.6g} to {high:.6g}, outside [0, 1], as the "
+                    "Bernoulli likelihood needs; change its scale, or choose likelihood='normal'"
+                )
+            return pixels, X.scale
+        xp = get_backend(self.backend).xp if is_device_array(X) else np
+        return check_data(X, n_features, unit, xp=xp), 1.0
+
+    def _engine(self) -> Engine:
+        if not hasattr(self, "engine_"):
+            raise not_fitted(self)
+        return self.engine_
+
+    def _like(self, X: Any, result: Array) -> Array:
+        """``result`` as the kind of array that went in."""
+        return result if is_device_array(X) else to_numpy(result)
+
+    # ---- parameters
+
+    def initialize(self, n_features: int) -> Self:
+        """Set parameters for data of ``n_features`` columns, without training.
+
+        Raises
+        ------
+        ParameterError
+            If a constructor argument or ``n_features`` cannot be used.
+        BackendError
+            If the backend cannot run here.
+        """
+        self._check_params()
+        whole_number("n_features", n_features)
+        self.seed_ = random.as_seed(self.random_state)
+        layout = self._model(n_features).layout()
+        theta = networks.initialise(
+            layout, random.normal(self.seed_, random.INITIALISE, 0, layout.size)
+        )
+        self._attach(n_features, theta, n_data=1)
+        return self
+
+    def _attach(self, n_features: int, theta: np.ndarray, n_data: int) -> None:
+        """Put parameters (P,) on the device, with fresh buffers and optimiser state."""
+        backend: Backend = get_backend(self.backend)
+        model = self._model(n_features)
+        self.n_features_in_, self.n_data_ = n_features, n_data
+        self.image_shape_: tuple[int, int] | None = None
+        theta = backend.xp.array(theta, dtype=str(self.dtype))
+        self.engine_ = Engine(model, backend, theta, self._penalty(model.layout(), n_data))
+        moments = self._optimizer().init(backend.xp, theta)
+        self._state = TrainingState(self.engine_, moments)
+        self.history_ = self._state.history
+
+    def _set_n_data(self, n_data: int) -> None:
+        self.n_data_ = n_data
+        self.engine_.penalty = self._penalty(self.engine_.layout, n_data)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Every parameter by name: views, so writing to one changes the model."""
+        engine = self._engine()
+        return engine.layout.named(engine.theta)
+
+    def set_parameters(self, parameters: dict[str, Array]) -> Self:
+        """Replace all parameters by those of a dict, name → array.
+
+        Raises
+        ------
+        ModelFileError
+            If a name is missing or unknown, or a shape is wrong; nothing is changed then.
+        """
+        engine = self._engine()
+        arrays = {name: to_numpy(array) for name, array in parameters.items()}
+        check_arrays("parameters", arrays, engine.layout.shapes)
+        for name, view in self.parameters.items():
+            view[...] = engine.backend.asarray(arrays[name])
+        return self
+
+    # ---- training
+
+    def fit(
+        self, X: Any, y: Any = None, *, validation: Any = None,
+        callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+        checkpoint: str | Path | None = None, resume: bool = False,
+    ) -> Self:  # fmt: skip
+        """Train on ``X`` from new parameters.
+
+        Parameters
+        ----------
+        X : array (N, D) or Dataset
+            Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+        y : ignored
+            For scikit-learn's sake.
+        validation : array (N', D) or Dataset, optional
+            Its bound is computed after every epoch; early stopping needs it.
+        callbacks : iterable of callable
+            Each called with the :class:`~npvae.training.TrainingState` after every epoch;
+            one that returns True ends the training.
+        checkpoint : path, optional
+            Written after every epoch and on Ctrl-C.
+        resume : bool
+            Continue from ``checkpoint`` instead of new parameters.
+
+        Raises
+        ------
+        DataError
+            If data is not finite, of the wrong shape, or outside the likelihood's range.
+        ParameterError
+            If an argument cannot be used, or ``batch_size`` exceeds N.
+        NumericalError
+            As soon as the loss is not finite.
+        """
+        self._check_params()
+        pixels, scale = self._check_data(X, None)
+        if self.batch_size > len(pixels):
+            raise ParameterError(
+                f"batch_size={self.batch_size} is larger than the data, {len(pixels)} "
+                f"datapoints; choose at most {len(pixels)}"
+            )
+        if self.early_stopping is not None and validation is None:
+            raise ParameterError(
+                f"early_stopping={self.early_stopping} needs validation data; "
+                "pass fit(X, validation=X_val)"
+            )
+        held_out = None if validation is None else self._check_data(validation, pixels.shape[1])
+        self.initialize(pixels.shape[1])
+        self._set_n_data(len(pixels))
+        self.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
+        return self._train(pixels, scale, self.epochs, held_out, callbacks, checkpoint, resume)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """One more pass over ``X``, in minibatches, from the parameters there are.
+
+        Parameters are initialised at the first call. N, which the parameter prior needs, is
+        the number of datapoints of the call.
+        """
+        self._check_params()
+        if not hasattr(self, "engine_"):
+            self.initialize(self._check_data(X, None)[0].shape[1])
+        pixels, scale = self._data(X)
+        self._set_n_data(len(pixels))
+        return self._train(pixels, scale, self._state.epoch + 1)
+
+    def _train(
+        self, pixels: Array, scale: float, epochs: int,
+        held_out: tuple[Array, float] | None = None,
+        callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+        checkpoint: str | Path | None = None, resume: bool = False,
+    ) -> Self:  # fmt: skip
+        state, config = self._state, self._config()
+        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+            del config["params"][name]
+        if resume:
+            if checkpoint is None:
+                raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+            load_checkpoint(checkpoint, state, config)
+            self.history_ = state.history
+        recipe = Recipe(
+            self._optimizer(), self.learning_rate, self._schedule(), self.clip_norm, epochs,
+            self.n_samples, self.seed_, None if held_out is None else self.early_stopping,
+        )  # fmt: skip
+        batches = Minibatches(
+            self.engine_, pixels, scale, self.batch_size, self.seed_, self.binarize
+        )
+        hooks = (print_epoch, *callbacks) if self.verbose else tuple(callbacks)
+        save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
+        with np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
+            train(state, batches, recipe, self._validator(held_out), hooks, save)
+        return self
+
+    def _validator(
+        self, held_out: tuple[Array, float] | None
+    ) -> Callable[[], dict[str, float]] | None:
+        """A function that gives the mean bound of the validation data, binarised as trained."""
+        if held_out is None:
+            return None
+        pixels, scale = self._binarized(*held_out)
+
+        def validate() -> dict[str, float]:
+            bound = evaluation.elbo(self.engine_, pixels, scale, seed=self.seed_)
+            return {
+                "validation_elbo": float(bound.total.mean()),
+                "validation_reconstruction": float(bound.reconstruction.mean()),
+                "validation_kl": float(bound.kl.mean()),
+            }
+
+        return validate
+
+    def _binarized(self, pixels: Array, scale: float) -> tuple[Array, float]:
+        """Held-out data as the model saw its own: thresholded, or sampled once."""
+        if self.binarize == "threshold":
+            return pixels * scale > 0.5, 1.0
+        if self.binarize in ("fixed", "dynamic"):
+            return binarized(self.engine_, pixels, scale, self.seed_), 1.0
+        return pixels, scale
+
+    def _optimizer(self) -> Optimizer:
+        return named("optimizer", self.optimizer, OPTIMIZERS)
+
+    def _schedule(self) -> Schedule:
+        return named("schedule", self.schedule, SCHEDULES)
+
+    # ---- coding
+
+    def transform(self, X: Any) -> Array:
+        """Posterior means of z, deterministic.   X (N, D) → (N, J)"""
+        pixels, scale = self._data(X)
+        return self._like(X, evaluation.encode(self._engine(), pixels, scale))
+
+    def inverse_transform(self, Z: Any) -> Array:
+        """Means of p(x|z).   Z (N, J) → (N, D)"""
+        engine = self._engine()
+        xp = engine.xp if is_device_array(Z) else np
+        checked = check_data(Z, engine.model.decoder.n_in, xp=xp)
+        return self._like(Z, evaluation.decode(engine, checked))
+
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """``fit(X)``, then ``transform(X)``."""
+        return self.fit(X, y).transform(X)
+
+    # ---- the bound and its gradient
+
+    def _bound(self, X: Any, eps: Array | None = None) -> evaluation.Elbo:
+        pixels, scale = self._data(X)
+        if eps is not None:
+            eps = self._noise(eps, len(pixels))
+        L = self.n_samples if eps is None else len(eps)
+        return evaluation.elbo(
+            self._engine(), pixels, scale, seed=self.seed_, n_samples=L, eps=eps
+        )
+
+    def score_samples(self, X: Any) -> Array:
+        """The lower bound of each datapoint, in nats.   X (N, D) → (N,)"""
+        return self._like(X, self._bound(X).total)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean lower bound, in nats per datapoint."""
+        return float(self._bound(X).total.mean())
+
+    def loss_and_grad(self, X: Any, eps: Array | None = None) -> tuple[float, dict[str, Array]]:
+        """The training loss of ``X`` as one minibatch, and its gradient.
+
+        Parameters
+        ----------
+        X : array (M, D)
+            Datapoints.
+        eps : array (L, M, J), optional
+            Noise; drawn from ``random_state`` if not given.
+
+        Returns
+        -------
+        loss : float
+            Minus the mean lower bound over ``X``, plus what is put on the weights (a
+            parameter prior or an L2 penalty), in nats per datapoint.
+        gradient : dict of str to array
+            ∂loss/∂parameter by name, copies.
+        """
+        engine = self._engine()
+        pixels, scale = self._data(X)
+        M, J = len(pixels), engine.model.n_noise
+        if eps is None:
+            eps = random.posterior_noise(self.seed_, random.EVALUATE, 0, self.n_samples, J, M)
+        else:
+            eps = self._noise(eps, M)
+        x = engine.backend.asarray(pixels, engine.theta.dtype)
+        x = x * engine.theta.dtype.type(scale) if scale != 1 else x
+        noise = engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))
+        kept = engine.forward(x, noise)
+        loss = float(engine.loss(kept))
+        engine.backward(x, noise, kept)
+        grads = engine.layout.named(engine.grad)
+        return loss, {name: self._like(X, grad.copy()) for name, grad in grads.items()}
+
+    def _noise(self, eps: Any, M: int) -> Array:
+        """Noise from the user, checked.   (L, M, J)"""
+        J = self._engine().model.n_noise
+        eps = eps if is_device_array(eps) else np.asarray(eps)
+        if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (M, J):
+            raise DataError(f"eps has shape {eps.shape}; it must be (L, {M}, {J}), L ≥ 1")
+        if not bool(array_module(eps).isfinite(eps).all()):
+            raise DataError("eps holds NaN or infinity; pass finite noise")
+        return eps
+
+    # ---- files
+
+    def _config(self) -> dict[str, Any]:
+        """What a file must know to rebuild this model.
+
+        Raises
+        ------
+        ParameterError
+            If ``set_params`` has described another model since this one was built.
+        """
+        same = self._model(self.n_features_in_) == self.engine_.model
+        if not (same and self._optimizer().slots == tuple(self._state.moments)):
+            raise ParameterError(
+                "set_params changed the model or its optimizer after it was fitted; call fit again"
+            )
+        params = {k: plain(v) for k, v in self.get_params().items() if k not in UNSAVED}
+        return {
+            "class": type(self).__name__,
+            "params": params | {"random_state": self.seed_},
+            "n_features": self.n_features_in_,
+            "n_data": self.n_data_,
+            "image_shape": plain(self.image_shape_),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one ``.npz`` that :func:`npvae.load` and ``numpy.load`` read.
+
+        Raises
+        ------
+        ModelFileError
+            If it cannot be written; a file that stood there is left as it was.
+        NotFittedError
+            If there are no parameters yet.
+        """
+        self._engine()
+        arrays = {name: to_numpy(array) for name, array in self.parameters.items()}
+        write_archive(path, "model", self._config(), arrays)
+
+
+# ---- constructor arguments
+
+
+def whole_number(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is an int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+
+
+def widths(name: str, value: Any) -> tuple[int, ...]:
+    """Layer widths as a tuple, or a ParameterError."""
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise ParameterError(f"{name}={value!r} is not a tuple of widths; write e.g. (500,)")
+    for width in value:
+        whole_number(name, width)
+    return tuple(value)
+
+
+def positive(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is a finite number above 0."""
+    good = isinstance(value, (int, float, np.number)) and 0 < value < float("inf")
+    if isinstance(value, bool) or not good:
+        raise ParameterError(f"{name}={value!r} must be a number above 0")
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raise a ParameterError unless ``value`` is one of the names."""
+    known = tuple(known)
+    if not isinstance(value, str) or value not in known:
+        raise ParameterError(f"{name}={value!r} is not known; choose from {', '.join(known)}")
+
+
+def named(kind: str, value: Any, known: dict[str, type]) -> Any:
+    """An object from its name, from the dict that a file keeps of it, or itself."""
+    if isinstance(value, tuple(known.values())):
+        return value
+    options = dict(value) if isinstance(value, dict) else {"name": value}
+    name = options.pop("name", None)
+    one_of(kind, name, known)
+    options = {
+        k: named(kind, v, known) if isinstance(v, dict) else v for k, v in options.items()
+    }  # a schedule may hold another
+    try:
+        return known[name](**options)
+    except TypeError as error:  # an option that it does not have
+        raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """A constructor argument as JSON holds it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        options = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {"name": type(value).__name__.lower(), **options}
+    if isinstance(value, (tuple, list, np.ndarray)):
+        return [plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def not_fitted(model: Any) -> NotFittedError:
+    """The error for a model without parameters."""
+    name = type(model).__name__
+    return NotFittedError(f"this {name} has no parameters yet; call fit(X) or initialize(D)")

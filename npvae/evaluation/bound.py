@@ -1,0 +1,69 @@
+"""The lower bound of each datapoint."""
+from dataclasses import dataclass
+from typing import Any
+
+from npvae import random
+from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.models import Engine
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """The evidence lower bound and its two parts, in nats per datapoint.
+
+    ``total = reconstruction − kl`` bounds log p(x) from below (eq. 3).
+
+    Attributes
+    ----------
+    total, reconstruction, kl : array (N,)
+        The bound, E_q[log p(x|z)], and the distance of q(z|x) from the prior.
+    """
+
+    total: Array
+    reconstruction: Array
+    kl: Array
+
+    def __str__(self) -> str:
+        return (
+            f"ELBO {self.total.mean():.3f} = reconstruction {self.reconstruction.mean():.3f} "
+            f"− KL {self.kl.mean():.3f} nats, mean of {len(self.total)} datapoints"
+        )
+
+
+def elbo(
+    engine: Engine, X: Array, scale: float = 1.0, *, seed: int = 0, n_samples: int = 1,
+    eps: Array | None = None,
+) -> Elbo:  # fmt: skip
+    """The bound of every row of ``X``, by ``n_samples`` samples each.
+
+    Parameters
+    ----------
+    X : array (N, D)
+        Datapoints, multiplied by ``scale`` on the way.
+    seed : int
+        Of the noise, which depends on nothing else than it and the datapoint's number.
+    eps : array (L, N, J), optional
+        The noise itself.
+    """
+    xp, N = engine.xp, len(X)
+    reconstruction = xp.empty(N, engine.theta.dtype)
+    kl = xp.empty(N, engine.theta.dtype)
+    for start, stop in chunks(N, rows_at_a_time(engine, n_samples)):
+        noise = (
+            random.posterior_noise(
+                seed, random.EVALUATE, 0, n_samples, engine.model.n_noise, stop, start
+            )
+            if eps is None
+            else eps[:, start:stop]
+        )  # (L, M, J)
+        kept = engine.forward(load(engine, X, scale, start, stop), as_noise(engine, noise))
+        reconstruction[start:stop] = -kept.nll.mean(axis=0)
+        kl[start:stop] = kept.kl.mean(axis=0)
+    return Elbo(reconstruction - kl, reconstruction, kl)
+
+
+def as_noise(engine: Engine, eps: Array) -> Array:
+    """Noise from the host or the user as the engine computes with it.   (L, M, J)"""
+    return engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))

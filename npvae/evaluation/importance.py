@@ -1,0 +1,127 @@
+"""The marginal likelihood by importance sampling, with what it takes to trust it.
+
+    log p(x) ≈ log (1/S) Σ_s w_s,   w_s = p(x|z_s) p(z_s) / q(z_s|x),   z_s ~ q(z|x)
+
+The estimate is low on average, less so with more samples. Its standard error and the number
+of samples that carry the weight, (Σ w)² / Σ w², say whether q covers the posterior. Samples
+come in blocks and only three sums of a datapoint are kept, so memory does not grow with S.
+"""
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from npvae import random
+from npvae.errors import ParameterError
+from npvae.evaluation.bound import as_noise
+from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.models import Engine
+from npvae.objectives import EstimatorA
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """log p(x) of each datapoint, in nats.
+
+    Attributes
+    ----------
+    estimate : array (N,)
+        log of the mean weight.
+    standard_error : array (N,)
+        Of the estimate, by the delta method: the weights' deviation over √S times their mean.
+    effective_sample_size : array (N,)
+        (Σ w)² / Σ w², from 1 (one sample outweighs all: do not trust it) to S.
+    n_samples : int
+        S.
+    """
+
+    estimate: Array
+    standard_error: Array
+    effective_sample_size: Array
+    n_samples: int
+
+    def __str__(self) -> str:
+        N = len(self.estimate)
+        mean_error = float((self.standard_error**2).sum()) ** 0.5 / N
+        text = (
+            f"log p(x) = {self.estimate.mean():.3f} ± {mean_error:.3f} nats, mean of {N} "
+            f"datapoints by {self.n_samples} samples each; effective sample size "
+            f"{self.effective_sample_size.min():.1f} at worst"
+        )
+        poor = int((self.effective_sample_size < min(10, self.n_samples / 2)).sum())
+        if poor:
+            text += f"; for {poor} of them fewer than 10 samples carry the weight: draw more"
+        return text
+
+
+def log_likelihood(
+    engine: Engine, X: Array, scale: float = 1.0, *, n_samples: int = 5000, seed: int = 0,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> LogLikelihood:  # fmt: skip
+    """Estimate log p(x) for every row of ``X`` (N, D).
+
+    Parameters
+    ----------
+    n_samples : int
+        S, samples of q(z|x) for each datapoint.
+    seed : int
+        Of the noise; the result does not depend on how the work is cut up.
+    progress : callable
+        Wraps the iterable of chunks, as tqdm does.
+
+    Raises
+    ------
+    ParameterError
+        If ``n_samples`` is less than 2: the standard error needs two.
+    """
+    if n_samples < 2:
+        raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
+    xp, J, S = engine.xp, engine.model.n_noise, n_samples
+    model = replace(engine.model, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
+    columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
+    block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
+    for start, stop in progress(list(chunks(len(X), max(1, block // S)))):
+        x = load(engine, X, scale, start, stop)  # (M, D)
+        sums = None
+        for first, last in chunks(S, max(1, block // (stop - start))):
+            eps = as_noise(engine, _noise(seed, start, stop, first, last, S, J))  # (s, M, J)
+            kept = model.forward(engine.ops, engine.P, x, eps, engine.work)
+            log_w = (-kept.nll - kept.kl).astype(xp.float64)  # (s, M)
+            sums = _add(xp, sums, log_w)
+        for column, value in zip(columns, _summary(xp, *sums, S), strict=True):
+            column[start:stop] = value
+    return LogLikelihood(*columns, n_samples)
+
+
+def _noise(seed: int, start: int, stop: int, first: int, last: int, S: int, J: int) -> Array:
+    """ε of samples first … last − 1 for datapoints start … stop − 1.   (s, M, J)
+
+    Counted datapoint by datapoint, S samples each, as in :func:`npvae.random.posterior_noise`.
+    """
+    if last - first == S:
+        return random.posterior_noise(seed, random.EVALUATE, 0, S, J, stop, start)
+    eps = random.normal(seed, random.EVALUATE, 0, (last - first) * J, (start * S + first) * J)
+    return eps.reshape(last - first, 1, J)  # a block of samples is of one datapoint
+
+
+def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
+    """Add a block (s, M) to (top, Σ e^{log w − top}, Σ e^{2(log w − top)}), each (M,)."""
+    top = log_w.max(axis=0)
+    if sums is not None:
+        top = xp.maximum(top, sums[0])
+    w = xp.exp(log_w - top)
+    total, squares = w.sum(axis=0), (w * w).sum(axis=0)
+    if sums is not None:
+        shrink = xp.exp(sums[0] - top)
+        total, squares = total + sums[1] * shrink, squares + sums[2] * shrink * shrink
+    return top, total, squares
+
+
+def _summary(xp: Any, top: Array, total: Array, squares: Array, S: int) -> tuple:
+    """Estimate, standard error and effective sample size, each (M,)."""
+    ess = total * total / squares
+    variance = xp.maximum(S / ess - 1, 0) / (S - 1)  # of the mean weight over its square
+    return top + xp.log(total / S), xp.sqrt(variance), ess
+
+

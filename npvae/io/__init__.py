@@ -1,0 +1,23 @@
+"""What npvae keeps on disk, none of it executable.
+
+=================  =======================================================  =====================
+model, checkpoint  named arrays and a JSON config in one ``.npz``           :mod:`.archive`
+history            one JSON object a line, one line an epoch                 :mod:`.jsonl`
+config             the options of a run, one ``key = value`` a line         :mod:`.toml`
+=================  =======================================================  =====================
+
+This floor knows nothing of models: whoever calls it gives names to the arrays and meaning to
+the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
+"""
+from npvae.io.archive import check_arrays, read_archive, write_archive
+from npvae.io.jsonl import write_jsonl
+from npvae.io.toml import read_toml, write_toml
+
+__all__ = [
+    "check_arrays",
+    "read_archive",
+    "read_toml",
+    "write_archive",
+    "write_jsonl",
+    "write_toml",
+]

@@ -1,0 +1,46 @@
+"""JSON lines: one object a line, which people, ``grep`` and every language can read."""
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from npvae.errors import ParameterError
+from npvae.io.files import StrPath, atomic_write
+
+
+def to_json(mapping: Mapping[str, Any]) -> str:
+    """``mapping`` as one line of standard JSON: ASCII, no NaN, no infinity.
+
+    Raises
+    ------
+    ParameterError
+        Naming the first value that JSON cannot hold.
+
+    Examples
+    --------
+    >>> to_json({"hidden": (500,), "beta": None})
+    '{"hidden": [500], "beta": null}'
+    """
+    for key, value in mapping.items():
+        try:
+            json.dumps({key: value}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"{key!r} cannot be written as JSON: {error}; "
+                "use None, bool, int, finite float, str, and lists and dicts of these"
+            ) from error
+    return json.dumps(dict(mapping))
+
+
+def write_jsonl(path: StrPath, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write each row as one line of JSON; the file appears complete, or stays as it was.
+
+    Raises
+    ------
+    ParameterError
+        If a value is not JSON's: NaN, infinite, an array.
+    ModelFileError
+        If the file cannot be written.
+    """
+    lines = [to_json(row).encode() + b"\n" for row in rows]
+    with atomic_write(path) as file:
+        file.writelines(lines)

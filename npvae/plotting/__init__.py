@@ -1,0 +1,26 @@
+"""Pictures of a model and of its training, as matplotlib figures.
+
+Each function returns a ``matplotlib.figure.Figure`` that belongs to the caller: nothing global
+is read or changed, and no window opens. matplotlib is the extra ``plot``, loaded by the first
+picture and not by this import.
+
+A model is anything with the public surface: ``transform``, ``inverse_transform`` and
+``latent_dim``, and ``sample`` where it has a prior.
+"""
+from npvae.plotting.curves import learning_curve
+from npvae.plotting.data_space import reconstructions, samples
+from npvae.plotting.latent_space import latent_scatter, manifold
+from npvae.plotting.paper import save
+from npvae.plotting.run import write_plots
+from npvae.plotting.tiles import tile
+
+__all__ = [
+    "latent_scatter",
+    "learning_curve",
+    "manifold",
+    "reconstructions",
+    "samples",
+    "save",
+    "tile",
+    "write_plots",
+]

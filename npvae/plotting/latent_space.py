@@ -1,0 +1,125 @@
+"""The latent space, from both sides: what is decoded there, and where the data are put."""
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npvae.errors import ParameterError
+from npvae.plotting.paper import COLOURS, GREY, INK, chart, new_figure, picture
+from npvae.plotting.tiles import tile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PRIOR = NormalDist()
+
+
+def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
+    """The two-dimensional manifold that a decoder has learned (figure 4 of the paper).
+
+    The unit square is cut into n × n cells. Through the inverse normal CDF their centres
+    become latents, z = Φ⁻¹((i + ½)/n), so that each cell holds an equal share of the prior.
+
+    Parameters
+    ----------
+    model : VAE or the like
+        With two latents, and ``inverse_transform`` (n², 2) → (n², D).
+    image_shape : (int, int)
+        Height and width of an image.
+    n : int
+        Images a side.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        z₁ grows from left to right and z₂ from bottom to top, as in :func:`latent_scatter`.
+
+    Raises
+    ------
+    ParameterError
+        If the model has another number of latents, or n is less than 1.
+    """
+    if model.latent_dim != 2:
+        raise ParameterError(f"a manifold needs 2 latent dimensions, and this model has "
+                             f"{model.latent_dim}: train one with latent_dim=2, or draw samples")
+    if n < 1:
+        raise ParameterError(f"n = {n} images a side make no manifold: choose 1 or more")
+    centres = np.array([PRIOR.inv_cdf((i + 0.5) / n) for i in range(n)])
+    z2, z1 = np.meshgrid(centres[::-1], centres, indexing="ij")  # rows are read from the top
+    x = model.inverse_transform(np.stack([z1.ravel(), z2.ravel()], axis=1))  # (n², D)
+    pixels = tile(x, image_shape, n, n, gap=1)  # or small digits would run into one another
+    fig, ax = picture(pixels, "The 2-D manifold: each cell an equal share of the prior", 0.5)
+    ticks = [PRIOR.cdf(z) for z in range(-2, 3)], ["−2", "−1", "0", "1", "2"]
+    ax.set_xticks(*ticks)
+    ax.set_yticks(*ticks)
+    ax.set_xlabel("$z_1$", labelpad=2)
+    ax.set_ylabel("$z_2$", labelpad=2)
+    return fig
+
+
+def latent_scatter(model: Any, images: np.ndarray, labels: np.ndarray | None = None) -> "Figure":
+    """Where the encoder puts the data.
+
+    Parameters
+    ----------
+    model : VAE, Autoencoder or the like
+        With ``transform`` (N, D) → (N, J). Of more than two latents the two that vary most
+        over the data are shown, as their axes say; a single one is spread out by label.
+    images : array (N, D)
+        Data.
+    labels : array (N,), optional
+        Up to 20 whole numbers or names are told apart by colour, and more than 10 by shape
+        too; other numbers are put on a colour scale.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    z = model.transform(images)  # (N, J)
+    N, J = z.shape
+    variance = z.var(axis=0)
+    shown = np.sort(np.argsort(-variance, kind="stable")[:2])
+    axes = [f"$z_{{{j + 1}}}$" + f"   (variance {variance[j]:.2f})" * (J > 2) for j in shown]
+    names, values = _read(labels, N)
+
+    fig = new_figure(6.6, 5.6 if J > 1 else 4, layout="constrained")
+    ax = chart(fig, title=f"Latent space: {N:,} datapoints" + ", by label" * (len(names) != 1),
+               x=axes[0], y=axes[1] if J > 1 else "")
+    x = z[:, shown[0]]
+    if J > 1:
+        y = z[:, shown[1]]
+        ax.set_aspect("equal", adjustable="datalim")  # a distance is the same in any direction
+    else:
+        y = values + 0.7 * (np.arange(N) * 0.618 % 1 - 0.5) * bool(names)  # side by side, evenly
+        ax.set_yticks(range(len(names)), names) if names else ax.set_ylabel("label")
+
+    dots = {"s": np.clip(3e4 / N, 4, 24), "linewidths": 0}
+    if not names:
+        points = ax.scatter(x, y, c=values, cmap="viridis", **dots)
+        if J > 1:
+            bar = fig.colorbar(points, ax=ax)
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(labelsize=8, colors=GREY, width=0.6, length=3)
+        return fig
+    colours = np.array(COLOURS)
+    for marker, first in (("o", 0), ("^", 10)):
+        some = values // 10 * 10 == first
+        ax.scatter(x[some], y[some], c=colours[values[some] - first], marker=marker, **dots)
+    if len(names) > 1 and J > 1:
+        for k, name in enumerate(names):
+            ax.scatter([], [], color=COLOURS[k % 10], marker="o^"[k // 10], s=24, label=name)
+        ax.legend(frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.2,
+                  loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+def _read(labels: np.ndarray | None, N: int) -> tuple[list[str], np.ndarray]:
+    """Names and each datapoint's index into them; or no names and a value each."""
+    if labels is not None:
+        labels = np.asarray(labels)
+        names, index = np.unique(labels, return_inverse=True)
+        if len(names) <= 20 and labels.dtype.kind != "f":
+            return [str(name) for name in names], index
+        if labels.dtype.kind in "uif":
+            return [], labels
+    return [""], np.zeros(N, int)  # no labels, or more names than can be told apart

@@ -1,0 +1,67 @@
+"""The pictures of a run folder."""
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from npvae.data import Dataset
+from npvae.errors import ModelFileError
+from npvae.io.files import StrPath
+from npvae.plotting.curves import History, learning_curve
+from npvae.plotting.data_space import reconstructions, samples
+from npvae.plotting.latent_space import latent_scatter, manifold
+from npvae.plotting.paper import save
+
+MOST = 5000  # datapoints that are encoded: enough to see, and within memory for any data set
+
+
+def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath) -> list[Path]:
+    """Write every picture that this model, its history and its data allow.
+
+    Parameters
+    ----------
+    model : VAE, Autoencoder or the like
+        Fitted. One without ``sample`` has no prior to sample from or to draw the manifold of.
+    history : dict of lists
+        As :func:`learning_curve` takes it; an empty one is passed over.
+    dataset : Dataset
+        Of more than 5,000 datapoints, evenly spaced ones are used.
+    folder : str or path-like
+        Made if it is not there.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Of ``learning_curve.png``, ``reconstructions.png``, ``samples.png``, ``manifold.png``
+        and ``latent.png``, those that apply; older pictures of these names are replaced.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder cannot be made or written to.
+    MissingExtraError
+        Without matplotlib.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelFileError(f"{folder}: cannot be made: {error.strerror or error}; "
+                             "choose a folder that you may write to") from error
+    every = -(-len(dataset) // MOST)
+    labels = None if dataset.labels is None else dataset.labels[::every]
+    dataset = replace(dataset, pixels=dataset.pixels[::every], labels=labels)
+    shape, written = dataset.image_shape, list[Path]()
+    is_cloud = shape is None and dataset.pixels.shape[1] in (2, 3)
+
+    def write(name: str, fig: Any) -> None:
+        written.append(save(fig, folder / f"{name}.png"))
+
+    if history.get("epoch"):
+        write("learning_curve", learning_curve(history))
+    write("reconstructions", reconstructions(model, dataset.images, shape))
+    if hasattr(model, "sample"):
+        write("samples", samples(model, shape, n=2000 if is_cloud else 100))
+        if shape and model.latent_dim == 2:
+            write("manifold", manifold(model, shape))
+    write("latent", latent_scatter(model, dataset.images, dataset.labels))
+    return written

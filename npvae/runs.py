@@ -1,0 +1,176 @@
+"""A training run as a folder: what was asked, how it went, and what came out.
+
+    config.toml       every setting, enough to repeat the run
+    history.jsonl     one line an epoch
+    checkpoint.npz    where to go on from, after every epoch and on Ctrl-C
+    model.npz         the trained model: this file alone rebuilds it
+    plots/*.png       what to look at
+"""
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from npvae import data
+from npvae.data import Dataset
+from npvae.errors import ModelFileError, ParameterError
+from npvae.estimators import VAE, Autoencoder, load
+from npvae.estimators.base import GenerativeModel, one_of
+from npvae.io import read_toml, write_toml
+from npvae.training import HistoryFile
+
+MODELS: dict[str, type[GenerativeModel]] = {"vae": VAE, "autoencoder": Autoencoder}
+
+# What a run is beside the model's own parameters.
+RUN_DEFAULTS: dict[str, Any] = {"model": "vae", "data": "digits", "validation": None}
+# The bundled digits are few and small: a narrower network, and more passes.
+DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"hidden": [256, 128], "epochs": 300}
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder and its settings."""
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def model_file(self) -> Path:
+        return self.folder / "model.npz"
+
+    def datasets(self) -> tuple[Dataset, Dataset]:
+        """Data to train on, and data held out for validation."""
+        dataset = data.load(self.settings["data"])
+        n = self.settings["validation"]
+        n = min(len(dataset) // 10, 5000) if n is None else n
+        return dataset.split(n, seed=0)
+
+    def held_out(self) -> Dataset:
+        """Data that training never saw: MNIST's test set, else the validation rows."""
+        if self.settings["data"] == "mnist":
+            return data.load("mnist", "test")
+        return self.datasets()[1]
+
+
+def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str, Any]:
+    """All settings of a run: options given, over a file's, over the data's, over the class's.
+
+    Raises
+    ------
+    ParameterError
+        If a setting has no meaning for the model.
+    """
+    given = (read_toml(file) if file else {}) | options
+    given = RUN_DEFAULTS | given
+    one_of("model", given["model"], MODELS)
+    cls = MODELS[given["model"]]
+    params = cls().get_params()
+    for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):
+        raise ParameterError(
+            f"{name}={given[name]!r} is no setting of model {given['model']!r}; "
+            f"it has {', '.join(sorted(params))}"
+        )
+    defaults = DATA_DEFAULTS.get(str(given["data"]), {})
+    settings = params | {k: v for k, v in defaults.items() if k in params} | given
+    if settings["random_state"] is None:
+        settings["random_state"] = 0  # a run can be repeated
+    return settings
+
+
+def build(settings: dict[str, Any]) -> GenerativeModel:
+    """The untrained model of some settings."""
+    cls = MODELS[settings["model"]]
+    params = {k: v for k, v in settings.items() if k not in RUN_DEFAULTS}
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
+
+
+def create(settings: dict[str, Any], folder: str | Path | None) -> Run:
+    """A new run in an empty or new folder; ``runs/<data>-<number>`` if none is named.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder holds something already, or cannot be made.
+    """
+    if folder is None:
+        stem = Path(str(settings["data"])).stem
+        folder = next(p for i in count(1) if not (p := Path("runs", f"{stem}-{i}")).exists())
+    folder = Path(folder)
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise ModelFileError(
+                f"{folder} is not empty; name another folder with --out, or --resume {folder}"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelFileError(
+            f"{folder} cannot be made a run folder: {error.strerror}; name another with --out"
+        ) from error
+    run = Run(folder, settings)
+    write_toml(folder / "config.toml", settings)
+    return run
+
+
+def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
+    """A run that was begun before; ``options`` over its settings.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder is missing or is no run.
+    """
+    folder = Path(folder)
+    config = folder / "config.toml"
+    if not config.is_file():
+        raise ModelFileError(f"{folder} is not a run folder: it has no config.toml; check the path")
+    return Run(folder, settle(options or {}, config))
+
+
+def train(run: Run, resume: bool = False) -> tuple[GenerativeModel, Dataset]:
+    """Train, or go on training, and save; the model and its held-out data."""
+    model = build(run.settings)
+    training, validation = run.datasets()
+    if resume and not run.checkpoint.exists():
+        resume = False  # interrupted before the first checkpoint: nothing is lost by starting
+    model.fit(
+        training,
+        validation=validation,
+        callbacks=[HistoryFile(run.folder / "history.jsonl")],
+        checkpoint=run.checkpoint,
+        resume=resume,
+    )
+    model.save(run.model_file)
+    return model, validation
+
+
+def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:
+    """The model of a run folder or of a model file, and the run if it is one.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no model there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        run = open_run(path)
+        if not run.model_file.exists():
+            raise ModelFileError(
+                f"{path} has no model.npz yet; finish it with: npvae train --resume {path}"
+            )
+        return load(run.model_file), run
+    return load(path), None
+
+
+def summary(settings: dict[str, Any]) -> Iterable[str]:
+    """What a run will do, in a few lines."""
+    model = build(settings)
+    yield f"data       {settings['data']}, grey pixels: {settings['binarize']}"
+    yield f"model      {model}"

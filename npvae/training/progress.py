@@ -1,0 +1,36 @@
+"""What a person sees while a model trains, and what a file keeps of it."""
+import sys
+from pathlib import Path
+
+from npvae.io import write_jsonl
+from npvae.training.state import TrainingState
+
+
+def print_epoch(state: TrainingState) -> None:
+    """One line an epoch on a terminal; nothing elsewhere, where nobody watches."""
+    if not sys.stdout.isatty():
+        return
+    row = state.last()
+    line = (
+        f"epoch {row['epoch']:>4}   ELBO {row['elbo']:>9.3f}   "
+        f"reconstruction {row['reconstruction']:>9.3f}   KL {row['kl']:>7.3f}"
+    )
+    if "validation_elbo" in row:
+        line += f"   validation ELBO {row['validation_elbo']:>9.3f}"
+    print(f"{line}   nats   {row['seconds']:.1f} s", flush=True)
+
+
+class HistoryFile:
+    """Keep ``history.jsonl``: one JSON object an epoch.
+
+    The whole file is written anew each time, so it always tells the story of the state at
+    hand, also after a resume from an earlier checkpoint.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = path
+
+    def __call__(self, state: TrainingState) -> None:
+        epochs = range(state.epoch)
+        rows = [{key: values[i] for key, values in state.history.items()} for i in epochs]
+        write_jsonl(self.path, rows)

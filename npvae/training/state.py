@@ -1,0 +1,128 @@
+"""Where a training run stands: all that a resume needs, beside the data and the settings.
+
+Batches and noise are functions of (seed, epoch, step), so a few numbers and the flat vectors
+are the whole state, and a resumed run continues bit for bit.
+"""
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from npvae.backend import to_numpy
+from npvae.errors import ModelFileError
+from npvae.io import check_arrays, read_archive, write_archive
+from npvae.models import Engine
+from npvae.optim import State
+
+Array = Any
+History = dict[str, list]
+
+
+@dataclass
+class TrainingState:
+    """Progress of one run.
+
+    Attributes
+    ----------
+    engine : Engine
+        Parameters and buffers.
+    moments : dict of str to array (P,)
+        The optimiser's state.
+    epoch, batch, step : int
+        Finished epochs; finished batches of the next one; steps since the start.
+    sums : list of float
+        Sums over the unfinished epoch's datapoints of reconstruction and KL, in nats.
+    history : dict of str to list
+        One entry an epoch.
+    best : array (P,) or None
+        Parameters of the epoch with the best validation bound.
+    best_elbo : float
+        That bound.
+    """
+
+    engine: Engine
+    moments: State
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    history: History = field(default_factory=dict)
+    best: Array = None
+    best_epoch: int = 0
+    best_elbo: float | None = None
+
+    def record(self, row: dict[str, Any]) -> None:
+        """Append one epoch to the history."""
+        for key, value in row.items():
+            self.history.setdefault(key, []).append(value)
+
+    def last(self) -> dict[str, Any]:
+        """The newest entry of the history."""
+        return {key: values[-1] for key, values in self.history.items()}
+
+
+COUNTERS = ("epoch", "batch", "step", "sums", "history", "best_epoch", "best_elbo")
+
+
+def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
+    """Write everything that a resume needs to ``path``, atomically.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written; what stood there before is left as it was.
+    """
+    arrays = {"theta": state.engine.theta} | {f"optimizer.{k}": v for k, v in state.moments.items()}
+    if state.best is not None:
+        arrays["best"] = state.best
+    progress = {name: getattr(state, name) for name in COUNTERS}
+    write_archive(
+        path,
+        "checkpoint",
+        config | {"progress": progress},
+        {name: to_numpy(array) for name, array in arrays.items()},
+    )
+
+
+def flat(config: dict[str, Any]) -> dict[str, Any]:
+    """A config with its groups dissolved, so that a difference is one setting's.
+
+    Examples
+    --------
+    >>> flat({"class": "VAE", "params": {"latent_dim": 2, "hidden": [500]}})
+    {'class': 'VAE', 'latent_dim': 2, 'hidden': [500]}
+    """
+    groups = (v if isinstance(v, dict) else {k: v} for k, v in config.items())
+    return {name: value for group in groups for name, value in group.items()}
+
+
+def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
+    """Bring ``state`` to where :func:`save_checkpoint` left one.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, or belongs to a run with other settings.
+    """
+    found, arrays = read_archive(path, "checkpoint")
+    progress = found.pop("progress", {})
+    found, config = flat(found), flat(config)
+    for key in sorted(found.keys() | config.keys()):
+        if found.get(key) != config.get(key):
+            raise ModelFileError(
+                f"{path} was made with {key}={found.get(key)!r}, not {config.get(key)!r}; "
+                "resume with the settings it was made with, or start anew"
+            )
+    if missing := [name for name in COUNTERS if name not in progress]:
+        raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
+    shape = state.engine.theta.shape
+    expected = {"theta": shape} | {f"optimizer.{name}": shape for name in state.moments}
+    if "best" in arrays:
+        expected["best"] = shape
+    check_arrays(path, arrays, expected)
+    for name in COUNTERS:
+        setattr(state, name, progress[name])
+    state.engine.theta[...] = state.engine.backend.asarray(arrays["theta"])
+    for name, moment in state.moments.items():
+        moment[...] = state.engine.backend.asarray(arrays[f"optimizer.{name}"])
+    if "best" in arrays:
+        state.best = state.engine.backend.asarray(arrays["best"])

@@ -1,0 +1,264 @@
+"""One table of cases that drives every test of the ops.
+
+A case writes down how an op is called, argument by argument:
+
+    tanh a~ bias h!                        a plain word is read and left alone;
+    tanh_backward d_h h d_a! d_bias!       word! is written, all of it, and not read;
+                                           word~ is read and changed
+
+and the rest follows from the names. The backward pass reads ``d_v`` for some outputs ``v`` and
+gives ``d_v`` for some inputs ``v``: the latter must be the derivatives of S = Σ_v Σ d_v · v over
+the former. ``a~`` is the matrix product that an op may use up.
+"""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npvae.ops import ACTIVATIONS, Ops
+
+Arrays = dict[str, Any]
+
+SIZES = {
+    "ones": {"L": 1, "M": 1, "H": 1, "J": 1, "D": 1, "P": 1},
+    "odd": {"L": 3, "M": 5, "H": 7, "J": 2, "D": 9, "P": 11},
+    "one sample": {"L": 1, "M": 4, "H": 1, "J": 3, "D": 2, "P": 8},
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the op's name, and its arguments with their marks."""
+
+    op: str
+    arguments: tuple[tuple[str, str], ...]  # (name, mark), the mark one of "", "!", "~"
+
+    def words(self, *marks: str) -> list[str]:
+        """The arguments that carry one of these marks, in order; "" is a plain word."""
+        return [name for name, mark in self.arguments if mark in marks]
+
+    def __call__(self, ops: Ops, arrays: Arrays) -> Any:
+        return getattr(ops, self.op)(*(look_up(arrays, name) for name, _ in self.arguments))
+
+
+def look_up(arrays: Arrays, name: str) -> Any:
+    """The array called ``name``, transposed if it is called ``name.T``."""
+    return arrays[name[:-2]].T if name.endswith(".T") else arrays[name]
+
+
+def calls(text: str) -> list[Call]:
+    """What "op word word!; op word~" says."""
+    parsed = []
+    for call in filter(None, text.split(";")):
+        op, *words = call.split()
+        names = [word.rstrip("!~") for word in words]
+        marks = [word[len(name) :] for word, name in zip(words, names, strict=True)]
+        parsed.append(Call(op, tuple(zip(names, marks, strict=True))))
+    return parsed
+
+
+@dataclass(frozen=True)
+class Case:
+    """How an op and its backward are called, and on what.
+
+    ``given`` maps each argument to its shape ("L M 2J", filled with standard normal numbers),
+    to ``(shape, maker)``, or to a constant. ``d_v`` has the shape of ``v``.
+    """
+
+    forward: str
+    backward: str
+    given: Arrays
+
+    @property
+    def calls(self) -> list[Call]:
+        return calls(self.forward) + calls(self.backward)
+
+    @property
+    def upstream(self) -> list[str]:
+        """The outputs v whose d_v the backward pass reads."""
+        written = calls(self.forward)[0].words("!")
+        read = {word.removesuffix(".T") for call in calls(self.backward) for word in call.words("")}
+        return [v for v in written if "d_" + v in read]
+
+    @property
+    def differentiable(self) -> list[str]:
+        """The inputs v whose d_v the backward pass gives."""
+        given = [word for call in calls(self.backward) for word in call.words("!", "~")]
+        return [word.removeprefix("d_") for word in given if word.startswith("d_")]
+
+    def arrays(self, sizes: dict[str, int], dtype: Any = np.float64, seed: int = 0) -> Arrays:
+        """All arguments, the outputs filled with NaN (or 255, where there is none)."""
+        rng = np.random.default_rng(seed)
+        arrays = {name: make(rng, spec, sizes) for name, spec in self.given.items()}
+        for v in self.upstream + self.differentiable:
+            arrays["d_" + v] = rng.standard_normal(arrays[v].shape)
+        for name, value in arrays.items():
+            if isinstance(value, np.ndarray) and value.dtype == np.float64:
+                arrays[name] = value.astype(dtype)
+        poison(arrays, {word for call in self.calls for word in call.words("!")})
+        for word in (w for call in calls(self.backward) for w in call.words("~")):
+            arrays[word][...] = 0  # what a backward adds to
+        return arrays
+
+
+def make(rng: np.random.Generator, spec: Any, sizes: dict[str, int]) -> Any:
+    """The value of one argument."""
+    if not isinstance(spec, (str, tuple)):
+        return spec
+    text, maker = (spec, np.random.Generator.standard_normal) if isinstance(spec, str) else spec
+    return maker(rng, tuple(length(word, sizes) for word in text.split()))
+
+
+def length(word: str, sizes: dict[str, int]) -> int:
+    """M → M, 2J → 2 · J, 1 → 1."""
+    letter = word.lstrip("0123456789")
+    return int(word[: len(word) - len(letter)] or 1) * (sizes[letter] if letter else 1)
+
+
+def poison(arrays: Arrays, names: set[str]) -> None:
+    """Fill with what no correct result contains."""
+    for name in names:
+        arrays[name][...] = np.nan if arrays[name].dtype.kind in "fc" else 255
+
+
+def copied(arrays: Arrays, dtype: Any = None) -> Arrays:
+    """The same values in memory of their own, floating-point ones as ``dtype`` if given."""
+    return {
+        name: value.astype(dtype if dtype and value.dtype.kind == "f" else value.dtype)
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in arrays.items()
+    }
+
+
+# --- derivatives --------------------------------------------------------------------------
+
+
+def complex_step(f: Callable[[Any], Any]) -> float:
+    """Im f(ih) / h. Nothing is subtracted, so h can be far below the rounding error."""
+    return f(1e-30j).imag / 1e-30
+
+
+def three_point(f: Callable[[Any], Any]) -> float:
+    """(f(h) − f(−h)) / 2h. At h = 1e-5 the h² of the formula and ε/h of rounding balance."""
+    return (f(1e-5) - f(-1e-5)) / 2e-5
+
+
+def gradients(
+    ops: Ops, case: Case, sizes: dict[str, int], rule: Callable[[Callable[[Any], Any]], float]
+) -> Iterator[tuple[str, Any, Any]]:
+    """For each differentiable input: its name, the backward's gradient, the numerical one."""
+    arrays = case.arrays(sizes)
+
+    def objective(v: str, index: tuple[int, ...], step: Any) -> Any:
+        point = copied(arrays, np.result_type(np.float64, step))
+        point[v][index] += step
+        (forward,) = calls(case.forward)
+        returned = forward(ops, point)
+        if case.upstream:
+            return sum((point["d_" + v] * point[v]).sum() for v in case.upstream)
+        return returned  # l2 returns its number
+
+    numerical = {v: np.empty(arrays[v].shape) for v in case.differentiable}
+    for v, gradient in numerical.items():
+        for index in np.ndindex(gradient.shape):
+            gradient[index] = rule(lambda step, v=v, index=index: objective(v, index, step))
+    for call in case.calls:
+        call(ops, arrays)
+    for v, gradient in numerical.items():
+        yield v, arrays["d_" + v], gradient
+
+
+def relative_error(a: Any, b: Any) -> float:
+    """max |a − b| / max |b|: of the array, for an element may be zero by cancellation."""
+    return float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-300))
+
+
+# --- the table ----------------------------------------------------------------------------
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.exponential(size=shape)
+
+
+def unit(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.random(shape)
+
+
+def pixels(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+def row_numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.integers(0, shape[0] + 2, shape)  # of M + 2 rows; some twice
+
+
+DENSE = {"a": "M H", "bias": "H", "h": "M H"}
+LATENT = {
+    "a": "M 2J", "bias": "2J", "eps": "L M J",
+    "sigma": "M J", "z": "L M J", "kl": "1 M", "log_ratio": "L M",
+}  # fmt: skip
+BERNOULLI = {
+    "a": "L M D", "bias": "D", "x": ("M D", unit),
+    "y": "L M D", "scratch": "L M D", "nll": "L M",
+}  # fmt: skip
+NORMAL = {
+    "a": "L M 2D", "bias": "2D", "x": "M D",
+    "inv_sigma": "L M D", "residual": "L M D", "nll": "L M",
+}  # fmt: skip
+UPDATE = {
+    "theta": "P", "grad": "P", "scratch": "P",
+    "velocity": "P", "mean": "P", "square": ("P", positive),
+    "rate": 0.1, "mu": 0.9, "decay": 0.99, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+}  # fmt: skip
+GATHER = {
+    "data": ("M D", lambda rng, shape: pixels(rng, (shape[0] + 2, shape[1]))),
+    "rows": ("M", row_numbers), "scale": 1 / 255, "taken": ("M D", pixels), "x": "M D",
+}  # fmt: skip
+NORMAL_CASE = (
+    "normal_nll a~ bias x sigmoid_mean inv_sigma! residual! nll!",
+    "normal_nll_backward d_nll a sigmoid_mean inv_sigma residual d_a! d_bias!",
+)
+
+CASES: dict[str, Case] = {
+    "gemm": Case(
+        "gemm left right out!",
+        "gemm d_out right.T d_left!; gemm left.T d_out d_right!",
+        {"left": "M D", "right": "D H", "out": "M H"},
+    ),
+    "gather": Case("gather data rows scale taken! x!", "", GATHER),
+    "binarise": Case("binarise x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
+    **{
+        name: Case(f"{name} a~ bias h!", f"{name}_backward d_h h d_a! d_bias!", DENSE)
+        for name in ACTIVATIONS
+    },
+    "normal_kl": Case(
+        "normal_kl a~ bias eps sigma! z! kl!",
+        "normal_kl_backward d_z d_kl a eps sigma d_a! d_bias!",
+        LATENT,
+    ),
+    "normal_log_ratio": Case(
+        "normal_log_ratio a~ bias eps sigma! z! log_ratio!",
+        "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
+        LATENT,
+    ),
+    "bernoulli_nll": Case(
+        "bernoulli_nll a~ bias x y! scratch! nll!",
+        "bernoulli_nll_backward d_nll x y d_a! d_bias!",
+        BERNOULLI,
+    ),
+    "normal_nll": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=False)),
+    "normal_nll, sigmoid mean": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=True)),
+    "l2": Case(
+        "l2 weights strength",
+        "l2_backward weights strength scratch! d_weights~",
+        {"weights": "P", "strength": 0.3, "scratch": "P"},
+    ),
+    "sgd": Case("sgd theta~ grad scratch! rate", "", UPDATE),
+    "momentum": Case("momentum theta~ grad velocity~ scratch! rate mu", "", UPDATE),
+    "nesterov": Case("nesterov theta~ grad velocity~ scratch! rate mu", "", UPDATE),
+    "adagrad": Case("adagrad theta~ grad square~ scratch! rate epsilon", "", UPDATE),
+    "rmsprop": Case("rmsprop theta~ grad square~ scratch! rate decay epsilon", "", UPDATE),
+    "adam": Case("adam theta~ grad mean~ square~ scratch! rate beta1 beta2 epsilon", "", UPDATE),
+}

@@ -1,0 +1,243 @@
+"""The data a model is given: what the loaders promise, and what `check_data` lets through."""
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from npvae.data import Dataset, available, check_data, load, load_digits, make_swiss_roll
+from npvae.errors import DataError, ParameterError
+
+
+def says(error: pytest.ExceptionInfo[BaseException], *parts: str) -> bool:
+    """Whether the message is one line with all these parts."""
+    message = str(error.value)
+    return "\n" not in message and all(part in message for part in parts)
+
+
+# --- the digits ---------------------------------------------------------------------------
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    theirs = pytest.importorskip("sklearn.datasets").load_digits()
+    ours = load_digits()
+    np.testing.assert_array_equal(ours.pixels, theirs.data)
+    np.testing.assert_array_equal(ours.images * 16, theirs.data)  # 1/16 is exact in binary
+    np.testing.assert_array_equal(ours.labels, theirs.target)
+
+
+def test_the_digits_need_no_network_and_fill_the_unit_interval():
+    digits = load_digits()
+    assert digits.pixels.dtype == np.uint8 and digits.images.dtype == np.float32
+    assert (digits.images.min(), digits.images.max()) == (0.0, 1.0)
+    assert (len(digits), digits.image_shape, digits.name) == (1797, (8, 8), "digits")
+    assert check_data(digits.images, 64, unit_interval=True) is digits.images
+
+
+# --- the swiss roll -----------------------------------------------------------------------
+
+
+def test_the_swiss_roll_lies_on_its_manifold():
+    roll = make_swiss_roll(5000, rng=1)
+    t = roll.labels.astype(np.float64)
+    x, height, z = 10 * roll.pixels.T.astype(np.float64)
+    # Polar coordinates give the position along the roll back twice: as radius and as angle.
+    # float32 keeps 2⁻²⁴ of a coordinate of 14: 10⁻⁶ with the rounding of t itself.
+    np.testing.assert_allclose(np.hypot(x, z), t, atol=1e-5)
+    np.testing.assert_allclose(np.exp(1j * np.arctan2(z, x)), np.exp(1j * t), atol=1e-5)
+    assert t.min() >= 1.5 * np.pi - 1e-6 and t.max() <= 4.5 * np.pi + 1e-6
+    assert height.min() >= 0 and height.max() <= 21.00001
+    assert roll.image_shape is None and len(roll) == 5000
+
+
+def test_the_swiss_roll_fills_its_sheet_evenly():
+    stats = pytest.importorskip("scipy.stats")
+    roll = make_swiss_roll(5000, rng=2)
+    u, v = (roll.labels / (1.5 * np.pi) - 1) / 2, roll.pixels[:, 1] / 2.1
+    # A uniform sample has p below 1e-3 once in a thousand seeds; this seed is fixed.
+    assert stats.kstest(u, "uniform").pvalue > 1e-3
+    assert stats.kstest(v, "uniform").pvalue > 1e-3
+    assert abs(stats.spearmanr(u, v).statistic) < 4 / np.sqrt(5000)  # 4 standard errors
+
+
+def test_a_seed_gives_the_same_roll_and_none_another():
+    np.testing.assert_array_equal(make_swiss_roll(9, rng=3).pixels, make_swiss_roll(9, 3).pixels)
+    generator = np.random.default_rng(3)
+    np.testing.assert_array_equal(
+        make_swiss_roll(9, generator).pixels, make_swiss_roll(9, rng=3).pixels)
+    assert (make_swiss_roll(9, generator).pixels != make_swiss_roll(9, rng=3).pixels).any()
+    assert (make_swiss_roll(9).pixels != make_swiss_roll(9).pixels).any()
+    with pytest.raises(ParameterError) as error:
+        make_swiss_roll(0)
+    assert says(error, "n = 0", "1 or more")
+
+
+# --- Dataset ------------------------------------------------------------------------------
+
+
+def test_bytes_are_scaled_into_the_unit_interval_and_floats_are_left_alone():
+    pixels = np.arange(256, dtype=np.uint8)[None]
+    images = Dataset(pixels, scale=1 / 255).images
+    assert images.dtype == np.float32 and images.max() == 1.0
+    # 1/255 is rounded and so is the product: two halves of a unit in the last place.
+    np.testing.assert_allclose(images, pixels / 255, rtol=2.0**-23)
+    for dtype in (np.float32, np.float64):
+        floats = np.full((2, 3), 0.3, dtype)
+        assert Dataset(floats).images is floats
+
+
+def test_a_split_parts_the_rows_and_repeats_with_its_seed():
+    data = Dataset(np.arange(40).reshape(20, 2), labels=np.arange(20), name="rows")
+    train, validation = data.split(6, seed=0)
+    assert (len(train), len(validation)) == (14, 6)
+    assert sorted([*train.labels, *validation.labels]) == list(range(20))
+    for part in (train, validation):
+        np.testing.assert_array_equal(part.pixels[:, 0], 2 * part.labels)  # rows stay whole
+        assert (np.diff(part.labels) > 0).all() and part.name == "rows"
+    np.testing.assert_array_equal(data.split(6, seed=0)[1].labels, validation.labels)
+    assert (data.split(6, seed=1)[1].labels != validation.labels).any()
+
+
+@pytest.mark.parametrize("n", [0, -1, 20, 21])
+def test_a_split_leaves_no_part_empty(n):
+    with pytest.raises(ParameterError) as error:
+        Dataset(np.ones((20, 2))).split(n)
+    assert says(error, f"n_validation = {n}", "from 1 to 19")
+
+
+@pytest.mark.parametrize(("fields", "parts"), [
+    ({"pixels": np.ones(4)}, ("shape (4,)", "(N, D)")),
+    ({"pixels": np.ones((0, 4))}, ("shape (0, 4)", "(N, D)")),
+    ({"pixels": np.array([["a"]])}, ("<U1", "numbers")),
+    ({"pixels": np.ones((2, 1), complex)}, ("complex128", "real numbers")),
+    ({"labels": np.ones(3)}, ("(3,)", "2 datapoints")),
+    ({"image_shape": (3, 2)}, ("4 pixels", "(3, 2)")),
+])
+def test_arrays_that_do_not_fit_together_make_no_dataset(fields, parts):
+    with pytest.raises(DataError) as error:
+        Dataset(**{"pixels": np.ones((2, 4)), "name": "mine"} | fields)
+    assert says(error, "mine", *parts)
+
+
+# --- by name ------------------------------------------------------------------------------
+
+
+def test_every_name_on_offer_is_listed_once():
+    rows = available()
+    assert [name for name, _, _ in rows] == ["digits", "mnist", "freyfaces", "swiss-roll"]
+    assert all(isinstance(found, bool) and hint for _, found, hint in rows)
+    assert load("digits").name == "digits" and load("swiss-roll").name == "swiss-roll"
+    np.testing.assert_array_equal(load("swiss-roll").pixels, load("swiss-roll").pixels)
+
+
+def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
+    for name in ("mnst", tmp_path / "mnst"):
+        with pytest.raises(DataError) as error:
+            load(name)
+        assert says(error, repr(str(name)), "digits, mnist, freyfaces, swiss-roll", ".npy")
+    with pytest.raises(DataError, match="did you mean 'mnist'"):
+        load("mnst")
+    with pytest.raises(ParameterError) as error:
+        load("digits", split="test")
+    assert says(error, "'test'", "'digits' has no splits")
+    with pytest.raises(ParameterError) as error:
+        load("mnist", split="valid")
+    assert says(error, "'valid'", "'train' or 'test'")
+
+
+def test_importing_the_room_costs_numpy_alone():
+    code = ("import sys, npvae.data; "
+            "print([m for m in ('scipy', 'pooch', 'PIL', 'matplotlib') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- check_data ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float32, np.float64])
+def test_good_data_passes_uncopied_in_its_own_dtype(dtype):
+    X = np.ones((3, 5), dtype)
+    before = X.copy()
+    assert check_data(X, 5, unit_interval=True) is X
+    np.testing.assert_array_equal(X, before)
+
+
+def test_lists_and_objects_become_arrays():
+    np.testing.assert_array_equal(check_data([[0, 1], [2, 3]]), [[0, 1], [2, 3]])
+    objects = np.array([[0.5, 1], [2, 3]], object)
+    assert check_data(objects).dtype == np.float64 and objects.dtype == object
+
+
+def test_a_memory_mapped_array_is_not_loaded(tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((4, 2)))
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    assert np.shares_memory(check_data(X, 2), X)
+
+
+def spoiled(value, i=1, j=2, shape=(3, 4), dtype=np.float64):
+    X = np.full(shape, 0.5).astype(dtype)
+    X[i, j] = value
+    return X
+
+
+@pytest.mark.parametrize(("X", "options", "parts"), [
+    (np.ones(64), {}, ("shape (64,)", "Reshape your data", "X.reshape(1, -1)")),
+    (3.0, {}, ("shape ()", "Reshape your data")),
+    (np.ones((2, 8, 8)), {}, ("shape (2, 8, 8)", "X.reshape(len(X), -1)")),
+    (np.ones((0, 3)), {}, ("0 sample(s) (shape=(0, 3)) while a minimum of 1 is required.",)),
+    (np.ones((12, 0)), {}, ("0 feature(s) (shape=(12, 0)) while a minimum of 1 is required.",)),
+    (np.ones((2, 65)), {"n_features": 64}, ("X has 65 features", "expecting 64 features as input")),
+    (spoiled(np.nan), {}, ("X[1, 2] is NaN", "remove or impute")),
+    (spoiled(np.inf), {}, ("X[1, 2] is inf", "remove or impute")),
+    (spoiled(-np.inf, dtype=np.float32), {}, ("X[1, 2] is -inf",)),
+    (spoiled(np.nan, 2500, 1, (5000, 2)), {}, ("X[2500, 1] is NaN",)),  # in a later block
+    (spoiled(255.0), {"unit_interval": True},
+     ("X[1, 2] = 255 lies outside [0, 1]", "Bernoulli", "divide", "likelihood='normal'")),
+    (spoiled(200, dtype=np.uint8), {"unit_interval": True}, ("X[1, 2] = 200 lies outside",)),
+    (spoiled(-0.25), {"unit_interval": True}, ("X[1, 2] = -0.25 lies outside",)),
+    (np.ones((2, 2), complex), {}, ("Complex data not supported", "complex128")),
+    (np.array([["a", "b"]]), {}, ("<U1", "no numbers")),
+    (np.array([["a", 1.0]], object), {}, ("could not convert string to float: 'a'",)),
+    ([[1.0, 2.0], [3.0]], {}, ("X is no array of numbers",)),
+])
+def test_bad_data_is_answered_in_one_line(X, options, parts):
+    before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
+    with pytest.raises(DataError) as error:
+        check_data(X, **options)
+    assert says(error, *parts)
+    if before is not None:
+        np.testing.assert_array_equal(X, before)
+
+
+def test_what_is_no_number_at_all_is_a_type_error():
+    with pytest.raises(TypeError, match=r"argument must be .* string.* number"):
+        check_data(np.array([[{}, 1.0]], object))
+
+
+def test_sparse_data_is_refused_by_name():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(DataError) as error:
+        check_data(sparse.csr_array(np.eye(3)))
+    assert says(error, "sparse", "toarray()")
+
+
+def test_the_range_may_be_touched():
+    X = np.array([[0.0, 1.0]])
+    assert check_data(X, unit_interval=True) is X
+    for beyond in (np.nextafter(0.0, -1.0), np.nextafter(1.0, 2.0)):
+        with pytest.raises(DataError, match="outside"):
+            check_data(np.array([[beyond, 1.0]]), unit_interval=True)
+
+
+def test_another_array_module_is_used_through_two_functions():
+    """What a device array must offer: `asarray`, `isfinite`, reductions and slicing."""
+    used = []
+    xp = SimpleNamespace(
+        asarray=lambda X: used.append("asarray") or X,
+        isfinite=lambda X: used.append("isfinite") or np.isfinite(X))
+    X = np.full((2, 2), 0.5)
+    assert check_data(X, 2, unit_interval=True, xp=xp) is X and used == ["asarray"]
+    with pytest.raises(DataError, match=r"X\[0, 1\] is NaN"):
+        check_data(np.array([[0.5, np.nan]]), xp=xp)

@@ -1,0 +1,204 @@
+"""Views alias the flat vector; a step writes every element it reads, and allocates nothing."""
+import tracemalloc
+
+import numpy as np
+import pytest
+from small_models import LIKELIHOODS, autoencoder, batch, engine, vae
+
+from npvae.memory import Layout, Workspace
+from npvae.networks import initialise
+from npvae.ops import ACTIVATIONS
+from npvae.optim import OPTIMIZERS
+
+MODELS = {f"vae, {e}, {p}": (vae, e, p) for e in "AB" for p in LIKELIHOODS}
+MODELS |= {f"autoencoder, {p}": (autoencoder, p) for p in LIKELIHOODS}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    maker, *arguments = MODELS[request.param]
+    return maker(*arguments)
+
+
+# --- layout -------------------------------------------------------------------------------
+
+
+def test_named_views_cover_the_flat_vector_once_and_in_order(model):
+    layout = model.layout()
+    views = layout.named(np.arange(layout.size))
+    np.testing.assert_array_equal(
+        np.concatenate([view.ravel() for view in views.values()]), np.arange(layout.size)
+    )
+    assert {name: view.shape for name, view in views.items()} == dict(layout.shapes)
+
+
+def test_views_alias_the_flat_vector(model):
+    flat = np.zeros(model.layout().size)
+    for view in model.layout().views(flat).values():
+        assert np.shares_memory(view, flat)
+        view += 1
+    joints = model.layout().views(flat)
+    assert flat.min() == 1 and flat.max() == 2  # twice where a joint view sees it too
+    assert (joints["encoder.heads.weight"] == 2).all()
+
+
+def test_a_joint_view_is_its_parts_stacked(model):
+    layout = model.layout()
+    views = layout.views(np.arange(layout.size))
+    for joint, parts in layout.joints.items():
+        np.testing.assert_array_equal(views[joint], np.concatenate([views[part] for part in parts]))
+
+
+def test_weights_come_first(model):
+    layout = model.layout()
+    names = list(layout.shapes)
+    kinds = [name.rpartition(".")[2] for name in names]
+    assert kinds == sorted(kinds, reverse=True)  # weight … weight, bias … bias
+    weights = [view.size for name, view in layout.named(np.empty(layout.size)).items()
+               if name.endswith("weight")]  # fmt: skip
+    assert layout.n_weights == sum(weights)
+
+
+def test_names_and_shapes_are_pytorch_s():
+    assert vae(likelihood="normal", D=6, J=2, hidden=(5, 4)).layout().shapes == {
+        "encoder.hidden.0.weight": (5, 6),
+        "encoder.hidden.1.weight": (4, 5),
+        "encoder.mean.weight": (2, 4),
+        "encoder.logvar.weight": (2, 4),
+        "decoder.hidden.0.weight": (4, 2),
+        "decoder.hidden.1.weight": (5, 4),
+        "decoder.mean.weight": (6, 5),
+        "decoder.logvar.weight": (6, 5),
+        "encoder.hidden.0.bias": (5,),
+        "encoder.hidden.1.bias": (4,),
+        "encoder.mean.bias": (2,),
+        "encoder.logvar.bias": (2,),
+        "decoder.hidden.0.bias": (4,),
+        "decoder.hidden.1.bias": (5,),
+        "decoder.mean.bias": (6,),
+        "decoder.logvar.bias": (6,),
+    }
+
+
+def test_first_weights_have_variance_one_over_their_inputs_and_biases_are_zero():
+    layout = Layout({"a.weight": (200, 300), "b.weight": (500, 100), "a.bias": (200,)}, {})
+    theta = initialise(layout, np.random.default_rng(0).standard_normal(layout.size))
+    views = layout.named(theta)
+    for name, variance in ("a.weight", 1 / 300), ("b.weight", 1 / 100):
+        n = views[name].size  # the standard error of a variance is √(2/n) of it
+        assert abs(views[name].var() / variance - 1) <= 4 * np.sqrt(2 / n)
+    assert not views["a.bias"].any()
+
+
+# --- workspace ----------------------------------------------------------------------------
+
+
+def test_a_buffer_is_kept_and_a_smaller_batch_uses_its_front():
+    work = Workspace(np, np.float32)
+    whole = work("h", 10, 4)
+    assert work("h", 10, 4) is whole and whole.dtype == np.float32
+    whole[...] = np.arange(40).reshape(10, 4)
+    np.testing.assert_array_equal(work("h", 3, 4), whole[:3])
+    assert work("h", 10, 4) is whole
+    assert not np.shares_memory(work("other", 10, 4), whole)
+
+
+def test_a_buffer_grows_and_its_smaller_views_follow():
+    work = Workspace(np, np.float64)
+    small, large = work("h", 3, 4), work("h", 10, 4)
+    assert not np.shares_memory(small, large)
+    assert np.shares_memory(work("h", 3, 4), large)
+    assert [buffer.size for buffer in work.buffers().values()] == [40]
+
+
+def test_a_buffer_may_have_a_dtype_of_its_own():
+    work = Workspace(np, np.float32)
+    assert work("taken", 2, 3, dtype=np.uint8).dtype == np.uint8
+    assert work("taken", 2, 3, dtype=np.uint8) is work("taken", 2, 3, dtype=np.uint8)
+
+
+# --- the workspace of a whole model -------------------------------------------------------
+
+
+def step(e, x, eps) -> bytes:
+    """The bits of the loss and of the gradient."""
+    kept = e.forward(x, eps)
+    loss = np.float64(e.loss(kept))
+    e.backward(x, eps, kept)
+    return loss.tobytes() + e.grad.tobytes()
+
+
+def test_a_step_writes_whatever_it_reads(model):
+    """The whole workspace and the gradient poisoned with NaN: the same bits again."""
+    e, (x, eps) = engine(model), batch(model)
+    first = step(e, x, eps)
+    assert np.isfinite(e.grad).all() and e.grad.any()
+    for buffer in (*e.work.buffers().values(), e.grad):
+        buffer[...] = np.nan
+    assert step(e, x, eps) == first
+
+
+def test_a_ragged_batch_sees_nothing_of_the_batch_before_it(model):
+    """Five datapoints, then three, then five: the three as if they were alone."""
+    x, eps = batch(model)
+    used, fresh = engine(model), engine(model)
+    whole = step(used, x, eps)
+    assert step(used, x[:3], eps[:, :3].copy()) == step(fresh, x[:3], eps[:, :3].copy())
+    assert step(used, x, eps) == whole
+
+
+def test_a_step_leaves_its_inputs_alone(model):
+    e, (x, eps) = engine(model), batch(model)
+    given = [a.copy() for a in (x, eps, e.theta)]
+    x.flags.writeable = eps.flags.writeable = False  # writing would raise
+    step(e, x, eps)
+    for before, after in zip(given, (x, eps, e.theta), strict=True):
+        assert before.tobytes() == after.tobytes()
+
+
+def test_two_steps_give_equal_bits(model):
+    e, (x, eps) = engine(model), batch(model)
+    assert step(e, x, eps) == step(e, x, eps) == step(engine(model), x, eps)
+
+
+def test_encoding_and_decoding_write_whatever_they_read(model):
+    e, (x, _) = engine(model), batch(model)
+    z = e.model.encode(e.ops, e.P, x, e.work).copy()
+    mean = e.model.decode(e.ops, e.P, z, e.work).copy()
+    for buffer in e.work.buffers().values():
+        buffer[...] = np.nan
+    assert e.model.encode(e.ops, e.P, x, e.work).tobytes() == z.tobytes()
+    assert e.model.decode(e.ops, e.P, z, e.work).tobytes() == mean.tobytes()
+
+
+# --- allocation ---------------------------------------------------------------------------
+
+# A hidden layer (M, H) is 160 kB; NumPy's own iterators use up to 100 kB, whatever the sizes.
+LARGE = {"D": 450, "J": 3, "hidden": (400,)}
+SIZEABLE = [vae(e, p, **LARGE) for e in "AB" for p in LIKELIHOODS]
+SIZEABLE += [vae(activation=activation, **LARGE) for activation in ACTIVATIONS]
+
+
+@pytest.mark.parametrize("model", SIZEABLE, ids=range(len(SIZEABLE)))
+def test_no_step_after_the_first_allocates_an_array_the_size_of_a_product(model):
+    """The peak of a step's memory stays below the smallest hidden layer, (M, H)."""
+    e, (x, eps) = engine(model, dtype=np.float32), batch(model, 100, 2, 450, np.float32)
+    e.theta *= 0.02  # hundreds of units add up
+    rules = [(rule(), rule().init(np, e.theta)) for rule in OPTIMIZERS.values()]
+    scratch = e.work("update.scratch", e.theta.size)
+
+    def whole_step():
+        kept = e.forward(x, eps)
+        e.loss(kept)
+        e.backward(x, eps, kept)
+        for rule, state in rules:
+            rule.update(e.ops, e.theta, e.grad, state, scratch, 1e-6, 1)
+
+    whole_step()
+    tracemalloc.start()
+    try:
+        whole_step()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * 400 * 4

@@ -1,0 +1,197 @@
+"""Every op of the table: its backward against its forward, and how it treats its arguments."""
+from dataclasses import fields, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from op_cases import (
+    CASES,
+    SIZES,
+    Case,
+    calls,
+    complex_step,
+    copied,
+    gradients,
+    relative_error,
+    three_point,
+)
+from scipy import special
+
+from npvae.backend import get_backend
+from npvae.ops import ACTIVATIONS, Ops
+
+OPS = get_backend("numpy").ops
+BACKWARD = {name: case for name, case in CASES.items() if case.backward}
+
+each_case = pytest.mark.parametrize("name", CASES)
+each_backward = pytest.mark.parametrize("name", BACKWARD)
+each_size = pytest.mark.parametrize("size", SIZES)
+
+
+def test_every_op_has_a_case():
+    called = {call.op for case in CASES.values() for call in case.calls}
+    assert called == {field.name for field in fields(Ops)}
+
+
+def test_every_backward_op_is_checked_against_its_forward():
+    checked = {call.op for case in BACKWARD.values() for call in calls(case.backward)}
+    assert checked >= {field.name for field in fields(Ops) if field.name.endswith("_backward")}
+
+
+# --- gradients ----------------------------------------------------------------------------
+
+
+@each_backward
+@each_size
+def test_backward_agrees_with_the_complex_step(name, size):
+    # The complex step is exact to rounding; a sum of some hundred terms loses 1e-14.
+    for v, backward, numerical in gradients(OPS, CASES[name], SIZES[size], complex_step):
+        assert relative_error(backward, numerical) <= 1e-12, v
+
+
+@each_backward
+@each_size
+def test_backward_agrees_with_three_point_differences(name, size):
+    # h² = 1e-10 of truncation and 1e-16/h = 1e-11 of rounding, with room for large S.
+    for v, backward, numerical in gradients(OPS, CASES[name], SIZES[size], three_point):
+        assert relative_error(backward, numerical) <= 1e-6, v
+
+
+def test_the_check_can_fail():
+    """A gradient wrong by one part in a thousand million is told from the truth."""
+
+    def wrong(d_h, h, d_a, d_bias):
+        OPS.tanh_backward(d_h * (1 + 1e-9), h, d_a, d_bias)
+
+    mutant = replace(OPS, tanh_backward=wrong)
+    for _, backward, numerical in gradients(mutant, CASES["tanh"], SIZES["odd"], complex_step):
+        assert relative_error(backward, numerical) > 1e-12
+
+
+@each_case
+@each_size
+def test_float32_agrees_with_float64(name, size):
+    case = CASES[name]
+    single, double = case.arrays(SIZES[size], np.float32), case.arrays(SIZES[size])
+    for call in case.calls:
+        call(OPS, single)
+        call(OPS, double)
+        for word in call.words("!", "~"):
+            assert single[word].dtype in (np.float32, np.uint8)
+            assert relative_error(single[word].astype(float), double[word]) <= 1e-4, word
+
+
+# --- arguments ----------------------------------------------------------------------------
+
+
+def same_bits(a, b):
+    return a.tobytes() == b.tobytes()
+
+
+def snapshots(case: Case, size: str):
+    """Before the first call, after it, after the second, ... each in its own memory."""
+    arrays = case.arrays(SIZES[size])
+    yield copied(arrays)
+    for call in case.calls:
+        call(OPS, arrays)
+        yield copied(arrays)
+
+
+@each_case
+@each_size
+def test_outputs_are_written_whole_and_inputs_left_alone(name, size):
+    case = CASES[name]
+    for call, (before, after) in zip(case.calls, pairwise(snapshots(case, size)), strict=True):
+        for word, value in before.items():
+            if word in call.words("!", "~"):
+                assert np.isfinite(after[word]).all(), word  # it was full of NaN
+            elif isinstance(value, np.ndarray):
+                assert same_bits(after[word], value), word
+
+
+@each_case
+@each_size
+def test_a_second_call_writes_the_same_bits(name, size):
+    """NaN in the outputs before the first, the result before the second: nothing accumulates."""
+    case = CASES[name]
+    for call, (before, after) in zip(case.calls, pairwise(snapshots(case, size)), strict=True):
+        again = copied(after)
+        for word in call.words("~"):
+            again[word] = before[word]
+        call(OPS, again)
+        for word in call.words("!", "~"):
+            assert same_bits(again[word], after[word]), word
+
+
+def test_l2_backward_adds_to_the_gradient():
+    """The one exception, for a weight's gradient has two sources."""
+    weights, gradient = np.array([1.0, -2.0]), np.array([10.0, 20.0])
+    OPS.l2_backward(weights, 0.5, np.empty(2), gradient)
+    np.testing.assert_array_equal(gradient, [10.5, 19.0])
+
+
+@pytest.mark.parametrize("name", ["identity", "sigmoid"])
+def test_the_activations_of_an_output_may_write_over_their_products(name):
+    a, bias = CASES[name].arrays(SIZES["odd"])["a"], np.zeros(7)
+    h = np.empty_like(a)
+    getattr(OPS, name)(a.copy(), bias, h)
+    getattr(OPS, name)(a, bias, a)
+    assert same_bits(a, h)
+
+
+# --- values -------------------------------------------------------------------------------
+
+# u where exp overflows or underflows: in float32 near ±88, in float64 near ±710.
+EXTREMES = np.array([-1e4, -709.8, -88.8, -30, -1e-30, 0, 1e-30, 30, 88.8, 709.8, 1e4])
+
+TEXTBOOK = {
+    "identity": lambda u: u,
+    "tanh": np.tanh,
+    "relu": lambda u: np.where(u > 0, u, 0),
+    "sigmoid": special.expit,
+    "softplus": lambda u: np.logaddexp(0, u),
+    "elu": lambda u: np.where(u > 0, u, special.expm1(np.minimum(u, 0))),
+}
+SLOPES = {
+    "identity": np.ones_like,
+    "tanh": lambda u: 1 / np.cosh(np.clip(u, -300, 300)) ** 2,
+    "relu": lambda u: np.where(u > 0, 1.0, 0.0),
+    "sigmoid": lambda u: special.expit(u) * special.expit(-u),
+    "softplus": special.expit,
+    "elu": lambda u: np.where(u > 0, 1.0, np.exp(np.minimum(u, 0))),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_are_the_textbook_s(name, dtype):
+    """Value and slope from −10⁴ to 10⁴, with no overflow (pytest makes warnings errors)."""
+    u = np.concatenate([EXTREMES, np.linspace(-20, 20, 401)]).astype(dtype)
+    h, d_a, d_bias = np.empty((3, 1, len(u)), dtype)
+    getattr(OPS, name)(u[None] / 2, u / 2, h)  # halves add up exactly
+    getattr(OPS, name + "_backward")(np.ones_like(h), h, d_a, d_bias[0])
+    # Absolute, since a tanh near one has no digits left for 1 − tanh²; some roundings each.
+    accuracy = {"rtol": 8 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
+    exact = u.astype(float)
+    np.testing.assert_allclose(h[0], TEXTBOOK[name](exact), **accuracy)
+    np.testing.assert_allclose(d_a[0], SLOPES[name](exact), **accuracy)
+
+
+def test_gather_scales_the_rows_that_it_is_told():
+    arrays = CASES["gather"].arrays(SIZES["odd"])
+    calls(CASES["gather"].forward)[0](OPS, arrays)
+    np.testing.assert_array_equal(arrays["x"], arrays["data"][arrays["rows"]] * (1 / 255))
+
+
+def test_binarise_draws_a_one_with_the_pixel_s_probability():
+    n, grey = 100_000, np.array([0.0, 0.1, 0.5, 1.0])
+    x = np.tile(grey, (n, 1))
+    OPS.binarise(x, np.random.default_rng(0).random((n, 4)))
+    assert set(np.unique(x)) == {0.0, 1.0}
+    error = np.sqrt(grey * (1 - grey) / n)
+    assert (np.abs(x.mean(axis=0) - grey) <= 4 * error).all()  # 6e-5 of seeds would fail
+    assert x[:, 0].max() == 0 and x[:, 3].min() == 1
+
+
+def test_l2_is_half_the_squared_norm():
+    assert OPS.l2(np.array([3.0, 4.0]), 0.1) == pytest.approx(0.5 * 0.1 * 25)
