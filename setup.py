@@ -14,7 +14,7 @@ EXTRAS["all"] = [package for extra in EXTRAS.values() for package in extra]
 EXTRAS |= {
     "cuda12": ["cupy-cuda12x>=13"],
     "cuda13": ["cupy-cuda13x>=14"],
-    "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6"],
+    "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6", "scikit-learn>=1.6"],
 }
 
 setup(

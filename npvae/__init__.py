@@ -15,8 +15,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from npvae import data, distributions, estimators, evaluation, optim, plotting, testing
     from npvae.errors import (
-        BackendError, DataError, MissingExtraError, ModelFileError, NotFittedError, NpvaeError,
-        NumericalError, ParameterError,
+        BackendError,
+        DataError,
+        MissingExtraError,
+        ModelFileError,
+        NotFittedError,
+        NpvaeError,
+        NumericalError,
+        ParameterError,
     )  # fmt: skip
     from npvae.estimators import VAE, Autoencoder, load
 

@@ -57,7 +57,7 @@ def train(arguments: argparse.Namespace) -> int:
     print("\n".join(runs.summary(run.settings)))
     print(f"folder     {run.folder}", flush=True)
     try:
-        model, validation = runs.train(run, bool(arguments.resume))
+        model, shown = runs.train(run, bool(arguments.resume))
     except KeyboardInterrupt:
         print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
         return 130
@@ -66,12 +66,13 @@ def train(arguments: argparse.Namespace) -> int:
         f"training   ELBO {last['elbo']:.2f} = reconstruction {last['reconstruction']:.2f} "
         f"− KL {last['kl']:.2f} nats, epoch {last['epoch']}"
     )
-    print(f"held out   ELBO {last['validation_elbo']:.2f} nats, {len(validation)} datapoints")
+    if "validation_elbo" in last:
+        print(f"held out   ELBO {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
     print(f"model      {run.model_file}")
     try:
         from npvae import plotting
 
-        paths = plotting.write_plots(model, model.history_, validation, run.folder / "plots")
+        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots")
     except ImportError as error:
         print(f"plots      none: {error}")
     else:
@@ -100,7 +101,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def sample(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
-    model, run = find(arguments.model)
+    model, _ = find(arguments.model)
     if not hasattr(model, "sample"):
         raise ParameterError("an Autoencoder has no prior to sample from; train a VAE")
     figure = plotting.samples(model, model.image_shape_, arguments.n, arguments.seed)
@@ -119,7 +120,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 def manifold(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
-    model, run = find(arguments.model)
+    model, _ = find(arguments.model)
     if model.image_shape_ is None:
         raise ParameterError("this model was not trained on images; a manifold shows images")
     write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")
@@ -175,7 +176,7 @@ def find_data(arguments: argparse.Namespace, run: Any) -> Any:
         return data.load(arguments.data)
     if run is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
-    return run.held_out()
+    return run.unseen()
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:
@@ -229,7 +230,7 @@ TRAINING_OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("binarize", str, "none, threshold, fixed or dynamic: what becomes of grey pixels"),
     ("clip_norm", float, "largest norm of the gradient"),
     ("early_stopping", int, "epochs without a better held-out bound to stop after"),
-    ("validation", int, "datapoints to hold out; a tenth, at most 5000, if not given"),
+    ("validation", int, "datapoints to hold out, 0 for none; a tenth, at most 5000, if not given"),
     ("backend", str, "numpy, cupy or auto"),
 )
 OPTION_NAMES = {name for name, _, _ in MODEL_OPTIONS + TRAINING_OPTIONS}
@@ -254,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
                 *MODEL_OPTIONS, *TRAINING_OPTIONS)  # fmt: skip
     p.add_argument("--config", metavar="FILE.toml", help="settings; options given win over it")
     p.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
-    p.add_argument("--out", metavar="DIR", help="folder of the run; a new one in runs/ if not given")
+    p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
     p = command("evaluate", evaluate, "bound and likelihood, with its standard error")
     with_model(p, data=True)
     p.add_argument("--samples", type=int, default=5000, help="importance samples (5000)")

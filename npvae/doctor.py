@@ -72,4 +72,5 @@ def _gpu() -> Iterator[str]:
     for number in range(cupy.cuda.runtime.getDeviceCount()):
         name = cupy.cuda.runtime.getDeviceProperties(number)["name"].decode()
         free, total = cupy.cuda.Device(number).mem_info
-        yield f"  {name}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CuPy {version('cupy')}"
+        memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        yield f"  {name}: {memory}, CuPy {cupy.__version__}"

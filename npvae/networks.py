@@ -41,7 +41,7 @@ class MLP:
     def shapes(self) -> dict[str, Shape]:
         """``{layer: (out, in)}`` from input to heads."""
         widths = (self.n_in, *self.hidden)
-        layers = {
+        layers: dict[str, Shape] = {
             f"{self.name}.hidden.{i}": (widths[i + 1], widths[i]) for i in range(len(self.hidden))
         }
         return layers | {f"{self.name}.{head}": (n, widths[-1]) for head, n in self.heads.items()}

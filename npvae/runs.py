@@ -14,7 +14,7 @@ from typing import Any
 
 from npvae import data
 from npvae.data import Dataset
-from npvae.errors import ModelFileError, ParameterError
+from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import VAE, Autoencoder, load
 from npvae.estimators.base import GenerativeModel, one_of
 from npvae.io import read_toml, write_toml
@@ -45,18 +45,27 @@ class Run:
     def model_file(self) -> Path:
         return self.folder / "model.npz"
 
-    def datasets(self) -> tuple[Dataset, Dataset]:
-        """Data to train on, and data held out for validation."""
+    def datasets(self) -> tuple[Dataset, Dataset | None]:
+        """Data to train on, and data held out for validation, if any is."""
         dataset = data.load(self.settings["data"])
         n = self.settings["validation"]
         n = min(len(dataset) // 10, 5000) if n is None else n
-        return dataset.split(n, seed=0)
+        return dataset.split(n, seed=0) if n else (dataset, None)
 
-    def held_out(self) -> Dataset:
-        """Data that training never saw: MNIST's test set, else the validation rows."""
+    def unseen(self) -> Dataset:
+        """Data that training never saw: MNIST's test set, else the rows held out.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
         if self.settings["data"] == "mnist":
             return data.load("mnist", "test")
-        return self.datasets()[1]
+        held_out = self.datasets()[1]
+        if held_out is None:
+            raise DataError(f"{self.folder} held no data out; name some with --data")
+        return held_out
 
 
 def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str, Any]:
@@ -134,20 +143,20 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
 
 
 def train(run: Run, resume: bool = False) -> tuple[GenerativeModel, Dataset]:
-    """Train, or go on training, and save; the model and its held-out data."""
+    """Train, or go on training, and save; the model, and the data to show it on."""
     model = build(run.settings)
-    training, validation = run.datasets()
+    training, held_out = run.datasets()
     if resume and not run.checkpoint.exists():
         resume = False  # interrupted before the first checkpoint: nothing is lost by starting
     model.fit(
         training,
-        validation=validation,
+        validation=held_out,
         callbacks=[HistoryFile(run.folder / "history.jsonl")],
         checkpoint=run.checkpoint,
         resume=resume,
     )
     model.save(run.model_file)
-    return model, validation
+    return model, training if held_out is None else held_out
 
 
 def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:

@@ -68,11 +68,15 @@ def test_float32_agrees_with_float64(activation, depth):
 
 @each_network
 def test_every_parameter_is_really_tried(activation, depth):
-    """No gradient is so small beside the largest that its errors could not be seen."""
+    """No gradient is lost beside the largest, and every layer of relu is on and off."""
     for config in configs(activation, depth):
-        _, gradient = loss_and_gradient(config.engine(), *config.batch())
+        engine = config.engine()
+        _, gradient = loss_and_gradient(engine, *config.batch())
         largest = {name: np.abs(g).max() for name, g in gradient.items()}
         assert min(largest.values()) > 1e-4 * max(largest.values()), f"{config}: {largest}"
+        for name, h in engine.work.buffers().items():
+            if activation == "relu" and config.L > 1 and name.endswith(".h"):
+                assert 0 < (h > 0).mean() < 1, f"{config}: {name}"
 
 
 # --- the paper's formulas -----------------------------------------------------------------

@@ -209,6 +209,13 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     assert_same_run(resume(path), uninterrupted)
 
 
+def test_a_finished_run_can_be_made_longer(uninterrupted, tmp_path):
+    """At a constant rate it ends as if it had been meant to be that long."""
+    path = tmp_path / "checkpoint.npz"
+    model(epochs=1).fit(IMAGES, **RUN, checkpoint=path)
+    assert_same_run(resume(path), uninterrupted)
+
+
 def test_resuming_a_run_that_stopped_early_changes_nothing(tmp_path):
     """The rate is so large that the bound falls: the run stops, and stays stopped."""
     settings = {"learning_rate": 0.5, "early_stopping": 1, "epochs": 20}
@@ -229,14 +236,13 @@ def test_signal_handler_is_given_back(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("latent_dim", 3), ("hidden", (17,)), ("learning_rate", 0.002), ("random_state", 2),
-     ("optimizer", "sgd"), ("schedule", Step(at=(0.5,))), ("estimator", "A"), ("epochs", 4)],
+     ("optimizer", "sgd"), ("schedule", Step(at=(0.5,))), ("estimator", "A"), ("binarize", "fixed")],
 )  # fmt: skip
 def test_checkpoint_of_other_settings_is_refused(name, value, tmp_path):
     path = tmp_path / "checkpoint.npz"
     model(epochs=1).fit(IMAGES, checkpoint=path)
-    settings = {"epochs": 1, name: value}
     with pytest.raises(ModelFileError, match=f"was made with {name}=") as caught:
-        resume(path, **settings)
+        resume(path, **{name: value})
     assert "\n" not in str(caught.value)
 
 
@@ -268,16 +274,19 @@ def test_objects_among_the_settings_resume(settings, tmp_path):
 
 # --- what a run does ----------------------------------------------------------------------
 
-RATES = {"sgd": 0.02, "momentum": 0.002, "nesterov": 0.002, "adagrad": 0.02, "rmsprop": 0.002}
+RATES = {"sgd": 0.02, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.02}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimiser_raises_the_bound(name):
-    """From −44 nats, about 64 log ½, to that of a digit's mean image or better: above −38."""
-    vae = model(optimizer=name, learning_rate=RATES.get(name, 0.005), epochs=10).fit(IMAGES)
+    """From less than 64 log ½, which knows nothing, almost to what the mean image knows."""
+    vae = model(optimizer=name, learning_rate=RATES.get(name, 0.005), epochs=20).fit(IMAGES)
     bounds = vae.history_["elbo"]
-    assert bounds[0] < bounds[4] < bounds[9]
-    assert bounds[9] > -38
+    p = IMAGES.mean(axis=0).clip(1e-6, 1 - 1e-6)
+    mean_image = (IMAGES * np.log(p) + (1 - IMAGES) * np.log1p(-p)).sum(axis=1).mean()  # −26.3
+    assert bounds[0] < 64 * np.log(0.5)
+    assert bounds[0] < bounds[4] < bounds[9] < bounds[19]
+    assert bounds[19] > mean_image - 5
 
 
 def test_history_says_what_happened(tmp_path):
@@ -514,7 +523,7 @@ def test_none_keeps_grey():
 
 
 def test_threshold_is_one_above_a_half():
-    X = np.array([[0, 0.25, 0.5, np.nextafter(0.5, 1), 1]], np.float32)
+    X = np.array([[0, 0.25, 0.5, np.nextafter(np.float32(0.5), 1), 1]], np.float32)
     came, _ = epoch_of(minibatches(X, size=1, binarize="threshold"), 0)
     assert came.tolist() == [[0, 0, 0, 1, 1]]
 
@@ -629,7 +638,7 @@ def test_an_overflow_in_the_forward_pass_names_its_layer():
 
 def test_moments_that_overflow_are_not_saved(tmp_path):
     """g² leaves float32 where g does not: θ stays finite, but the run is beyond rescue."""
-    path, X = tmp_path / "checkpoint.npz", IMAGES * 1e18
+    path, X = tmp_path / "checkpoint.npz", IMAGES * 1e11
     settings = {"likelihood": "normal", "learning_rate": 1e-30, "optimizer": "adagrad"}
     with pytest.raises(NumericalError, match="the optimiser's square of"):
         model(**settings).fit(X, checkpoint=path)

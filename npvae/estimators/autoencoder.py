@@ -29,6 +29,8 @@ class Autoencoder(GenerativeModel):
     (1797, 64)
     """
 
+    l2: float
+
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
         likelihood: str = "bernoulli", likelihood_mean: str = "linear", l2: float = 1e-5,

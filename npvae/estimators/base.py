@@ -23,8 +23,15 @@ from npvae.models import Engine, Model, Penalty
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from npvae.training import (
-    BINARIZE, Minibatches, Recipe, TrainingState, binarized, load_checkpoint, print_epoch,
-    save_checkpoint, train,
+    BINARIZE,
+    Minibatches,
+    Recipe,
+    TrainingState,
+    binarized,
+    load_checkpoint,
+    print_epoch,
+    save_checkpoint,
+    train,
 )  # fmt: skip
 
 Array = Any

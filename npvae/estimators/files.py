@@ -34,7 +34,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     try:
         cls = GenerativeModel.MODELS[config["class"]]
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
-        model = cls(**params, backend=backend, verbose=False)
+        model = cls(**(params | {"backend": backend, "verbose": False}))
         n_features, n_data = int(config["n_features"]), int(config["n_data"])
         image_shape = config["image_shape"]
         model._check_params()

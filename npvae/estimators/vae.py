@@ -81,6 +81,11 @@ class VAE(GenerativeModel):
     True
     """
 
+    posterior: str
+    prior: str
+    estimator: str
+    parameter_prior: bool
+
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
         likelihood: str = "bernoulli", likelihood_mean: str = "linear",
@@ -131,8 +136,11 @@ class VAE(GenerativeModel):
             ``total``, ``reconstruction`` and ``kl``, each (N,).
         """
         bound = self._bound(X, eps)
-        parts = (bound.total, bound.reconstruction, bound.kl)
-        return evaluation.Elbo(*(self._like(X, part) for part in parts))
+        return evaluation.Elbo(
+            self._like(X, bound.total),
+            self._like(X, bound.reconstruction),
+            self._like(X, bound.kl),
+        )
 
     def sample(self, n: int, rng: Any = None) -> Array:
         """Images from the prior: E[x|z] for ``n`` draws z ~ N(0, I), as in figure 5.   (n, D)
@@ -178,5 +186,9 @@ class VAE(GenerativeModel):
             engine, pixels, scale,
             n_samples=n_samples, seed=random.as_seed(rng), progress=progress,
         )  # fmt: skip
-        parts = (result.estimate, result.standard_error, result.effective_sample_size)
-        return evaluation.LogLikelihood(*(self._like(X, p) for p in parts), n_samples)
+        return evaluation.LogLikelihood(
+            self._like(X, result.estimate),
+            self._like(X, result.standard_error),
+            self._like(X, result.effective_sample_size),
+            n_samples,
+        )

@@ -78,20 +78,22 @@ def log_likelihood(
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     xp, J, S = engine.xp, engine.model.n_noise, n_samples
-    model = replace(engine.model, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
+    vae: Any = engine.model
+    model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
     block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
     for start, stop in progress(list(chunks(len(X), max(1, block // S)))):
         x = load(engine, X, scale, start, stop)  # (M, D)
-        sums = None
+        sums: Any = None
         for first, last in chunks(S, max(1, block // (stop - start))):
             eps = as_noise(engine, _noise(seed, start, stop, first, last, S, J))  # (s, M, J)
             kept = model.forward(engine.ops, engine.P, x, eps, engine.work)
             log_w = (-kept.nll - kept.kl).astype(xp.float64)  # (s, M)
             sums = _add(xp, sums, log_w)
-        for column, value in zip(columns, _summary(xp, *sums, S), strict=True):
+        for column, value in zip(columns, _summary(xp, sums, S), strict=True):
             column[start:stop] = value
-    return LogLikelihood(*columns, n_samples)
+    estimate, standard_error, ess = columns
+    return LogLikelihood(estimate, standard_error, ess, n_samples)
 
 
 def _noise(seed: int, start: int, stop: int, first: int, last: int, S: int, J: int) -> Array:
@@ -118,8 +120,9 @@ def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     return top, total, squares
 
 
-def _summary(xp: Any, top: Array, total: Array, squares: Array, S: int) -> tuple:
+def _summary(xp: Any, sums: tuple[Array, Array, Array], S: int) -> tuple[Array, Array, Array]:
     """Estimate, standard error and effective sample size, each (M,)."""
+    top, total, squares = sums
     ess = total * total / squares
     variance = xp.maximum(S / ess - 1, 0) / (S - 1)  # of the mean weight over its square
     return top + xp.log(total / S), xp.sqrt(variance), ess

@@ -16,11 +16,20 @@ from typing import Protocol
 from npvae.backend import Array, Backend
 from npvae.memory import Layout, Views, Workspace
 from npvae.models.vae import Pass
+from npvae.networks import MLP
 from npvae.ops import Ops
 
 
 class Model(Protocol):
     """What an engine asks of a model's mathematics."""
+
+    @property
+    def encoder(self) -> MLP:
+        """x → codes."""
+
+    @property
+    def decoder(self) -> MLP:
+        """z → heads of the likelihood."""
 
     @property
     def n_noise(self) -> int:

@@ -83,7 +83,7 @@ class VAEModel:
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
     ) -> None:
         """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G."""
-        d_nll = mean_weights("d_nll", *kept.nll.shape, work)  # (L, M)
+        d_nll = mean_weights("d_nll", kept.nll.shape, work)  # (L, M)
         d_a_x = self.likelihood.nll_backward(
             ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
         )  # (L, M, ·)

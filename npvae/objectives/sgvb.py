@@ -38,10 +38,10 @@ class Estimator(Protocol):
         """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
 
 
-def mean_weights(name: str, rows: int, M: int, work: Workspace) -> Array:
-    """∂(mean over rows and datapoints)/∂(each term) = 1/(rows · M).   (rows, M)"""
-    d = work(name, rows, M)
-    d[...] = 1 / (rows * M)
+def mean_weights(name: str, shape: tuple[int, int], work: Workspace) -> Array:
+    """∂(mean of all terms)/∂(each term) = 1/(their number).   (L or 1, M)"""
+    d = work(name, *shape)
+    d[...] = 1 / d.size
     return d
 
 
@@ -61,7 +61,7 @@ class EstimatorB:
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         _, M, J = eps.shape
-        d_kl, d_a = mean_weights("d_kl", 1, M, work), work("z.d_a", M, 2 * J)
+        d_kl, d_a = mean_weights("d_kl", (1, M), work), work("z.d_a", M, 2 * J)
         ops.normal_kl_backward(d_z, d_kl, a, eps, work("sigma", M, J), d_a, d_bias)
         return d_a
 
@@ -82,7 +82,7 @@ class EstimatorA:
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         L, M, J = eps.shape
-        d_ratio, d_a = mean_weights("d_kl", L, M, work), work("z.d_a", M, 2 * J)
+        d_ratio, d_a = mean_weights("d_kl", (L, M), work), work("z.d_a", M, 2 * J)
         z, sigma = work("z", L, M, J), work("sigma", M, J)
         ops.normal_log_ratio_backward(d_z, d_ratio, a, eps, sigma, z, d_a, d_bias)
         return d_a

@@ -124,7 +124,7 @@ def _points(fig: "Figure", where: int, x: np.ndarray, colour: Any, title: str) -
         ax = chart(fig, where, title=title, x="$x_1$", y="$x_2$")
     else:
         ax = fig.add_subplot(where, projection="3d", elev=15, azim=-78)
-        label(ax, title, "$x_1$", "$x_2$", pad=-10)  # the cube does not fill its axes
+        label(ax, title, "$x_1$", "$x_2$")
         ax.set_zlabel("$x_3$", fontsize=9, color=GREY)
         ax.grid(False)
     ax.scatter(*x.T, c=colour, s=6, linewidths=0)

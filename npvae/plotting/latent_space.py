@@ -93,7 +93,7 @@ def latent_scatter(model: Any, images: np.ndarray, labels: np.ndarray | None = N
         y = values + 0.7 * (np.arange(N) * 0.618 % 1 - 0.5) * bool(names)  # side by side, evenly
         ax.set_yticks(range(len(names)), names) if names else ax.set_ylabel("label")
 
-    dots = {"s": np.clip(3e4 / N, 4, 24), "linewidths": 0}
+    dots = {"s": np.clip(2.5e4 / N, 4, 24), "linewidths": 0}
     if not names:
         points = ax.scatter(x, y, c=values, cmap="viridis", **dots)
         if J > 1:

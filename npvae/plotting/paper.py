@@ -47,9 +47,9 @@ def chart(fig: "Figure", where: Any = 111, *, title: str = "", x: str = "", y: s
     return ax
 
 
-def label(ax: "Axes", title: str, x: str = "", y: str = "", pad: float = 8) -> None:
+def label(ax: "Axes", title: str, x: str = "", y: str = "") -> None:
     """Title and axis labels, in one type for every picture."""
-    ax.set_title(title, loc="left", fontsize=10, color=INK, pad=pad)
+    ax.set_title(title, loc="left", fontsize=10, color=INK, pad=8)
     ax.set_xlabel(x, fontsize=9, color=GREY)
     ax.set_ylabel(y, fontsize=9, color=GREY)
     ax.tick_params(labelsize=8, colors=GREY, width=0.6, length=3)

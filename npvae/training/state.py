@@ -51,9 +51,11 @@ class TrainingState:
     best_elbo: float | None = None
 
     def record(self, row: dict[str, Any]) -> None:
-        """Append one epoch to the history."""
-        for key, value in row.items():
-            self.history.setdefault(key, []).append(value)
+        """Append one epoch to the history; None where an epoch lacks what others have."""
+        epochs = max(map(len, self.history.values()), default=0)
+        for key in [*self.history, *(row.keys() - self.history.keys())]:
+            column = self.history.setdefault(key, [None] * epochs)
+            column.append(row.get(key))
 
     def last(self) -> dict[str, Any]:
         """The newest entry of the history."""

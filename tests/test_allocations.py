@@ -1,0 +1,141 @@
+"""After its first step, training allocates nothing as large as a matrix product's operand.
+
+NumPy reports its memory to tracemalloc, so the peak within a step is counted, not guessed. The
+bound that every step is held to is made of
+
+    28 B for each noise variable    ε comes from Box-Muller in float64: u and z, 8 B each, and
+                                    radius, angle and cosine, which a pair shares, 4 B each
+     8 KB                           views, dicts, a few arrays of M or L·M numbers, buffers
+    12 B a pixel drawn at a time    the uniforms of dynamic binarisation, if that is on
+
+NumPy's own iterators buffer what they cast or broadcast, at most 8,192 numbers an operand. That
+is a constant, up to 96 KB, which would hide what grows; so it is turned down for the test.
+"""
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import npvae
+from npvae.ops import ACTIVATIONS
+from npvae.optim import OPTIMIZERS
+from npvae.training import BINARIZE, Minibatches, Recipe, TrainingState, batches, loop
+
+M = 100
+SHAPES = {"bernoulli": (784, 500, 20), "normal": (560, 200, 2)}  # D, H, J
+
+
+@pytest.fixture(autouse=True)
+def no_buffers():
+    before = np.setbufsize(256)  # 3 KB for three operands
+    yield
+    np.setbufsize(before)
+
+
+def start(binarize="none", dtype=np.uint8, model=npvae.VAE, **settings):
+    """A step function, and the bound on what each of its steps may allocate, in bytes."""
+    D, H, J = SHAPES[settings.setdefault("likelihood", "bernoulli")]
+    X = np.random.default_rng(0).integers(0, 2, (4 * M, D)).astype(dtype)
+    vae = model(latent_dim=J, hidden=(H,), random_state=0, **settings).initialize(D)
+    data = Minibatches(vae.engine_, X, 0.5, M, 0, binarize)
+    L, state, order = vae.n_samples, vae._state, data.order(0)
+    recipe = Recipe(vae._optimizer(), 1e-3, vae._schedule(), vae.clip_norm, 1, L, 0)
+    n_noise = L * M * vae.engine_.model.n_noise
+    bound = 28 * n_noise + 8192 + (12 * batches.DRAW if binarize == "dynamic" else 0)
+    assert bound < M * H * vae.engine_.theta.itemsize  # the smaller hidden layer, (M, H)
+    return state, lambda: loop.one_step(state, data, recipe, order, state.batch), bound
+
+
+def peaks(step, n_steps=3):
+    """Bytes by which each step after the first rose, at its peak, above where it began."""
+    step()
+    rises = []
+    tracemalloc.start()
+    try:
+        for _ in range(n_steps):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            step()
+            rises.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    return rises
+
+
+def assert_small(**settings):
+    _, step, bound = start(**settings)
+    assert max(peaks(step)) <= bound
+
+
+@pytest.mark.parametrize("L", [1, 3])
+@pytest.mark.parametrize("estimator", ["A", "B"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
+def test_a_step_allocates_nothing_large(likelihood, estimator, L):
+    assert_small(likelihood=likelihood, estimator=estimator, n_samples=L)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_nor_does_any_optimiser(optimizer):
+    assert_small(optimizer=optimizer)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nor_does_any_activation(activation):
+    assert_small(activation=activation)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clip_norm": 1.0, "parameter_prior": True},
+        {"likelihood": "normal", "likelihood_mean": "sigmoid"},
+        {"dtype": np.float32},  # of the data
+        {"dtype": np.float64},
+        {"model": npvae.Autoencoder},
+    ],
+    ids=str,
+)
+def test_nor_does_any_option(settings):
+    assert_small(**settings)
+
+
+@pytest.mark.parametrize("binarize", BINARIZE)
+def test_nor_does_binarisation(binarize):
+    assert_small(binarize=binarize)
+
+
+def test_nor_does_a_step_after_a_smaller_batch_and_a_validation():
+    """Buffers that grew, or were used in part, are used again."""
+    state, step, bound = start()
+    step()
+    state.engine.forward(np.zeros((2 * M, 784), np.float32), np.zeros((1, 2 * M, 20), np.float32))
+    state.engine.forward(np.zeros((7, 784), np.float32), np.zeros((1, 7, 20), np.float32))
+    step()
+    state.batch = 0
+    assert max(peaks(step)) <= bound
+
+
+@pytest.mark.parametrize("op", ["tanh", "tanh_backward", "bernoulli_nll", "gemm", "adam"])
+def test_one_large_allocation_is_noticed(op):
+    """The same step with an op that makes a copy of one hidden layer fails the bound."""
+    state, step, bound = start()
+    original = getattr(state.engine.ops, op)
+
+    def wasteful(*arguments):
+        np.empty((M, 500), np.float32)
+        return original(*arguments)
+
+    state.engine.ops = replace(state.engine.ops, **{op: wasteful})
+    assert min(peaks(step)) > bound
+
+
+def test_buffers_stay_the_same():
+    """No step after the first makes a buffer, and none moves."""
+    state, step, _ = start(n_samples=3)
+    assert isinstance(state, TrainingState)
+    step()
+    before = {name: buffer.ctypes.data for name, buffer in state.engine.work.buffers().items()}
+    step()
+    after = {name: buffer.ctypes.data for name, buffer in state.engine.work.buffers().items()}
+    assert after == before

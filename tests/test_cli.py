@@ -1,0 +1,185 @@
+"""The command line as a person meets it: what it leaves, what it says, and its exit codes."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npvae
+from npvae.cli import main
+
+ROOT = Path(__file__).parent.parent
+QUICK = ["--hidden", "8", "--epochs", "2"]
+PLOTS = {"learning_curve.png", "reconstructions.png", "samples.png", "manifold.png", "latent.png"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert main(["train", *QUICK, "--out", str(folder)]) == 0
+    return folder
+
+
+def one_line_error(capsys, *argv):
+    """The error of a command that must fail with exit code 1 and a single line."""
+    assert main([*map(str, argv)]) == 1
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("npvae: error: "), captured.err
+    return lines[0]
+
+
+def test_a_run_leaves_its_folder(run):
+    assert {path.name for path in run.iterdir()} == {
+        "config.toml", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
+    }  # fmt: skip
+    assert {path.name for path in (run / "plots").iterdir()} == PLOTS
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert config["hidden"] == [8] and config["data"] == "digits" and config["binarize"] == "none"
+    rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all({"elbo", "reconstruction", "kl", "validation_elbo"} <= row.keys() for row in rows)
+
+
+def test_a_config_file_repeats_a_run(run, tmp_path):
+    assert main(["train", "--config", str(run / "config.toml"), "--out", str(tmp_path / "b")]) == 0
+    first, second = npvae.load(run / "model.npz"), npvae.load(tmp_path / "b" / "model.npz")
+    for name, value in first.parameters.items():
+        assert np.array_equal(value, second.parameters[name]), name
+
+
+def test_resuming_with_more_epochs_goes_on(tmp_path):
+    assert main(["train", *QUICK, "--out", str(tmp_path / "a")]) == 0
+    assert main(["train", "--resume", str(tmp_path / "a"), "--epochs", "3"]) == 0
+    assert main(["train", "--hidden", "8", "--epochs", "3", "--out", str(tmp_path / "b")]) == 0
+    resumed, straight = (npvae.load(tmp_path / x / "model.npz") for x in "ab")
+    for name, value in straight.parameters.items():
+        assert np.array_equal(value, resumed.parameters[name]), name
+    assert len((tmp_path / "a" / "history.jsonl").read_text().splitlines()) == 3
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
+    """A real SIGINT to a real process: exit code 130, one line, and a run that can go on."""
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "npvae", "train", "--epochs", "100000", "--out", folder]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("folder"):  # the last line before training
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "npvae train --resume" in err and "Traceback" not in err
+    history = folder / "history.jsonl"
+    epochs = len(history.read_text().splitlines()) if history.exists() else 0
+    assert main(["train", "--resume", str(folder), "--epochs", str(epochs + 1)]) == 0
+
+
+def test_evaluate_prints_bound_and_likelihood(run, capsys):
+    assert main(["evaluate", str(run), "--samples", "20", "--limit", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "grey pixels: none" in out and "ELBO" in out and "±" in out
+    assert "effective sample size" in out and "active" in out
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "manifold"])
+def test_pictures_are_written_and_never_overwritten(command, run, tmp_path, capsys):
+    target = tmp_path / "picture.png"
+    assert main([command, str(run), "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
+    before = target.read_bytes()
+    capsys.readouterr()
+    assert "not overwritten" in one_line_error(capsys, command, run, "--out", target)
+    assert target.read_bytes() == before
+
+
+def test_an_autoencoder_trains_and_has_no_prior(tmp_path, capsys):
+    folder = tmp_path / "ae"
+    assert main(["train", "--model", "autoencoder", *QUICK, "--out", str(folder)]) == 0
+    assert "no prior" in one_line_error(capsys, "sample", folder)
+    assert "no likelihood" in one_line_error(capsys, "evaluate", folder)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
+def test_gradcheck_passes_and_exits_0(likelihood, capsys):
+    assert main(["gradcheck", "--hidden", "4", "--likelihood", likelihood]) == 0
+    assert "decoder.hidden.0.weight" in capsys.readouterr().out
+
+
+def test_gradcheck_exits_1_on_a_wrong_gradient(monkeypatch):
+    from npvae.ops import latent
+
+    right = latent.normal_kl_backward
+
+    def without_kl(xp, d_z, d_kl, *rest):
+        right(xp, d_z, 0 * d_kl, *rest)
+
+    from npvae.backend import get_backend
+
+    monkeypatch.setattr(latent, "normal_kl_backward", without_kl)
+    get_backend.cache_clear()
+    try:
+        assert main(["gradcheck", "--hidden", "4"]) == 1
+    finally:
+        monkeypatch.undo()
+        get_backend.cache_clear()
+
+
+def test_doctor_and_data_say_what_is_here(capsys):
+    assert main(["doctor"]) == 0 and main(["data"]) == 0
+    out = capsys.readouterr().out
+    assert "numpy" in out and "GPU" in out and "digits" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "fragments"),
+    [
+        (["train", "--data", "digit"], ["digit", "did you mean"]),
+        (["train", "--latent-dim", "0"], ["latent_dim=0"]),
+        (["train", "--hidden", "8", "-3"], ["-3"]),
+        (["train", "--batch-size", "99999"], ["batch_size=99999"]),
+        (["train", "--activation", "swish"], ["swish", "tanh"]),
+        (["train", "--estimator", "C"], ["'C'"]),
+        (["train", "--learning-rate", "nan"], ["learning_rate=nan"]),
+        (["train", "--l2", "0.1"], ["l2"]),
+        (["train", "--resume", "nowhere"], ["nowhere"]),
+        (["train", "--config", "nowhere.toml"], ["nowhere.toml"]),
+        (["evaluate", "nowhere.npz"], ["nowhere.npz"]),
+        (["train", "--validation", "1797"], ["1797"]),
+    ],
+)
+def test_bad_input_is_one_line(argv, fragments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = one_line_error(capsys, *argv)
+    assert all(fragment in line for fragment in fragments), line
+
+
+def test_an_out_folder_in_use_is_left_alone(run, capsys):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert "not empty" in one_line_error(capsys, "train", *QUICK, "--out", run)
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
+def test_own_data_of_every_kind_trains(tmp_path):
+    X = np.random.default_rng(0).random((60, 12))
+    np.save(tmp_path / "x.npy", X)
+    np.savetxt(tmp_path / "x.csv", X, delimiter=",")
+    for name in ("x.npy", "x.csv"):
+        argv = ["train", "--data", str(tmp_path / name), "--likelihood", "normal", *QUICK]
+        assert main([*argv, "--batch-size", "20", "--out", str(tmp_path / f"run-{name}")]) == 0
+
+
+def test_usage_errors_exit_2(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["trian"])
+    assert exit.value.code == 2
+    capsys.readouterr()
