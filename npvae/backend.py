@@ -11,6 +11,7 @@ import numpy
 
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
+from npvae.ops.threads import threaded
 
 Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
 
@@ -59,7 +60,7 @@ def get_backend(name: str = "numpy") -> Backend:
     if name == "auto":
         name = "numpy" if why_no_gpu() else "cupy"
     if name == "numpy":
-        return Backend("numpy", numpy, reference(numpy))
+        return Backend("numpy", numpy, threaded(reference(numpy)))
     if name == "cupy":
         reason = why_no_gpu()
         if reason:

@@ -12,6 +12,7 @@ from npvae.ops import Ops
 
 Array = Any
 State = dict[str, Array]
+FLUSH_EVERY = 128  # steps: from 1e-30, 0.9¹²⁸ is still a normal float32
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class Optimizer:
         self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int
     ) -> None:
         """Step number ``t`` (from 1), in place on theta and state.   all arrays (P,)"""
+        self._step(ops, theta, grad, state, scratch, rate, t)
+        if t % FLUSH_EVERY == 0:
+            for moment in state.values():
+                ops.flush(moment, scratch)
+
+    def _step(
+        self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int
+    ) -> None:
         raise NotImplementedError
 
 
@@ -41,7 +50,7 @@ class Optimizer:
 class SGD(Optimizer):
     """Steepest descent: θ ← θ − rate · g."""
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.sgd(theta, grad, scratch, rate)
 
 
@@ -52,7 +61,7 @@ class Momentum(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
     mu: float = 0.9
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.momentum(theta, grad, state["velocity"], scratch, rate, self.mu)
 
 
@@ -60,7 +69,7 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Momentum that looks ahead (Nesterov 1983, as in Sutskever et al. 2013)."""
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.nesterov(theta, grad, state["velocity"], scratch, rate, self.mu)
 
 
@@ -71,7 +80,7 @@ class Adagrad(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("square",)
     epsilon: float = 1e-8
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.adagrad(theta, grad, state["square"], scratch, rate, self.epsilon)
 
 
@@ -83,7 +92,7 @@ class RMSProp(Optimizer):
     decay: float = 0.99
     epsilon: float = 1e-8
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.rmsprop(theta, grad, state["square"], scratch, rate, self.decay, self.epsilon)
 
 
@@ -102,7 +111,7 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         c = sqrt((1 - self.beta2**t) / (1 - self.beta2))
         rate = rate * c * (1 - self.beta1) / (1 - self.beta1**t)
         ops.adam(
@@ -120,9 +129,9 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
+    def _step(self, ops, theta, grad, state, scratch, rate, t):
         ops.sgd(theta, theta, scratch, rate * self.weight_decay)
-        super().update(ops, theta, grad, state, scratch, rate, t)
+        super()._step(ops, theta, grad, state, scratch, rate, t)
 
 
 @dataclass(frozen=True)

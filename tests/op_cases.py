@@ -255,6 +255,7 @@ CASES: dict[str, Case] = {
         "l2_backward weights strength scratch! d_weights~",
         {"weights": "P", "strength": 0.3, "scratch": "P"},
     ),
+    "flush": Case("flush moment~ scratch!", "", {"moment": "P", "scratch": "P"}),
     "sgd": Case("sgd theta~ grad scratch! rate", "", UPDATE),
     "momentum": Case("momentum theta~ grad velocity~ scratch! rate mu", "", UPDATE),
     "nesterov": Case("nesterov theta~ grad velocity~ scratch! rate mu", "", UPDATE),

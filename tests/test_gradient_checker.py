@@ -72,7 +72,8 @@ MISTAKES = {
                        ["encoder.hidden.0.bias", "encoder.hidden.1.bias",
                         "decoder.hidden.0.bias", "decoder.hidden.1.bias"]),
     slope_of_the_wrong_variable: ("tanh_backward", Config(depth=2), ["encoder", "decoder.hidden"]),
-    no_mask: ("relu_backward", Config(activation="relu", depth=2), ["encoder", "decoder.hidden"]),
+    no_mask: ("relu_backward", Config(activation="relu", depth=2, L=3),
+              ["encoder", "decoder.hidden"]),
     half_lost: ("normal_kl_backward", Config(L=3), ["encoder.hidden", "encoder.logvar"]),
     no_kl: ("normal_kl_backward", Config(), ["encoder"]),
     no_path_through_z: ("normal_log_ratio_backward", Config("A"), ["encoder"]),
@@ -256,9 +257,8 @@ def test_the_table():
     assert lines[0] == "gradient check in float64 by complex steps, every element"
     assert lines[1].split() == ["parameter", "shape", "checked", "kinks", "worst", "error", "at"]
     assert lines[-1].startswith("ok: worst relative error")
-    for line, (name, shape) in zip(
-        lines[2:-1], config.engine().layout.shapes.items(), strict=True
-    ):
+    shapes = config.engine().layout.shapes
+    for line, (name, shape) in zip(lines[2:-1], shapes.items(), strict=True):
         assert line.split()[0] == name and str(list(shape)) in line
         assert len(line) == len(lines[1])
     assert "3 random directions a parameter" in str(

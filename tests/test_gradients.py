@@ -42,8 +42,9 @@ def test_the_table_is_complete():
 
 
 @each_network
-@pytest.mark.parametrize(("method", "tolerance"), [("complex", 1e-12), ("central", 1e-6)])
-def test_every_gradient_is_right(method, tolerance, activation, depth):
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_every_gradient_is_right(method, activation, depth):
+    tolerance = {"complex": 1e-12, "central": 1e-6}[method]
     for config in configs(activation, depth):
         x, eps = config.batch()
         report = check_gradients(config.engine(), x, eps=eps, method=method)

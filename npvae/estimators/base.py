@@ -99,6 +99,16 @@ class GenerativeModel:
             setattr(self, name, value)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),  # dtype is an argument here
+        )
+
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters
         changed = [
@@ -274,7 +284,7 @@ class GenerativeModel:
         if self.batch_size > len(pixels):
             raise ParameterError(
                 f"batch_size={self.batch_size} is larger than the data, {len(pixels)} "
-                f"datapoints; choose at most {len(pixels)}"
+                f"sample(s); choose at most {len(pixels)}"
             )
         if self.early_stopping is not None and validation is None:
             raise ParameterError(
@@ -518,9 +528,11 @@ def named(kind: str, value: Any, known: dict[str, type]) -> Any:
     options = dict(value) if isinstance(value, dict) else {"name": value}
     name = options.pop("name", None)
     one_of(kind, name, known)
-    options = {
-        k: named(kind, v, known) if isinstance(v, dict) else v for k, v in options.items()
-    }  # a schedule may hold another
+    for key, option in options.items():
+        if isinstance(option, dict):  # a schedule may hold another
+            options[key] = named(kind, option, known)
+        elif isinstance(option, list):  # as JSON keeps a tuple
+            options[key] = tuple(option)
     try:
         return known[name](**options)
     except TypeError as error:  # an option that it does not have

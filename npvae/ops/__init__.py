@@ -52,6 +52,7 @@ class Ops:
     l2: Callable[..., Any]
     l2_backward: Callable[..., Any]
     # parameter updates
+    flush: Callable[..., Any]
     sgd: Callable[..., Any]
     momentum: Callable[..., Any]
     nesterov: Callable[..., Any]

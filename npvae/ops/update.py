@@ -5,6 +5,18 @@
 """
 
 
+def flush(xp, moment, scratch):
+    """m ← 0 where |m| < 1e-30.
+
+    A moment whose gradient has become zero shrinks by β a step, into the subnormal numbers,
+    where a processor takes a hundred times as long over each, and stays there. 1e-30 against
+    the ε of an update is far below rounding.
+    """
+    xp.absolute(moment, out=scratch)
+    xp.greater(scratch, 1e-30, out=scratch)
+    xp.multiply(moment, scratch, out=moment)
+
+
 def sgd(xp, theta, grad, scratch, rate):
     """θ ← θ − rate · g"""
     xp.multiply(grad, rate, out=scratch)

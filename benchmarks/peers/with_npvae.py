@@ -1,0 +1,70 @@
+"""npvae itself, by the very function that ``fit`` calls; and the floor it stands on."""
+from dataclasses import replace
+
+import numpy as np
+from workload import RATE, SEED, Workload, layers
+
+from npvae.optim import Adam, Constant
+from npvae.training import Minibatches, Recipe, TrainingState
+from npvae.training.loop import one_step
+from peers.side import Side
+
+
+class Training:
+    """npvae in the middle of ``fit``: one call, one step."""
+
+    def __init__(self, work: Workload):
+        self.engine = work.vae().engine_
+        adam = Adam()
+        self.state = TrainingState(self.engine, adam.init(np, self.engine.theta))
+        data = work.data
+        self.batches = Minibatches(self.engine, data.pixels, data.scale, work.M, SEED, "none")
+        self.recipe = Recipe(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
+        self.order, self.turns = self.batches.order(0), work.turns()
+
+    def __call__(self) -> None:
+        one_step(self.state, self.batches, self.recipe, self.order, next(self.turns))
+
+
+def npvae(work: Workload) -> Side:
+    """One step as ``fit`` runs it: noise, batches and Adam are functions of (seed, step)."""
+    training = Training(work)
+    state = training.state
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            training()
+
+    def loss() -> float:
+        state.sums[:] = 0.0, 0.0
+        training()
+        reconstruction, kl = state.sums
+        return (kl - reconstruction) / work.M
+
+    def rehearse(steps: int) -> list[float]:
+        return [loss() for _ in range(steps)]
+
+    return Side(run, rehearse, lambda: layers(training.engine))
+
+
+def products(work: Workload) -> Side:
+    """The floor: the matrix products of npvae's step, and nothing else.
+
+    They are written down during a real step, so shapes, transposes, memory and BLAS are its own.
+    """
+    training, calls = Training(work), []
+    engine, gemm = training.engine, training.engine.ops.gemm
+
+    def record(a, b, out):
+        calls.append((a, b, out))
+        return gemm(a, b, out)
+
+    engine.ops = replace(engine.ops, gemm=record)
+    training()
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            for a, b, out in calls:
+                np.matmul(a, b, out=out)
+
+    return Side(run)
