@@ -40,7 +40,8 @@ d_W1, d_b1 = d_a.T @ x, d_a.sum(0)
 
 by_hand = (d_W1, d_W_mu, d_W_lv, d_W2, d_W3, d_b1, d_b_mu, d_b_lv, d_b2, d_b3)
 loss_npvae, gradient = vae.loss_and_grad(x, eps)
-worst = max(abs(a - b).max() / abs(b).max() for a, b in zip(by_hand, gradient.values(), strict=True))
+pairs = zip(by_hand, gradient.values(), strict=True)
+worst = max(abs(a - b).max() / abs(b).max() for a, b in pairs)
 print(f"loss {loss:.6f} by hand, {loss_npvae:.6f} by npvae")
 print(f"worst relative difference of any gradient {worst:.0e}")
 assert worst < 1e-9

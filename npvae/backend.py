@@ -34,6 +34,9 @@ class Backend:
     xp: Any
     ops: Ops
 
+    def __reduce__(self) -> Any:
+        return get_backend, (self.name,)  # a pickle holds the name; ops are bound on arrival
+
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         """``array`` on this backend's device, copied only when it has to move or change dtype."""
         if self.xp is not numpy or not is_device_array(array):

@@ -55,8 +55,8 @@ def train(arguments: argparse.Namespace) -> int:
         runs.build(settings)._check_params()  # before a folder is made
         run = runs.create(settings, arguments.out)
     print("\n".join(runs.summary(run.settings)))
-    print(f"folder     {run.folder}", flush=True)
     try:
+        print(f"folder     {run.folder}", flush=True)
         model, shown = runs.train(run, bool(arguments.resume))
     except KeyboardInterrupt:
         print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)

@@ -16,7 +16,8 @@ from npvae import data
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import VAE, Autoencoder, load
-from npvae.estimators.base import GenerativeModel, one_of
+from npvae.estimators.arguments import one_of
+from npvae.estimators.base import GenerativeModel
 from npvae.io import read_toml, write_toml
 from npvae.training import HistoryFile
 

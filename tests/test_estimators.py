@@ -81,7 +81,6 @@ def test_methods_return_self_and_fit_transform_the_codes(vae):
 EXPECTED = {
     "check_methods_sample_order_invariance": "the bound's noise goes by a datapoint's row",
     "check_methods_subset_invariance": "the bound's noise goes by a datapoint's row",
-    "check_estimators_pickle": "save and npvae.load, which execute nothing, take its place",
 }
 
 

@@ -1,12 +1,9 @@
 """What every model class shares: parameters, fitting, coding, saving.
 
-scikit-learn's conventions hold without importing scikit-learn: the constructor stores its
-arguments and checks nothing, ``fit`` checks and returns ``self``, what is learned ends in an
-underscore, and ``get_params`` / ``set_params`` read the constructor's signature.
+scikit-learn's conventions hold: the constructor stores its arguments and checks nothing,
+``fit`` checks and returns ``self``, and what is learned ends in an underscore.
 """
-import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,6 +14,8 @@ from npvae.backend import Backend, array_module, get_backend, is_device_array, t
 from npvae.data import Dataset, check_data
 from npvae.distributions import BernoulliLikelihood, Likelihood, NormalLikelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
+from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
+from npvae.estimators.params import Parametrized
 from npvae.io import check_arrays, write_archive
 from npvae.memory import Layout
 from npvae.models import Engine, Model, Penalty
@@ -38,7 +37,7 @@ Array = Any
 UNSAVED = ("verbose", "backend")  # of no concern to a file
 
 
-class GenerativeModel:
+class GenerativeModel(Parametrized):
     """Base of the public classes. See :class:`npvae.VAE` for the shared parameters."""
 
     MODELS: ClassVar[dict[str, type["GenerativeModel"]]] = {}  # class name → class, for load
@@ -66,57 +65,6 @@ class GenerativeModel:
     random_state: Any
     verbose: bool
     n_samples: int = 1
-
-    # ---- scikit-learn's parameter protocol
-
-    @classmethod
-    def _parameter_names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-
-    def _store(self, arguments: dict[str, Any]) -> None:
-        """Keep every constructor argument under its own name, as it came."""
-        for name in self._parameter_names():
-            setattr(self, name, arguments[name])
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments, by name."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments; takes effect at the next ``fit``.
-
-        Raises
-        ------
-        ParameterError
-            If a name is not one of the constructor's.
-        """
-        names = self._parameter_names()
-        for name, value in params.items():
-            if name not in names:
-                raise ParameterError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(names)}"
-                )
-            setattr(self, name, value)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=[]),  # dtype is an argument here
-        )
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self).__init__).parameters
-        changed = [
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if value != defaults[name].default
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
 
     # ---- what a subclass supplies
 
@@ -179,7 +127,10 @@ class GenerativeModel:
 
     def _engine(self) -> Engine:
         if not hasattr(self, "engine_"):
-            raise not_fitted(self)
+            raise NotFittedError(
+                f"this {type(self).__name__} has no parameters yet; "
+                "call fit(X) or initialize(n_features)"
+            )
         return self.engine_
 
     def _like(self, X: Any, result: Array) -> Array:
@@ -487,69 +438,3 @@ class GenerativeModel:
         self._engine()
         arrays = {name: to_numpy(array) for name, array in self.parameters.items()}
         write_archive(path, "model", self._config(), arrays)
-
-
-# ---- constructor arguments
-
-
-def whole_number(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is an int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
-
-
-def widths(name: str, value: Any) -> tuple[int, ...]:
-    """Layer widths as a tuple, or a ParameterError."""
-    if not isinstance(value, (tuple, list, np.ndarray)):
-        raise ParameterError(f"{name}={value!r} is not a tuple of widths; write e.g. (500,)")
-    for width in value:
-        whole_number(name, width)
-    return tuple(value)
-
-
-def positive(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is a finite number above 0."""
-    good = isinstance(value, (int, float, np.number)) and 0 < value < float("inf")
-    if isinstance(value, bool) or not good:
-        raise ParameterError(f"{name}={value!r} must be a number above 0")
-
-
-def one_of(name: str, value: Any, known: Iterable[str]) -> None:
-    """Raise a ParameterError unless ``value`` is one of the names."""
-    known = tuple(known)
-    if not isinstance(value, str) or value not in known:
-        raise ParameterError(f"{name}={value!r} is not known; choose from {', '.join(known)}")
-
-
-def named(kind: str, value: Any, known: dict[str, type]) -> Any:
-    """An object from its name, from the dict that a file keeps of it, or itself."""
-    if isinstance(value, tuple(known.values())):
-        return value
-    options = dict(value) if isinstance(value, dict) else {"name": value}
-    name = options.pop("name", None)
-    one_of(kind, name, known)
-    for key, option in options.items():
-        if isinstance(option, dict):  # a schedule may hold another
-            options[key] = named(kind, option, known)
-        elif isinstance(option, list):  # as JSON keeps a tuple
-            options[key] = tuple(option)
-    try:
-        return known[name](**options)
-    except TypeError as error:  # an option that it does not have
-        raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
-
-
-def plain(value: Any) -> Any:
-    """A constructor argument as JSON holds it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        options = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return {"name": type(value).__name__.lower(), **options}
-    if isinstance(value, (tuple, list, np.ndarray)):
-        return [plain(v) for v in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def not_fitted(model: Any) -> NotFittedError:
-    """The error for a model without parameters."""
-    name = type(model).__name__
-    return NotFittedError(f"this {name} has no parameters yet; call fit(X) or initialize(D)")

@@ -4,7 +4,8 @@ from typing import Any
 
 from npvae import evaluation, random
 from npvae.distributions import Normal
-from npvae.estimators.base import GenerativeModel, one_of, whole_number
+from npvae.estimators.arguments import one_of, whole_number
+from npvae.estimators.base import GenerativeModel
 from npvae.memory import Layout
 from npvae.models import Penalty, VAEModel, parameter_prior
 from npvae.networks import MLP

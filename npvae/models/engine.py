@@ -11,7 +11,7 @@ prior N(0, I) on the parameters, which adds −log N(θ; 0, I) / N for each of N
 """
 from dataclasses import dataclass
 from math import log, pi
-from typing import Protocol
+from typing import Any, Protocol
 
 from npvae.backend import Array, Backend
 from npvae.memory import Layout, Views, Workspace
@@ -104,6 +104,9 @@ class Engine:
         self.P, self.G = self.layout.views(self.theta), self.layout.views(self.grad)
         self.work = Workspace(self.xp, theta.dtype)
         self._weights = slice(self.layout.n_weights)
+
+    def __reduce__(self) -> Any:
+        return Engine, (self.model, self.backend, self.theta, self.penalty)  # not the buffers
 
     def forward(self, x: Array, eps: Array) -> Pass:
         """x (M, D), eps (L, M, n_noise) → the terms of the loss."""

@@ -51,9 +51,10 @@ def in_parts(op: Callable[..., Any], n: int) -> Callable[..., None]:
             op(theta[start:stop], *cut)
 
         others = [
-            pool(n - 1).submit(copy_context().run, part, *bounds[i : i + 2]) for i in range(1, n)
+            pool(n - 1).submit(copy_context().run, part, bounds[i], bounds[i + 1])
+            for i in range(1, n)
         ]
-        part(*bounds[:2])
+        part(0, bounds[1])
         for other in others:
             other.result()
 

@@ -1,0 +1,65 @@
+"""Constructor arguments: checked one by one, and kept in a form that a file can hold."""
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from npvae.errors import ParameterError
+
+
+def whole_number(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is an int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+
+
+def widths(name: str, value: Any) -> tuple[int, ...]:
+    """Layer widths as a tuple, or a ParameterError."""
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise ParameterError(f"{name}={value!r} is not a tuple of widths; write e.g. (500,)")
+    for width in value:
+        whole_number(name, width)
+    return tuple(value)
+
+
+def positive(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is a finite number above 0."""
+    good = isinstance(value, (int, float, np.number)) and 0 < value < float("inf")
+    if isinstance(value, bool) or not good:
+        raise ParameterError(f"{name}={value!r} must be a number above 0")
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raise a ParameterError unless ``value`` is one of the names."""
+    known = tuple(known)
+    if not isinstance(value, str) or value not in known:
+        raise ParameterError(f"{name}={value!r} is not known; choose from {', '.join(known)}")
+
+
+def named(kind: str, value: Any, known: dict[str, type]) -> Any:
+    """An object from its name, from the dict that a file keeps of it, or itself."""
+    if isinstance(value, tuple(known.values())):
+        return value
+    options = dict(value) if isinstance(value, dict) else {"name": value}
+    name = options.pop("name", None)
+    one_of(kind, name, known)
+    for key, option in options.items():
+        if isinstance(option, dict):  # a schedule may hold another
+            options[key] = named(kind, option, known)
+        elif isinstance(option, list):  # as JSON keeps a tuple
+            options[key] = tuple(option)
+    try:
+        return known[name](**options)
+    except TypeError as error:  # an option that it does not have
+        raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """A constructor argument as JSON holds it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        options = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {"name": type(value).__name__.lower(), **options}
+    if isinstance(value, (tuple, list, np.ndarray)):
+        return [plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
