@@ -15,7 +15,7 @@ EXTRAS |= {
     "cuda12": ["cupy-cuda12x>=13"],
     "cuda13": ["cupy-cuda13x>=14"],
     "bench": [  # the peers; PyTorch's CPU build comes from PyTorch's own index
-        "torch==2.13.0+cpu", "jax>=0.10", "autograd>=1.8", "mygrad>=2.3", "thinc>=9.1",
+        "torch==2.13.0", "jax>=0.10", "autograd>=1.8", "mygrad>=2.3", "thinc>=9.1",
         "onnxruntime>=1.20", "onnx>=1.17", *EXTRAS["plot"], *EXTRAS["blas"],
     ],
     "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6", "scikit-learn>=1.6"],

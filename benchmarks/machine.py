@@ -37,7 +37,8 @@ def blas() -> dict[str, Any]:
         from threadpoolctl import threadpool_info
     except ImportError:
         return {}
-    library = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {})
+    libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
+    library = libraries[0] if libraries else {}
     wanted = ("internal_api", "version", "architecture", "num_threads")
     return {key: library[key] for key in wanted if key in library}
 

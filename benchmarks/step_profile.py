@@ -1,4 +1,4 @@
-"""Where a step's time goes: a stopwatch around every op, and around what calls them.
+"""Where a step's time goes: a stopwatch around every op, and around what calls it.
 
 Each callable is charged with its own time less that of the callables inside it, so the rows
 add up to the step. The stopwatch itself costs about half a microsecond a call.
@@ -14,14 +14,14 @@ from workload import Workload
 
 from npvae.training import loop
 
-STEPS = 300
+STEPS = 256
 
 
 class Stopwatch:
-    """Own seconds, and calls, of every name in the step in hand."""
+    """Own seconds, and calls, of every name."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
         self._inner = [0.0]  # a level a callable that is running: seconds spent below it
 
@@ -44,7 +44,7 @@ class Stopwatch:
     def wrap(self, owner: Any, *names: str) -> None:
         """Time methods or functions of ``owner`` from now on."""
         for name in names:
-            setattr(owner, name, self.around(name.lstrip("_") + "()", getattr(owner, name)))
+            setattr(owner, name, self.around(f"{name}()", getattr(owner, name)))
 
 
 def operand(a: np.ndarray) -> str:
@@ -55,6 +55,7 @@ def operand(a: np.ndarray) -> str:
 def profile(work: Workload) -> None:
     """Print the own time of every part of npvae's step, dearest first."""
     training, watch = Training(work), Stopwatch()
+    training()  # the first step allocates
     engine = training.engine
     engine.ops = replace(engine.ops, **{
         field.name: watch.around(field.name, getattr(engine.ops, field.name), field.name == "gemm")
@@ -66,21 +67,16 @@ def profile(work: Workload) -> None:
     watch.wrap(loop, "draw_noise")
     step = watch.around("one_step()", training)
 
-    rows: dict[str, list[float]] = defaultdict(list)  # seconds a step
     for _ in range(STEPS):
-        watch.seconds.clear()
-        watch.calls.clear()
         step()
-        for name, seconds in watch.seconds.items():
-            rows[name].append(seconds)
     loop.draw_noise = draw_noise
 
-    medians = {name: float(np.median(seconds)) for name, seconds in rows.items()}
-    total = sum(medians.values())
-    products = sum(seconds for name, seconds in medians.items() if name.startswith("gemm"))
-    print(f"{work}: own time, median of {STEPS} steps")
-    for name, seconds in sorted(medians.items(), key=lambda item: -item[1]):
-        share, calls = seconds / total, watch.calls[name]
-        print(f"  {name:40s} {calls:3d} x {1e6 * seconds:9.1f} µs {share:7.1%}")
-    print(f"  {'a step':46s}{1e6 * total:9.1f} µs")
-    print(f"  {'its products':46s}{1e6 * products:9.1f} µs   the step is {total / products:.2f} x")
+    total = sum(watch.seconds.values())
+    products = sum(s for name, s in watch.seconds.items() if name.startswith("gemm"))
+    print(f"{work}: own time and calls a step, mean of {STEPS} steps")
+    for name, seconds in sorted(watch.seconds.items(), key=lambda row: -row[1]):
+        calls = watch.calls[name] / STEPS
+        print(f"  {name:38s}{calls:6.2f} x {1e6 * seconds / STEPS:9.1f} µs {seconds / total:7.1%}")
+    print(f"  {'a step':47s}{1e6 * total / STEPS:9.1f} µs")
+    print(f"  {'its products':47s}{1e6 * products / STEPS:9.1f} µs; the step is "
+          f"{total / products:.2f} x as long")

@@ -21,11 +21,11 @@ AXES = {"batch": "datapoints a minibatch, M", "width": "hidden units",
 def workloads(name: str, base: Workload) -> Iterator[tuple[int, Workload]]:
     """Every size, and the workload that has it."""
     for value in SWEEPS[name]:
-        change: dict[str, Any] = {
+        changes: dict[str, dict[str, Any]] = {
             "batch": {"M": value}, "width": {"hidden": (value,)},
             "depth": {"hidden": base.hidden * value}, "latent": {"J": value},
-        }[name]  # fmt: skip
-        yield value, replace(base, **change)
+        }  # fmt: skip
+        yield value, replace(base, **changes[name])
 
 
 def plot(name: str, results: list[dict[str, Any]], path: Path) -> Path:
@@ -39,7 +39,7 @@ def plot(name: str, results: list[dict[str, Any]], path: Path) -> Path:
                         x=AXES[name], y="× the matrix products")  # fmt: skip
     work, values = [r["flops"] for r in results], [r["value"] for r in results]
     for side, colour in zip(results[0]["sides"], paper.COLOURS, strict=False):
-        style = {"color": colour, "label": SIDES[side][1], "marker": "o", "markersize": 3}
+        style: Any = {"color": colour, "label": SIDES[side][1], "marker": "o", "markersize": 3}
         cost.plot(work, [r["sides"][side]["median_ms"] for r in results], **style)
         sides = [r["sides"] for r in results]
         share.plot(values, [s[side]["ratio"] / s["products"]["ratio"] for s in sides], **style)

@@ -121,13 +121,13 @@ def main() -> int:
             step_profile.profile(models[name])
         return 0
     if options.sweep:
-        results = []
+        points = []
         for value, work in sweep.workloads(options.sweep, models["P"]):
             names = options.peers or sweep.PEERS
-            results.append({"value": value} | compare(work, names, options.rounds))
-            print(table(results[-1]), flush=True)
-        path = save(f"sweep_{options.sweep}", results, about)
-        print(f"{path}, {sweep.plot(options.sweep, results, path.with_suffix('.png'))}")
+            points.append({"value": value} | compare(work, names, options.rounds))
+            print(table(points[-1]), flush=True)
+        path = save(f"sweep_{options.sweep}", points, about)
+        print(f"{path}, {sweep.plot(options.sweep, points, path.with_suffix('.png'))}")
         return 0
     results = {}
     for name in options.models:

@@ -1,5 +1,6 @@
 """PyTorch: eager, eager with its fused Adam, and compiled."""
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from machine import threads
@@ -38,7 +39,7 @@ def torch_compile(work: Workload) -> Side:
 
 
 @contextmanager
-def time_limit(seconds: int):
+def time_limit(seconds: int) -> Iterator[None]:
     """TimeoutError in the block after so many seconds."""
 
     def stop(number, frame):
