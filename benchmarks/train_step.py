@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import start  # noqa: F401  isort: skip
 import agreement
 import machine
 import peers

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from npvae import kernels
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
@@ -16,6 +17,7 @@ EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a comm
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    kernels.choose()
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0

@@ -4,16 +4,14 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from npvae import __version__, data
+from npvae import __version__, data, kernels
 from npvae.backend import get_backend, why_no_gpu
 
 EXTRAS = {
     "matplotlib": "plot", "scipy": "science", "tqdm": "progress", "pooch": "download",
     "threadpoolctl": "blas",
 }  # fmt: skip
-AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 
 
 def report() -> Iterator[str]:
@@ -42,25 +40,18 @@ def _blas() -> Iterator[str]:
         yield "  which BLAS and kernels: unknown  →  pip install 'npvae[blas]'"
         return
     for blas in (lib for lib in threadpool_info() if lib["user_api"] == "blas"):
-        kernels = blas.get("architecture", "unknown")
+        kernel_set = blas.get("architecture", "unknown")
         yield (
             f"  {blas['internal_api']} {blas['version']}, {blas['num_threads']} threads "
-            f"of {os.cpu_count()} processors, {kernels} kernels"
+            f"of {os.cpu_count()} processors, {kernel_set} kernels"
         )
-        if kernels in ("Haswell", "Zen") and cpu_flags() >= AVX512:
-            yield (
-                "  this processor has AVX-512, which these kernels leave unused  →  "
-                "export OPENBLAS_CORETYPE=SkylakeX"
-            )
-
-
-def cpu_flags() -> set[str]:
-    """The processor's features as Linux lists them; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return set()
-    return set(text.partition("\nflags")[2].partition("\n")[0].split())
+    own = {kernels.VARIABLE} if kernels.chosen_here else set()
+    wanted, why = kernels.advice({k: v for k, v in os.environ.items() if k not in own})
+    if wanted:
+        yield f"  npvae's commands ask for {wanted} kernels: {why}"
+        yield f"  for your own programs  →  export {kernels.VARIABLE}={wanted}"
+    else:
+        yield f"  the kernel set is OpenBLAS's own choice: {why}"
 
 
 def _gpu() -> Iterator[str]:

@@ -9,7 +9,7 @@ import npvae
 
 HOUSE = Path(npvae.__file__).parent
 FLOORS = (
-    "errors", "random", "ops", "backend", "memory", "optim", "networks", "distributions",
+    "errors", "kernels", "random", "ops", "backend", "memory", "optim", "networks", "distributions",
     "objectives", "models", "data", "io", "evaluation", "training", "estimators", "plotting",
     "explain", "runs",
 )  # fmt: skip

@@ -119,11 +119,10 @@ def one_step(
     M = len(x)
     eps = draw_noise(engine, recipe.seed, state.step, recipe.n_samples, M)  # (L, M, J)
     kept = engine.forward(x, eps)
-    reconstruction, kl = -kept.nll.mean(axis=0).sum(), kept.kl.mean(axis=0).sum()
-    loss = float(engine.loss(kept))
-    if not isfinite(loss):
+    nll, kl = float(kept.nll.sum()) / len(kept.nll), float(kept.kl.sum()) / len(kept.kl)
+    if not isfinite(nll + kl):
         where = f"at step {state.step + 1}, in epoch {state.epoch + 1}"
-        raise NumericalError(diagnose(state, f"the loss is {loss} {where}"))
+        raise NumericalError(diagnose(state, f"the loss is {(nll + kl) / M} {where}"))
     engine.backward(x, eps, kept)
     if recipe.clip_norm is not None:
         clip_by_norm(xp, engine.grad, recipe.clip_norm)
@@ -133,8 +132,8 @@ def one_step(
     recipe.optimizer.update(
         engine.ops, engine.theta, engine.grad, state.moments, scratch, rate, state.step + 1
     )
-    state.sums[0] += float(reconstruction)
-    state.sums[1] += float(kl)
+    state.sums[0] -= nll
+    state.sums[1] += kl
     state.step += 1
     state.batch = batch + 1
 

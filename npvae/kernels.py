@@ -1,0 +1,58 @@
+"""Which matrix-product kernels OpenBLAS should use, decided before NumPy loads.
+
+OpenBLAS chooses its kernels by the processor's model and falls back to AVX2 on AMD processors
+that are newer than it knows, though they have AVX-512: half the speed of a large product. The
+environment variable ``OPENBLAS_CORETYPE`` overrules it, but only if set before NumPy loads, and
+a set that the processor lacks would crash. So it is set for AMD processors that list every
+feature it needs, and never over a choice of the user's.
+
+The command line and the benchmarks call :func:`choose`; a library does not change its user's
+environment, and ``npvae doctor`` prints the line to export instead.
+"""
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+chosen_here = False  # whether this process set the variable
+VARIABLE, AVX512_KERNELS = "OPENBLAS_CORETYPE", "SkylakeX"
+NEEDED = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
+
+
+def processor(cpuinfo: str | None = None) -> tuple[str, set[str]]:
+    """Vendor and feature flags of the first processor, as Linux lists them; empty elsewhere.
+
+    Examples
+    --------
+    >>> processor("vendor_id : AuthenticAMD\\nflags : fpu avx2\\n")[0]
+    'AuthenticAMD'
+    """
+    if cpuinfo is None:
+        try:
+            cpuinfo = Path("/proc/cpuinfo").read_text()
+        except OSError:
+            return "", set()
+    lines = [line.partition(":") for line in cpuinfo.partition("\n\n")[0].splitlines()]
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    return fields.get("vendor_id", ""), set(fields.get("flags", "").split())
+
+
+def advice(environ: Mapping[str, str], cpuinfo: str | None = None) -> tuple[str, str]:
+    """The kernel set to ask for, or an empty string; and why."""
+    vendor, flags = processor(cpuinfo)
+    if environ.get(VARIABLE):
+        return "", f"{VARIABLE}={environ[VARIABLE]} is set, and is left alone"
+    if vendor != "AuthenticAMD":
+        return "", "OpenBLAS knows this processor best"
+    if missing := NEEDED - flags:
+        return "", f"this processor lacks {', '.join(sorted(missing))}"
+    return AVX512_KERNELS, "an AMD processor with AVX-512, which OpenBLAS may leave unused"
+
+
+def choose(environ: MutableMapping[str, str] = os.environ, cpuinfo: str | None = None) -> None:
+    """Set the variable if that helps and NumPy has not loaded yet."""
+    global chosen_here
+    kernels, _ = advice(environ, cpuinfo)
+    if kernels and "numpy" not in sys.modules:
+        environ[VARIABLE] = kernels
+        chosen_here = True
