@@ -62,15 +62,15 @@ def sigmoid(xp, a, bias, h):
     The tanh form is one transcendental and overflows for no input.
     """
     xp.add(a, bias, out=h)
-    logistic(xp, h)
+    logistic(xp, h, h)
 
 
-def logistic(xp, a):
-    """a ← 1 / (1 + exp(−a)), in place, any shape."""
-    xp.multiply(a, 0.5, out=a)
-    xp.tanh(a, out=a)
-    xp.multiply(a, 0.5, out=a)
-    xp.add(a, 0.5, out=a)
+def logistic(xp, a, y):
+    """y = 1 / (1 + exp(−a)), any shape; y may be a."""
+    xp.multiply(a, 0.5, out=y)
+    xp.tanh(y, out=y)
+    xp.multiply(y, 0.5, out=y)
+    xp.add(y, 0.5, out=y)
 
 
 def sigmoid_backward(xp, d_h, h, d_a, d_bias):
