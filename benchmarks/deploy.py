@@ -8,6 +8,7 @@ decoding and encoding, in interleaved rounds; the cold start, from the start of 
 first image; that process's memory; and the size on disk of what each side needs.
 """
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,15 +88,17 @@ def cold_starts(names: list[str], folder: Path, rounds: int) -> tuple[Values, Va
         first = number % len(names)
         for name in names[first:] + names[:first]:
             pairs[name].append(cold_start(name, folder))
-    columns = {name: np.array(values[1:]).T for name, values in pairs.items()}  # first: disk cache
+    columns = {name: np.array(values[1:]).T for name, values in pairs.items()}  # 0: warm-up
     return {k: v[0] for k, v in columns.items()}, {k: v[1] for k, v in columns.items()}
 
 
 def cold_start(name: str, folder: Path) -> tuple[float, float]:
     """One process: seconds, megabytes."""
     command = [sys.executable, FIRST_IMAGE, name, folder, str(machine.threads())]
+    # What is installed has its bytecode beside it; so must npvae, run from its source folder.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         lines = process.stdout or ()
         image = next(iter(lines), "")
         seconds = perf_counter() - began

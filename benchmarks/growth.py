@@ -3,8 +3,8 @@
     python benchmarks/growth.py --require
 
 A small model is trained by the very function that ``fit`` calls for each minibatch. Resident
-memory is read every thousand steps, and its slope is that of the least-squares line; blocks are
-counted after a first thousand steps and at the end.
+memory and the blocks in use are read every thousand steps, and the slopes are those of the
+least-squares lines. The first thousand steps, which allocate and warm up, do not count.
 """
 import argparse
 import gc
@@ -24,15 +24,16 @@ from npvae.training.loop import one_step
 
 SLOPE = 1.0  # MB in 100,000 steps that ``--require`` allows,
 BLOCKS = 0.01  # and blocks a step: fewer than one kept in a hundred steps
-EVERY = 1000  # steps between two readings, and of warming up
+EVERY = 1000  # steps between two readings, and before the first
 
 
 def train(work: Workload, steps: int) -> dict[str, Any]:
-    """Readings of a run of ``steps`` steps, after ``EVERY`` to warm up."""
+    """Readings of a run of ``steps`` steps, after ``EVERY`` others."""
     training = Training(work)
     state, batches, recipe = training.state, training.batches, training.recipe
     at = np.arange(0, steps + 1, EVERY)  # steps since the warm-up
     memory = np.zeros(len(at))  # MB
+    blocks = np.zeros(len(at))
 
     def run(count: int) -> None:
         for _ in range(count):
@@ -43,17 +44,19 @@ def train(work: Workload, steps: int) -> dict[str, Any]:
 
     with np.errstate(all="ignore"):  # as fit does
         run(EVERY)
-        blocks = count_blocks()
-        memory[0] = resident()
-        for i in range(1, len(at)):
+        for i in range(len(at)):
+            memory[i], blocks[i] = resident(), count_blocks()
             run(EVERY)
-            memory[i] = resident()
-        blocks = count_blocks() - blocks
-    slope, _ = np.polyfit(at, memory, 1)  # MB a step
     return {
-        "workload": str(work), "steps": int(at[-1]), "slope_mb": float(slope * 100_000),
-        "blocks_a_step": blocks / int(at[-1]), "resident_mb": [round(mb, 3) for mb in memory],
+        "workload": str(work), "steps": int(at[-1]), "slope_mb": slope(at, memory) * 100_000,
+        "blocks_a_step": slope(at, blocks), "resident_mb": memory.round(3).tolist(),
+        "blocks": blocks.astype(int).tolist(),
     }  # fmt: skip
+
+
+def slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Of the least-squares line."""
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def count_blocks() -> int:

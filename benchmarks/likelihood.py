@@ -13,6 +13,8 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -40,32 +42,26 @@ BLOCK = 100_000  # rows written at a time
 
 def estimate(work: Workload, images: int, samples: int) -> dict[str, Any]:
     """Seconds for log p(x) of so many images, and for its matrix products alone."""
-    vae, calls, scored = work.vae(), [], 0
     rounds = min(ROUNDS, images)
-    engine, gemm = vae.engine_, vae.engine_.ops.gemm
+    count = images // rounds
+    vae, turns, calls = work.vae(), cycle(range(0, len(work.data) - count + 1, count)), []
+    engine, ops = vae.engine_, vae.engine_.ops
 
     def score(count: int) -> None:
-        """The next images; the sides of a round need not have the same ones."""
-        nonlocal scored
-        rows = np.arange(scored, scored + count) % len(work.data)
-        vae.log_likelihood(replace(work.data, pixels=work.data.pixels[rows], labels=None),
-                           samples, rng=0)  # fmt: skip
-        scored += count
+        vae.log_likelihood(part(work.data, next(turns), count), samples, rng=0)
 
     def record(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
         calls.append((a, b, out))
-        return gemm(a, b, out)
+        return ops.gemm(a, b, out)
 
     def products(count: int) -> None:
         for a, b, out in calls:
             np.matmul(a, b, out=out)
 
-    count = images // rounds
-    with_record, without = replace(engine.ops, gemm=record), engine.ops
-    score(1)  # allocates the buffers
-    engine.ops = with_record
+    score(count)  # allocates the buffers that the products are then written down with
+    engine.ops = replace(ops, gemm=record)
     score(count)
-    engine.ops = without
+    engine.ops = ops
     seconds = timing.interleaved({"npvae": score, "products": products}, count, rounds)
     total = {name: float(times.sum()) * count for name, times in seconds.items()}
     return {
@@ -74,6 +70,11 @@ def estimate(work: Workload, images: int, samples: int) -> dict[str, Any]:
         "ratio": float(np.median(seconds["npvae"] / seconds["products"])),
         "sides": {k: timing.summary(times, seconds["npvae"]) for k, times in seconds.items()},
     }  # fmt: skip
+
+
+def part(data: Dataset, first: int, count: int) -> Dataset:
+    """Some of the images."""
+    return Dataset(data.pixels[first : first + count], name=data.name, scale=data.scale)
 
 
 def peak(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -87,10 +88,12 @@ def peak(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def peaks(work: Workload, samples: int) -> dict[int, float]:
-    """Peak megabytes of estimating two images, from a model without buffers."""
-    data = replace(work.data, pixels=work.data.pixels[:2], labels=None)
-    return {S: peak(lambda S=S: work.vae().log_likelihood(data, S, rng=0))[1]
-            for S in (FEW, samples)}  # fmt: skip
+    """Megabytes that estimating two images takes at its peak, the buffers included."""
+    data, result = part(work.data, 0, 2), {}
+    for S in (FEW, samples):
+        vae = work.vae()  # a new one has no buffers yet
+        _, result[S] = peak(partial(vae.log_likelihood, data, S, rng=0))
+    return result
 
 
 def write_bytes(path: Path, rows: int) -> None:
@@ -112,7 +115,7 @@ def encode_file(rows: int) -> dict[str, float]:
         data = Dataset(np.load(path, mmap_mode="r"), scale=1 / 255)
         before = resident(), resident("RssAnon")
         began = perf_counter()
-        codes, most = peak(lambda: vae.transform(data))
+        codes, most = peak(partial(vae.transform, data))
         seconds = perf_counter() - began
         after = resident(), resident("RssAnon")
         del data
@@ -128,7 +131,7 @@ def encode_file(rows: int) -> dict[str, float]:
 def profile(work: Workload, images: int, samples: int) -> None:
     """Print the own time of every part of the estimate, dearest first."""
     vae, watch = work.vae(), Stopwatch()
-    data = replace(work.data, pixels=work.data.pixels[:images], labels=None)
+    data = part(work.data, 0, images)
     vae.log_likelihood(data, samples, rng=0)  # the first run allocates
     ops = vae.engine_.ops
     vae.engine_.ops = replace(ops, **{
@@ -151,7 +154,7 @@ def arguments() -> argparse.Namespace:
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--images", type=int, default=1000, help="to estimate log p(x) of (default: 1000)")
+    add("--images", type=int, default=1000, help="to score, in ten rounds (default: 1000)")
     add("--samples", type=int, default=5000, help="for each image (default: 5000)")
     add("--rows", type=int, default=10**6, help="of the file to encode (default: 10⁶)")
     add("--profile", action="store_true", help="the estimate of 3 images, op by op")

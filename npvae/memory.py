@@ -10,6 +10,7 @@ no step after the first allocates anything large.
 """
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -49,6 +50,11 @@ class Layout:
     def size(self) -> int:
         """How many numbers the flat vector holds, P."""
         return sum(map(prod, self.shapes.values()))
+
+    @cached_property
+    def widest(self) -> int:
+        """The longest side of any parameter: a layer's width, or that of the data."""
+        return max(map(max, self.shapes.values()))
 
     @property
     def n_weights(self) -> int:

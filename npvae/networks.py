@@ -8,6 +8,7 @@ and one product computes them together.
 """
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from npvae.memory import Layout, Shape, Views, Workspace
@@ -46,6 +47,11 @@ class MLP:
         }
         return layers | {f"{self.name}.{head}": (n, widths[-1]) for head, n in self.heads.items()}
 
+    @cached_property
+    def _backward(self) -> str:
+        """Name of the op that undoes the activation; made once, not a new string a step."""
+        return self.activation + "_backward"
+
     def forward(self, ops: Ops, P: Views, x: Any, work: Workspace, head: str = "heads") -> Any:
         """x (…, n_in) → the products of all heads, without bias, (…, Σ heads).
 
@@ -75,7 +81,7 @@ class MLP:
         x = x.reshape(-1, self.n_in)  # (B, n_in)
         B = x.shape[0]
         d_a = d_a.reshape(B, -1)  # (B, Σ heads)
-        activation_backward = getattr(ops, self.activation + "_backward")
+        activation_backward = getattr(ops, self._backward)
         above = f"{self.name}.heads"  # the layer that d_a belongs to
         for i in reversed(range(len(self.hidden))):
             layer, H = f"{self.name}.hidden.{i}", self.hidden[i]

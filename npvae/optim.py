@@ -29,7 +29,7 @@ class Optimizer:
 
     def init(self, xp: Any, theta: Array) -> State:
         """Zero state for parameters ``theta`` (P,)."""
-        return {slot: xp.zeros_like(theta) for slot in self.slots}
+        return {slot: xp.zeros(theta.shape, theta.dtype) for slot in self.slots}
 
     def update(
         self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int

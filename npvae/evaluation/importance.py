@@ -83,7 +83,7 @@ def log_likelihood(
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
     block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
     for start, stop in progress(list(chunks(len(X), max(1, block // S)))):
-        x = load(engine, X, scale, start, stop)  # (M, D)
+        x = load(engine, X[start:stop], scale)  # (M, D)
         sums: Any = None
         for first, last in chunks(S, max(1, block // (stop - start))):
             eps = as_noise(engine, _noise(seed, start, stop, first, last, S, J))  # (s, M, J)

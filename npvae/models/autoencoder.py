@@ -55,12 +55,11 @@ class AutoencoderModel:
         ops.identity_backward(d_z[0], kept.z[0], d_a_q, G["encoder.heads.bias"])
         self.encoder.backward(ops, P, G, x, d_a_q, work)
 
-    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Array:
-        """x (M, D) → the codes z (M, J)."""
+    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
+        """x (M, D) → the codes z, written into ``out`` (M, J)."""
         a = self.encoder.forward(ops, P, x, work)
-        ops.identity(a, P["encoder.heads.bias"], a)
-        return a
+        ops.identity(a, P["encoder.heads.bias"], out)
 
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace) -> Array:
-        """z (M, J) → E[x|z] (M, D)."""
-        return decode(self.decoder, self.likelihood, ops, P, z, work)
+    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
+        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
+        decode(self.decoder, self.likelihood, ops, P, z, work, out)

@@ -46,11 +46,11 @@ class Model(Protocol):
     ) -> None:
         """The gradient of their mean, written into G."""
 
-    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Array:
-        """x (M, D) → codes (M, J)."""
+    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
+        """x (M, D) → codes, written into ``out`` (M, J)."""
 
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace) -> Array:
-        """z (M, J) → E[x|z] (M, D)."""
+    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
+        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class Engine:
         self.model, self.backend, self.penalty = model, backend, penalty
         self.ops, self.xp = backend.ops, backend.xp
         self.layout = model.layout()
-        self.theta, self.grad = theta, self.xp.zeros_like(theta)
+        # zeros, unlike zeros_like, takes no memory until it is written: a model that only
+        # codes and decodes never pays for its gradient
+        self.theta, self.grad = theta, self.xp.zeros(theta.shape, theta.dtype)
         self.P, self.G = self.layout.views(self.theta), self.layout.views(self.grad)
         self.work = Workspace(self.xp, theta.dtype)
         self._weights = slice(self.layout.n_weights)

@@ -39,13 +39,12 @@ class Pass(NamedTuple):
 
 
 def decode(
-    decoder: MLP, likelihood: Likelihood, ops: Ops, P: Views, z: Array, work: Workspace
-) -> Array:
-    """z (M, J) → the mean of p(x|z) (M, D)."""
+    decoder: MLP, likelihood: Likelihood, ops: Ops, P: Views, z: Array, work: Workspace, out: Array
+) -> None:
+    """z (M, J) → the mean of p(x|z), written into ``out`` (M, D)."""
     head = likelihood.mean_head
     a = decoder.forward(ops, P, z, work, head)
-    getattr(ops, likelihood.mean_activation)(a, P[f"decoder.{head}.bias"], a)
-    return a
+    getattr(ops, likelihood.mean_activation)(a, P[f"decoder.{head}.bias"], out)
 
 
 @dataclass(frozen=True)
@@ -94,15 +93,14 @@ class VAEModel:
         )  # (M, 2J)
         self.encoder.backward(ops, P, G, x, d_a_q, work)
 
-    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Array:
-        """x (M, D) → the posterior means μ (M, J)."""
+    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
+        """x (M, D) → the posterior means μ, written into ``out`` (M, J)."""
         a = self.encoder.forward(ops, P, x, work, head="mean")
-        ops.identity(a, P["encoder.mean.bias"], a)
-        return a
+        ops.identity(a, P["encoder.mean.bias"], out)
 
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace) -> Array:
-        """z (M, J) → E[x|z] (M, D)."""
-        return decode(self.decoder, self.likelihood, ops, P, z, work)
+    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
+        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
+        decode(self.decoder, self.likelihood, ops, P, z, work, out)
 
     @property
     def n_noise(self) -> int:

@@ -39,6 +39,7 @@ class Minibatches:
             data, scale = binarized(engine, data, scale, seed), 1.0
         self.engine, self.seed, self.batch_size = engine, seed, batch_size
         self.data, self.scale = engine.backend.asarray(data), scale
+        self.taken = f"x.taken.{self.data.dtype}"  # the buffer for rows as they are stored
         self.threshold = {"threshold": 0.5, "dynamic": None}.get(binarize, "none")
 
     @property
@@ -57,7 +58,7 @@ class Minibatches:
         work, dtype = self.engine.work, self.data.dtype
         x = work("x", M, D)
         self.engine.ops.gather(
-            self.data, rows, self.scale, work(f"x.taken.{dtype}", M, D, dtype=dtype), x
+            self.data, rows, self.scale, work(self.taken, M, D, dtype=dtype), x
         )
         if self.threshold is None:
             flat = x.reshape(-1)  # (M D,)
