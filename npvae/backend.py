@@ -11,7 +11,7 @@ import numpy
 
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
-from npvae.ops.blocks import blocked
+from npvae.ops.host import on_host
 
 Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
 
@@ -63,7 +63,7 @@ def get_backend(name: str = "numpy") -> Backend:
     if name == "auto":
         name = "numpy" if why_no_gpu() else "cupy"
     if name == "numpy":
-        return Backend("numpy", numpy, blocked(reference(numpy)))
+        return Backend("numpy", numpy, on_host(reference(numpy)))
     if name == "cupy":
         reason = why_no_gpu()
         if reason:

@@ -52,6 +52,8 @@ def _blas() -> Iterator[str]:
         yield f"  for your own programs  →  export {kernels.VARIABLE}={wanted}"
     else:
         yield f"  the kernel set is OpenBLAS's own choice: {why}"
+    for name, value in kernels.WAIT.items():
+        yield f"  where other programs share the cores  →  export {name}={value}"
 
 
 def _gpu() -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npvae.kernels import NEEDED, advice, processor
+from npvae.kernels import NEEDED, WAIT, advice, processor
 
 ROOT = Path(__file__).parent.parent
 FLAGS = "fpu sse2 avx2 fma " + " ".join(sorted(NEEDED))
@@ -58,6 +58,18 @@ print(os.environ.get("OPENBLAS_CORETYPE"), "numpy" in sys.modules)
         env=clean | {"PYTHONPATH": str(ROOT)},
     ).stdout  # fmt: skip
     assert out.split() == [str(expected), str(bool(first))]
+
+
+def test_a_users_waiting_time_stands_and_numpy_is_not_too_late():
+    code = "from npvae import kernels, cli; kernels.choose(); import os; print(os.environ[%r])"
+    name, value = next(iter(WAIT.items()))
+    for given, expected in (({name: "20"}, "20"), ({}, value)):
+        clean = {k: v for k, v in os.environ.items() if k != name}
+        done = subprocess.run(
+            [sys.executable, "-c", code % name], capture_output=True, text=True, check=True,
+            env=clean | given | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.stdout.strip() == expected
 
 
 def test_this_machine_is_read():

@@ -7,7 +7,7 @@ import pytest
 
 from npvae.backend import get_backend
 from npvae.ops import reference
-from npvae.ops.blocks import blocked
+from npvae.ops.host import on_host
 from npvae.optim import (
     OPTIMIZERS,
     SCHEDULES,
@@ -218,7 +218,7 @@ def test_blocks_change_no_bit():
     for name in ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"):
         start = rng.standard_normal(P).astype(np.float32)
         results = []
-        for ops in (one, blocked(one, size=100)):
+        for ops in (one, on_host(one, size=100)):
             optimizer, theta = OPTIMIZERS[name](), start.copy()
             state, scratch = optimizer.init(np, theta), np.empty(P, np.float32)
             for t in range(1, 4):

@@ -5,12 +5,13 @@ The data may stay uint8, a quarter of the memory; it becomes floating point in t
 """
 
 
-def gather(xp, data, rows, scale, taken, x):
+def gather(xp, data, rows, scale, taken, x, **options):
     """x = scale · data[rows].   data (N, D) any dtype, rows (M,) int → x (M, D)
 
-    ``taken`` (M, D) has the data's dtype and holds the rows before they are scaled.
+    ``taken`` (M, D) has the data's dtype and holds the rows before they are scaled;
+    ``options`` are for the array module's own ``take``.
     """
-    xp.take(data, rows, axis=0, out=taken, mode="clip")  # "raise" would copy; rows are ours
+    xp.take(data, rows, axis=0, out=taken, **options)
     xp.multiply(taken, scale, out=x, dtype=x.dtype, casting="unsafe")
 
 
