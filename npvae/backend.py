@@ -80,8 +80,11 @@ def why_no_gpu() -> str:
         import cupy
     except ImportError:
         return "CuPy is not installed (pip install 'npvae[cuda13]' or 'npvae[cuda12]')"
-    if not cupy.cuda.is_available():
-        return "CuPy finds no CUDA device or no driver"
+    try:
+        if not cupy.cuda.is_available():
+            return "CuPy finds no CUDA device"
+    except Exception as error:  # CuPy raises its own kind for a missing or old driver
+        return f"CuPy finds no usable driver ({error})"
     return ""
 
 

@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a one-line error that says what to do; 2 usage; 130 interrupted.
 """
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,8 @@ EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a comm
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     kernels.choose()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every log file can hold a "−"
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
@@ -51,7 +54,14 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         if arguments.out or arguments.config:
             raise ParameterError("--resume continues in its own folder; leave out --out, --config")
+        fixed = sorted(options.keys() - {"epochs", "early_stopping", "backend"})
+        if fixed:
+            raise ParameterError(
+                f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping and backend "
+                "may change"
+            )
         run = runs.open_run(arguments.resume, options)
+        run.write_config()
     else:
         settings = runs.settle(options, arguments.config)
         runs.build(settings)._check_params()  # before a folder is made
@@ -63,12 +73,18 @@ def train(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
         return 130
-    last = {key: values[-1] for key, values in model.history_.items()}
+    except NpvaeError:
+        run.discard_if_untrained()
+        raise
+    history, row = model.history_, -1
+    if model.early_stopping is not None:  # the model is that of its best epoch
+        row = max(range(len(history["epoch"])), key=history["validation_elbo"].__getitem__)
+    last = {key: values[row] for key, values in history.items()}
     print(
         f"training   ELBO {last['elbo']:.2f} = reconstruction {last['reconstruction']:.2f} "
         f"− KL {last['kl']:.2f} nats, epoch {last['epoch']}"
     )
-    if "validation_elbo" in last:
+    if last.get("validation_elbo") is not None:
         print(f"held out   ELBO {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
     print(f"model      {run.model_file}")
     try:
@@ -89,8 +105,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if not hasattr(model, "log_likelihood"):
         raise ParameterError("an Autoencoder defines no likelihood of x; evaluate a VAE")
     dataset = find_data(arguments, run)
-    pixels, scale = dataset.pixels[: arguments.limit], dataset.scale
-    pixels, scale = model._binarized(pixels, scale)
+    if arguments.limit < 1:
+        raise ParameterError(f"--limit {arguments.limit} leaves no datapoint; ask for 1 or more")
+    if arguments.samples < 2:
+        raise ParameterError(f"--samples {arguments.samples} gives no standard error; ask for more")
+    pixels, scale = model._data(dataset)  # checked before binarising, which would hide a NaN
+    pixels, scale = model._binarized(pixels[: arguments.limit], scale)
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
     print(f"bound      {model.elbo(X)}")
@@ -123,6 +143,8 @@ def manifold(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, _ = find(arguments.model)
+    if not hasattr(model, "sample"):
+        raise ParameterError("an Autoencoder has no prior to draw the manifold of; train a VAE")
     if model.image_shape_ is None:
         raise ParameterError("this model was not trained on images; a manifold shows images")
     write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")
@@ -271,7 +293,8 @@ def parser() -> argparse.ArgumentParser:
     p = command("manifold", manifold, "the 2-D latent space as a grid of images (figure 4)")
     with_model(p, out=True)
     p.add_argument("-n", type=int, default=20, help="images a side (20)")
-    command("gradcheck", gradcheck, "hand-written gradients against differences", *MODEL_OPTIONS)
+    command("gradcheck", gradcheck, "hand-written gradients against differences, in float64",
+            *(option for option in MODEL_OPTIONS if option[0] != "dtype"))  # fmt: skip
     command("data", show_data, "which data sets are here")
     command("doctor", doctor, "versions, BLAS, GPU, data, and what to do about each")
     return top

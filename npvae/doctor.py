@@ -51,9 +51,10 @@ def _blas() -> Iterator[str]:
         yield f"  npvae's commands ask for {wanted} kernels: {why}"
         yield f"  for your own programs  →  export {kernels.VARIABLE}={wanted}"
     else:
-        yield f"  the kernel set is OpenBLAS's own choice: {why}"
+        yield f"  no other kernel set is asked for: {why}"
     for name, value in kernels.WAIT.items():
-        yield f"  where other programs share the cores  →  export {name}={value}"
+        if os.environ.get(name) in (None, value):
+            yield f"  npvae's commands set {name}={value}, which helps where others use the cores"
 
 
 def _gpu() -> Iterator[str]:

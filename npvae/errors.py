@@ -29,7 +29,7 @@ class NotFittedError(NpvaeError, ValueError, AttributeError):
 
 
 class BackendError(NpvaeError, RuntimeError):
-    """The array backend cannot be used: CuPy missing, no device, no memory."""
+    """The array backend cannot be used: CuPy missing, or no device."""
 
 
 class NumericalError(NpvaeError, ArithmeticError):

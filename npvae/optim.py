@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import cos, pi, sqrt
 from typing import Any, ClassVar
 
+from npvae.errors import ParameterError
 from npvae.ops import Ops
 
 Array = Any
@@ -110,6 +111,11 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ParameterError(f"{name}={getattr(self, name)} must lie in [0, 1)")
 
     def _step(self, ops, theta, grad, state, scratch, rate, t):
         c = sqrt((1 - self.beta2**t) / (1 - self.beta2))

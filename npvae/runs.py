@@ -46,6 +46,16 @@ class Run:
     def model_file(self) -> Path:
         return self.folder / "model.npz"
 
+    def write_config(self) -> None:
+        """Keep the settings beside what they lead to."""
+        write_toml(self.folder / "config.toml", self.settings)
+
+    def discard_if_untrained(self) -> None:
+        """Remove a folder that holds settings alone, so that it is not in the next one's way."""
+        if [path.name for path in self.folder.iterdir()] == ["config.toml"]:
+            (self.folder / "config.toml").unlink()
+            self.folder.rmdir()
+
     def datasets(self) -> tuple[Dataset, Dataset | None]:
         """Data to train on, and data held out for validation, if any is."""
         dataset = data.load(self.settings["data"])
@@ -80,6 +90,11 @@ def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str,
     given = (read_toml(file) if file else {}) | options
     given = RUN_DEFAULTS | given
     one_of("model", given["model"], MODELS)
+    if not isinstance(given["data"], str):
+        raise ParameterError(f"data={given['data']!r} is no name or path; write it in quotes")
+    held_out = given["validation"]
+    if held_out is not None and (type(held_out) is not int or held_out < 0):
+        raise ParameterError(f"validation={held_out!r} must be a whole number, 0 for none")
     cls = MODELS[given["model"]]
     params = cls().get_params()
     for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):
@@ -124,7 +139,7 @@ def create(settings: dict[str, Any], folder: str | Path | None) -> Run:
             f"{folder} cannot be made a run folder: {error.strerror}; name another with --out"
         ) from error
     run = Run(folder, settings)
-    write_toml(folder / "config.toml", settings)
+    run.write_config()
     return run
 
 

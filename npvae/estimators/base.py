@@ -20,7 +20,7 @@ from npvae.io import check_arrays, write_archive
 from npvae.memory import Layout
 from npvae.models import Engine, Model, Penalty
 from npvae.ops import ACTIVATIONS
-from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
+from npvae.optim import OPTIMIZERS, SCHEDULES, Constant, Optimizer, Schedule
 from npvae.training import (
     BINARIZE,
     Minibatches,
@@ -122,8 +122,7 @@ class GenerativeModel(Parametrized):
                     "Bernoulli likelihood needs; change its scale, or choose likelihood='normal'"
                 )
             return pixels, X.scale
-        xp = get_backend(self.backend).xp if is_device_array(X) else np
-        return check_data(X, n_features, unit, xp=xp), 1.0
+        return check_data(X, n_features, unit, xp=array_module(X)), 1.0
 
     def _engine(self) -> Engine:
         if not hasattr(self, "engine_"):
@@ -135,7 +134,7 @@ class GenerativeModel(Parametrized):
 
     def _like(self, X: Any, result: Array) -> Array:
         """``result`` as the kind of array that went in."""
-        return result if is_device_array(X) else to_numpy(result)
+        return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)
 
     # ---- parameters
 
@@ -153,6 +152,8 @@ class GenerativeModel(Parametrized):
         whole_number("n_features", n_features)
         self.seed_ = random.as_seed(self.random_state)
         layout = self._model(n_features).layout()
+        if layout.size > 2**40:
+            raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
         theta = networks.initialise(
             layout, random.normal(self.seed_, random.INITIALISE, 0, layout.size)
         )
@@ -177,7 +178,13 @@ class GenerativeModel(Parametrized):
 
     @property
     def parameters(self) -> dict[str, Array]:
-        """Every parameter by name: views, so writing to one changes the model."""
+        """Every parameter by name: views, so writing to one changes the model.
+
+        Raises
+        ------
+        NotFittedError
+            If there are none yet.
+        """
         engine = self._engine()
         return engine.layout.named(engine.theta)
 
@@ -229,6 +236,12 @@ class GenerativeModel(Parametrized):
             If an argument cannot be used, or ``batch_size`` exceeds N.
         NumericalError
             As soon as the loss is not finite.
+        ModelFileError
+            If the checkpoint cannot be read or written, or is of other settings.
+        BackendError
+            If the backend cannot run here.
+        KeyboardInterrupt
+            On Ctrl-C, at the end of the step in hand and after the checkpoint.
         """
         self._check_params()
         pixels, scale = self._check_data(X, None)
@@ -246,23 +259,33 @@ class GenerativeModel(Parametrized):
         self.initialize(pixels.shape[1])
         self._set_n_data(len(pixels))
         self.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-        return self._train(pixels, scale, self.epochs, held_out, callbacks, checkpoint, resume)
+        schedule = self._schedule()
+        return self._train(
+            pixels, scale, self.epochs, schedule, held_out, callbacks, checkpoint, resume
+        )
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One more pass over ``X``, in minibatches, from the parameters there are.
 
         Parameters are initialised at the first call. N, which the parameter prior needs, is
-        the number of datapoints of the call.
+        the number of datapoints of the call. The learning rate is constant: a schedule would
+        have to know where the training ends.
+
+        Raises
+        ------
+        DataError, ParameterError, NumericalError
+            As :meth:`fit`; any number of datapoints will do.
         """
         self._check_params()
         if not hasattr(self, "engine_"):
             self.initialize(self._check_data(X, None)[0].shape[1])
         pixels, scale = self._data(X)
         self._set_n_data(len(pixels))
-        return self._train(pixels, scale, self._state.epoch + 1)
+        self._state.batch, self._state.sums = 0, [0.0, 0.0]  # an interrupted pass was another
+        return self._train(pixels, scale, self._state.epoch + 1, Constant())
 
     def _train(
-        self, pixels: Array, scale: float, epochs: int,
+        self, pixels: Array, scale: float, epochs: int, schedule: Schedule,
         held_out: tuple[Array, float] | None = None,
         callbacks: Iterable[Callable[[TrainingState], Any]] = (),
         checkpoint: str | Path | None = None, resume: bool = False,
@@ -276,7 +299,7 @@ class GenerativeModel(Parametrized):
             load_checkpoint(checkpoint, state, config)
             self.history_ = state.history
         recipe = Recipe(
-            self._optimizer(), self.learning_rate, self._schedule(), self.clip_norm, epochs,
+            self._optimizer(), self.learning_rate, schedule, self.clip_norm, epochs,
             self.n_samples, self.seed_, None if held_out is None else self.early_stopping,
         )  # fmt: skip
         batches = Minibatches(
@@ -323,15 +346,30 @@ class GenerativeModel(Parametrized):
     # ---- coding
 
     def transform(self, X: Any) -> Array:
-        """Posterior means of z, deterministic.   X (N, D) → (N, J)"""
+        """Posterior means of z, deterministic.   X (N, D) → (N, J)
+
+        Raises
+        ------
+        DataError
+            If ``X`` is not finite, of another width, or outside the likelihood's range.
+        NotFittedError
+            If there are no parameters yet.
+        """
         pixels, scale = self._data(X)
         return self._like(X, evaluation.encode(self._engine(), pixels, scale))
 
     def inverse_transform(self, Z: Any) -> Array:
-        """Means of p(x|z).   Z (N, J) → (N, D)"""
+        """Means of p(x|z).   Z (N, J) → (N, D)
+
+        Raises
+        ------
+        DataError
+            If ``Z`` is not finite or not J wide.
+        NotFittedError
+            If there are no parameters yet.
+        """
         engine = self._engine()
-        xp = engine.xp if is_device_array(Z) else np
-        checked = check_data(Z, engine.model.decoder.n_in, xp=xp)
+        checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
         return self._like(Z, evaluation.decode(engine, checked))
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
@@ -350,11 +388,17 @@ class GenerativeModel(Parametrized):
         )
 
     def score_samples(self, X: Any) -> Array:
-        """The lower bound of each datapoint, in nats.   X (N, D) → (N,)"""
+        """The lower bound of each datapoint, in nats.   X (N, D) → (N,)
+
+        Raises
+        ------
+        DataError, NotFittedError
+            As :meth:`transform`.
+        """
         return self._like(X, self._bound(X).total)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean lower bound, in nats per datapoint."""
+        """The mean lower bound, in nats per datapoint; errors as in :meth:`transform`."""
         return float(self._bound(X).total.mean())
 
     def loss_and_grad(self, X: Any, eps: Array | None = None) -> tuple[float, dict[str, Array]]:
@@ -374,6 +418,13 @@ class GenerativeModel(Parametrized):
             parameter prior or an L2 penalty), in nats per datapoint.
         gradient : dict of str to array
             ∂loss/∂parameter by name, copies.
+
+        Raises
+        ------
+        DataError
+            If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+        NotFittedError
+            If there are no parameters yet.
         """
         engine = self._engine()
         pixels, scale = self._data(X)

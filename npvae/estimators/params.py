@@ -7,6 +7,7 @@ import inspect
 from typing import Any, Self
 
 from npvae.errors import ParameterError
+from npvae.estimators.arguments import plain
 
 
 class Parametrized:
@@ -57,6 +58,6 @@ class Parametrized:
         changed = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if value != defaults[name].default
+            if plain(value) != plain(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"

@@ -135,6 +135,13 @@ class VAE(GenerativeModel):
         -------
         Elbo
             ``total``, ``reconstruction`` and ``kl``, each (N,).
+
+        Raises
+        ------
+        DataError
+            If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+        NotFittedError
+            If there are no parameters yet.
         """
         bound = self._bound(X, eps)
         return evaluation.Elbo(
@@ -152,6 +159,13 @@ class VAE(GenerativeModel):
             How many.
         rng : int, numpy.random.Generator or None
             Where z comes from.
+
+        Raises
+        ------
+        ParameterError
+            If ``n`` is less than 1, or ``rng`` cannot seed a generator.
+        NotFittedError
+            If there are no parameters yet.
         """
         engine = self._engine()
         whole_number("n", n)
@@ -179,6 +193,13 @@ class VAE(GenerativeModel):
         -------
         LogLikelihood
             ``estimate``, ``standard_error`` and ``effective_sample_size``, each (N,).
+
+        Raises
+        ------
+        ParameterError
+            If ``n_samples`` is less than 2, or ``rng`` cannot seed a generator.
+        DataError, NotFittedError
+            As :meth:`transform`.
         """
         engine = self._engine()
         pixels, scale = self._data(X)

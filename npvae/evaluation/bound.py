@@ -43,7 +43,7 @@ def elbo(
     X : array (N, D)
         Datapoints, multiplied by ``scale`` on the way.
     seed : int
-        Of the noise, which depends on nothing else than it and the datapoint's number.
+        Of the noise, which depends on nothing else than it, L and the datapoint's number.
     eps : array (L, N, J), optional
         The noise itself.
     """

@@ -49,9 +49,10 @@ class LogLikelihood:
             f"datapoints by {self.n_samples} samples each; effective sample size "
             f"{self.effective_sample_size.min():.1f} at worst"
         )
-        poor = int((self.effective_sample_size < min(10, self.n_samples / 2)).sum())
+        few = min(10, self.n_samples / 2)
+        poor = int((self.effective_sample_size < few).sum())
         if poor:
-            text += f"; for {poor} of them fewer than 10 samples carry the weight: draw more"
+            text += f"; for {poor} of them fewer than {few:g} samples carry the weight: draw more"
         return text
 
 

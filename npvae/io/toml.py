@@ -88,6 +88,9 @@ def _value(value: Any) -> str:
             return repr(float(value))  # repr of NumPy's own subclass is 'np.float64(...)'
         case str():
             return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
+        case dict():
+            pairs = [f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None]
+            return "{" + ", ".join(pairs) + "}"
         case list() | tuple():
             return f"[{', '.join(_value(item) for item in value)}]"
     raise TypeError(f"it holds a {type(value).__name__}")

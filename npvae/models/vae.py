@@ -4,14 +4,14 @@ One datapoint's way from pixels to the bound, and back to ∂loss/∂W:
 
     forward                                      backward
     x   (M, D)                                   d_W, d_b of the encoder
-     ↓  encoder          tanh MLP, two heads      ↑
+     ↓  encoder          MLP, two heads           ↑
     a_q (M, 2J)                                  d_a_q (M, 2J)
      ↓  latent           z = μ + σ ε,  KL         ↑
     z   (L, M, J)                                d_z (L, M, J)      d_W, d_b of the decoder
-     ↓  decoder          tanh MLP                 ↑
+     ↓  decoder          MLP                      ↑
     a_x (L, M, ·)                                d_a_x (L, M, ·)
      ↓  likelihood       −log p(x|z)              ↑
-    nll (L, M), kl                               d_nll, d_kl = 1/(LM)
+    nll (L, M), kl                               d_nll = 1/(LM), d_kl
 
 The loss is minus the mean over the minibatch of the lower bound, in nats per datapoint.
 """

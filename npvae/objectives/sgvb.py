@@ -9,7 +9,7 @@ distance of q from the prior:
 They agree in expectation. Each is two calls, a forward and a backward, around one fused op.
 """
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from npvae.memory import Workspace
 from npvae.ops import Ops
@@ -26,8 +26,6 @@ class Latent(NamedTuple):
 
 class Estimator(Protocol):
     """What a model asks of a gradient estimator."""
-
-    name: ClassVar[str]
 
     def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
         """a (M, 2J), eps (L, M, J) → z and r. Leaves [μ | log σ²] in a."""
@@ -49,8 +47,6 @@ def mean_weights(name: str, shape: tuple[int, int], work: Workspace) -> Array:
 class EstimatorB:
     """KL in closed form, reconstruction by sampling (eq. 7)."""
 
-    name: ClassVar[str] = "B"
-
     def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
         L, M, J = eps.shape
         z, kl = work("z", L, M, J), work("kl", 1, M)
@@ -69,8 +65,6 @@ class EstimatorB:
 @dataclass(frozen=True)
 class EstimatorA:
     """Both terms by sampling (eq. 6)."""
-
-    name: ClassVar[str] = "A"
 
     def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
         L, M, J = eps.shape

@@ -3,7 +3,8 @@
 An op ``name`` has its backward ``name_backward`` beside it. ``d_v`` always means ∂loss/∂v,
 the loss being minus the objective. An op writes its outputs, every element of them, and
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
-given, which has no other reader; every other input it leaves alone.
+given, which has no other reader; every other input it leaves alone. Three say otherwise:
+``l2_backward`` adds, ``binarise`` and the parameter updates work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some with kernels.

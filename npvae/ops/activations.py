@@ -6,10 +6,9 @@
 
 Every derivative here is written as a function of the *output* h, so the pre-activation need
 not be kept. ``h`` must not share memory with ``a``, nor ``d_a`` with ``d_h`` or ``h``, for they
-serve as the working space (identity and sigmoid alone may write h over a). Where a formula
-has two branches it is written with maximum and minimum, which cost a tenth of ``where``, and
-which NumPy also defines on complex numbers (by their real part), so the complex step goes
-through every one of them.
+serve as the working space. Where a formula has two branches it is written with maximum and
+minimum, which cost a tenth of ``where``, and which NumPy also defines on complex numbers (by
+their real part), so the complex step goes through every one of them.
 """
 
 

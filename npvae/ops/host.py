@@ -22,7 +22,7 @@ UPDATES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "flush")
 
 
 def on_host(ops: Ops, size: int = BLOCK) -> Ops:
-    """``ops`` with its parameter updates taken ``size`` parameters at a time."""
+    """``ops`` as a processor likes them: updates go ``size`` parameters at a time."""
     updates = {name: in_blocks(getattr(ops, name), size) for name in UPDATES}
     return replace(ops, gather=partial(ops.gather, mode="clip"), **updates)
 

@@ -45,7 +45,7 @@ def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
     """−log p(x|z) = ½ Σ_d log 2π + log σ² + r²,  r = (x − μ)/σ,  with [μ | log σ²] = a + b.
 
     With ``sigmoid_mean`` the mean is sigmoid of its half of a + b, which keeps it in (0, 1).
-    1/σ is kept below the square root of the largest number (σ > 1e-19 in float32), so that
+    1/σ is kept below the square root of the largest number (σ ≥ 6e-20 in float32), so that
     a perfect prediction at a vanishing variance costs 0 · 1/σ = 0 and not 0 · ∞.
 
     a (L, M, 2D) in: products, out: [μ | log σ²]; bias (2D,), x (M, D)

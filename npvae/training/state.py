@@ -35,8 +35,8 @@ class TrainingState:
         One entry an epoch.
     best : array (P,) or None
         Parameters of the epoch with the best validation bound.
-    best_elbo : float
-        That bound.
+    best_epoch, best_elbo : int, float or None
+        That epoch and that bound.
     """
 
     engine: Engine
