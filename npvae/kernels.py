@@ -7,9 +7,11 @@ a set that the processor lacks would crash. So it is set for AMD processors that
 feature it needs, and never over a choice of the user's.
 
 Its worker threads spin for some 30 ms after each product before they sleep, at the expense of
-whatever else wants the core: with one other busy process on two cores a training step took
-19 ms, and 13 ms with ``OPENBLAS_THREAD_TIMEOUT=10``, 2¹⁰ cycles. On an idle machine it makes
-no difference that we could measure. That is set too, unless the user has set it.
+whatever else wants the core: beside one other busy process on two cores a training step took
+19 ms, and 16 ms where they spin for 2¹⁶ cycles alone. That bridges the time between two products
+of a step; with 2¹⁰ cycles, 11 ms, but then they must be woken for each product, which on an idle
+machine makes the products of a small model half as slow again. So 16 is set, unless the user
+has set it.
 
 The command line and the benchmarks call :func:`choose`; a library does not change its user's
 environment, and ``npvae doctor`` prints the line to export instead.
@@ -21,7 +23,7 @@ from pathlib import Path
 
 chosen_here = False  # whether this process set the variable
 VARIABLE, AVX512_KERNELS = "OPENBLAS_CORETYPE", "SkylakeX"
-WAIT = {"OPENBLAS_THREAD_TIMEOUT": "10"}
+WAIT = {"OPENBLAS_THREAD_TIMEOUT": "16"}
 NEEDED = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 
 
