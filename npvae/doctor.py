@@ -54,7 +54,7 @@ def _blas() -> Iterator[str]:
         yield f"  no other kernel set is asked for: {why}"
     for name, value in kernels.WAIT.items():
         if os.environ.get(name) in (None, value):
-            yield f"  npvae's commands set {name}={value}, which helps where others use the cores"
+            yield f"  beside other busy programs  →  export {name}={value}, as npvae's commands do"
 
 
 def _gpu() -> Iterator[str]:

@@ -8,13 +8,12 @@ feature it needs, and never over a choice of the user's.
 
 Its worker threads spin for some 30 ms after each product before they sleep, at the expense of
 whatever else wants the core: beside one other busy process on two cores a training step took
-19 ms, and 16 ms where they spin for 2¹⁶ cycles alone. That bridges the time between two products
-of a step; with 2¹⁰ cycles, 11 ms, but then they must be woken for each product, which on an idle
-machine makes the products of a small model half as slow again. So 16 is set, unless the user
-has set it.
+18 to 21 ms, and 16 ms where they spin for 2¹⁶ cycles alone. Fewer cycles gain no more there, and
+on an idle machine the threads would have to be woken for each product of a small model, which
+makes its products half as slow again. So 16 is set, unless the user has set it.
 
 The command line and the benchmarks call :func:`choose`; a library does not change its user's
-environment, and ``npvae doctor`` prints the line to export instead.
+environment, and ``npvae doctor`` prints what to export instead.
 """
 import os
 import sys

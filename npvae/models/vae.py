@@ -73,7 +73,9 @@ class VAEModel:
     def forward(self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace) -> Pass:
         """x (M, D), eps (L, M, J) → the terms of the bound, nats."""
         a_q = self.encoder.forward(ops, P, x, work)  # (M, 2J)
-        z, kl = self.estimator.latent(ops, a_q, P["encoder.heads.bias"], eps, work)  # (L, M, J)
+        z, kl = self.estimator.latent(
+            ops, a_q, P["encoder.heads.bias"], eps, work
+        )  # (L, M, J), (1 or L, M)
         a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
         nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
         return Pass(nll, kl, z, a_q, a_x)
