@@ -3,6 +3,7 @@
 A :class:`Backend` is an array module ``xp`` and a table of operations ``ops`` that work on
 its arrays. Everything above this file receives the two and never asks which they are.
 """
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ import numpy
 
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
+from npvae.ops.hands import one_blas_thread_each
 from npvae.ops.host import on_host
 
 Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
@@ -36,6 +38,10 @@ class Backend:
 
     def __reduce__(self) -> Any:
         return get_backend, (self.name,)  # a pickle holds the name; ops are bound on arrival
+
+    def hands(self) -> AbstractContextManager[int]:
+        """How many threads may compute with it at the same time, inside the block."""
+        return one_blas_thread_each() if self.xp is numpy else nullcontext(1)
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         """``array`` on this backend's device, copied only when it has to move or change dtype."""

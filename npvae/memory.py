@@ -8,14 +8,31 @@ what concerns weights alone (a prior on θ, weight decay) is one slice.
 A :class:`Workspace` hands out the buffers of a training step by name and keeps them, so that
 no step after the first allocates anything large.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any
 
+from npvae.backend import is_device_array
+
 Shape = tuple[int, ...]
 Views = dict[str, Any]
+LINE = 64  # bytes of a cache line, and of the widest load
+
+
+def aligned(create: Callable[..., Any], size: int, dtype: Any) -> Any:
+    """``create(size, dtype)``, be it ``xp.empty`` or ``xp.zeros``, from a cache line's start.
+
+    NumPy's own arrays begin a quarter into one, so that every wide load would touch two lines:
+    a sixth more time for a pass. CuPy's are aligned as they come.
+    """
+    step = LINE // dtype.itemsize
+    array = create(size + step, dtype)
+    if is_device_array(array):
+        return array[:size]
+    start = -array.__array_interface__["data"][0] % LINE // dtype.itemsize
+    return array[start : start + size]
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,7 @@ class Workspace:
     def _allocate(self, name: str, shape: Shape, dtype: Any) -> Any:
         flat = self._memory.get(name)
         if flat is None or flat.size < prod(shape):
-            flat = self._memory[name] = self.xp.empty(prod(shape), dtype)
+            flat = self._memory[name] = aligned(self.xp.empty, prod(shape), self.xp.dtype(dtype))
             for key in [key for key in self._views if key[0] == name]:
                 del self._views[key]  # views of the smaller buffer
         view = self._views[name, shape] = flat[: prod(shape)].reshape(shape)

@@ -9,6 +9,7 @@ from math import cos, pi, sqrt
 from typing import Any, ClassVar
 
 from npvae.errors import ParameterError
+from npvae.memory import aligned
 from npvae.ops import Ops
 
 Array = Any
@@ -30,7 +31,7 @@ class Optimizer:
 
     def init(self, xp: Any, theta: Array) -> State:
         """Zero state for parameters ``theta`` (P,)."""
-        return {slot: xp.zeros(theta.shape, theta.dtype) for slot in self.slots}
+        return {slot: aligned(xp.zeros, theta.size, theta.dtype) for slot in self.slots}
 
     def update(
         self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int

@@ -11,6 +11,8 @@ elements can be drawn without drawing those before it.
 A uniform takes one 64-bit word an element; normals are made in pairs out of two words by the
 Box-Muller transform, so that element ``e`` needs words ``2⌊e/2⌋`` and ``2⌊e/2⌋ + 1``.
 """
+from __future__ import annotations
+
 from math import pi
 from typing import Any
 

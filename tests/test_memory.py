@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_models import LIKELIHOODS, autoencoder, batch, engine, vae
 
+import npvae
 from npvae import evaluation
 from npvae.memory import Layout, Workspace
 from npvae.networks import initialise
@@ -92,6 +93,14 @@ def test_first_weights_have_variance_one_over_their_inputs_and_biases_are_zero()
 
 
 # --- workspace ----------------------------------------------------------------------------
+
+
+def test_what_a_step_passes_over_begins_on_a_cache_line():
+    model = npvae.VAE(3, (7,), batch_size=9, random_state=0, verbose=False)
+    engine = model.fit(np.full((20, 5), 0.5)).engine_
+    arrays = [engine.theta, engine.grad, *model._state.moments.values()]
+    arrays += engine.work.buffers().values()
+    assert [array.ctypes.data % 64 for array in arrays] == [0] * len(arrays)
 
 
 def test_a_buffer_is_kept_and_a_smaller_batch_uses_its_front():

@@ -18,7 +18,8 @@ from op_cases import (
 from scipy import special
 
 from npvae.backend import get_backend
-from npvae.ops import ACTIVATIONS, Ops
+from npvae.ops import ACTIVATIONS, Ops, reference
+from npvae.ops.host import on_host
 
 OPS = get_backend("numpy").ops
 BACKWARD = {name: case for name, case in CASES.items() if case.backward}
@@ -195,3 +196,16 @@ def test_binarise_draws_a_one_with_the_pixel_s_probability():
 
 def test_l2_is_half_the_squared_norm():
     assert OPS.l2(np.array([3.0, 4.0]), 0.1) == pytest.approx(0.5 * 0.1 * 25)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 32, 33])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_few_rows_are_the_same_products(rows, transposed):
+    """Turned round or not, to the rounding of sums of 30 terms; and written where asked."""
+    rng = np.random.default_rng(rows)
+    a, b = rng.standard_normal((rows, 30)), rng.standard_normal((30, 7))
+    if transposed:
+        b = np.asfortranarray(b)
+    out = np.full((rows, 7), np.nan)
+    assert on_host(reference(np)).gemm(a, b, out) is out
+    np.testing.assert_allclose(out, np.einsum("ik,kj->ij", a, b), rtol=0, atol=30 * 2**-50)

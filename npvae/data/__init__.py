@@ -1,16 +1,26 @@
 """Data: the bundled digits, MNIST, Frey Face, the swiss roll, and files of one's own.
 
-Every loader gives a `Dataset`. Importing this package costs NumPy's import and no more: what
-else a loader needs (scipy, pooch, Pillow) is loaded where it is used.
+Every loader gives a `Dataset`. Importing this package costs NumPy's import and no more: a loader
+and what it needs (scipy, pooch, Pillow) are imported where they are used.
 """
-from npvae.data.catalogue import available, load
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from npvae.data.dataset import Dataset
-from npvae.data.digits import load_digits
-from npvae.data.files import load_file
-from npvae.data.freyfaces import load_frey_faces
-from npvae.data.mnist import load_mnist
-from npvae.data.swiss_roll import make_swiss_roll
 from npvae.data.validation import check_data
+
+if TYPE_CHECKING:
+    from npvae.data.catalogue import available, load
+    from npvae.data.digits import load_digits
+    from npvae.data.files import load_file
+    from npvae.data.freyfaces import load_frey_faces
+    from npvae.data.mnist import load_mnist
+    from npvae.data.swiss_roll import make_swiss_roll
+
+_HOME = {
+    "available": "catalogue", "load": "catalogue", "load_digits": "digits", "load_file": "files",
+    "load_frey_faces": "freyfaces", "load_mnist": "mnist", "make_swiss_roll": "swiss_roll",
+}  # fmt: skip
 
 __all__ = [
     "Dataset",
@@ -23,3 +33,10 @@ __all__ = [
     "load_mnist",
     "make_swiss_roll",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A loader, imported when first asked for: a deployed model needs none."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'npvae.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"npvae.data.{_HOME[name]}"), name)

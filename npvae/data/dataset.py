@@ -3,6 +3,8 @@
 Pixels stay as they are stored, a byte each for most images, and are scaled on their way into
 the model: 60,000 MNIST images are 47 MB as bytes and 188 MB as float32.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -79,7 +81,7 @@ class Dataset:
 
     def split(
         self, n_validation: int, seed: int | np.random.Generator | None = None
-    ) -> tuple["Dataset", "Dataset"]:
+    ) -> tuple[Dataset, Dataset]:
         """Set ``n_validation`` datapoints aside, chosen at random.
 
         Parameters
@@ -105,7 +107,7 @@ class Dataset:
         order = np.random.default_rng(seed).permutation(len(self))
         return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
 
-    def _rows(self, rows: np.ndarray) -> "Dataset":
+    def _rows(self, rows: np.ndarray) -> Dataset:
         rows = np.sort(rows)  # a memory-mapped file is then read from front to back
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, pixels=self.pixels[rows], labels=labels)

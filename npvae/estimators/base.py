@@ -17,7 +17,7 @@ from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
 from npvae.io import check_arrays, write_archive
-from npvae.memory import Layout
+from npvae.memory import Layout, aligned
 from npvae.models import Engine, Model, Penalty
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES, Constant, Optimizer, Schedule
@@ -166,9 +166,10 @@ class GenerativeModel(Parametrized):
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
         self.image_shape_: tuple[int, int] | None = None
-        theta = backend.xp.array(theta, dtype=str(self.dtype))
-        self.engine_ = Engine(model, backend, theta, self._penalty(model.layout(), n_data))
-        moments = self._optimizer().init(backend.xp, theta)
+        flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(str(self.dtype)))  # (P,)
+        flat[...] = backend.asarray(theta)
+        self.engine_ = Engine(model, backend, flat, self._penalty(model.layout(), n_data))
+        moments = self._optimizer().init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self.history_ = self._state.history
 

@@ -58,7 +58,8 @@ def elbo(
             if eps is None
             else eps[:, start:stop]
         )  # (L, M, J)
-        kept = engine.forward(load(engine, X[start:stop], scale), as_noise(engine, noise))
+        x = load(engine, X[start:stop], scale, engine.work)  # (M, D)
+        kept = engine.forward(x, as_noise(engine, noise))
         reconstruction[start:stop] = -kept.nll.mean(axis=0)
         kl[start:stop] = kept.kl.mean(axis=0)
     return Elbo(reconstruction - kl, reconstruction, kl)

@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from npvae.memory import Workspace
 from npvae.models import Engine
 
 Array = Any
@@ -24,15 +25,15 @@ def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, n)) for start in range(0, n, size))
 
 
-def load(engine: Engine, rows: Array, scale: float) -> Array:
+def load(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
     """Some rows of the data as the engine computes with them: on its device, scaled.   (M, D)
 
-    To be read only: rows that need no change are the data itself.
+    In a buffer of ``work``, or the data itself where nothing needs to change: to be read only.
     """
     rows = engine.backend.asarray(rows)
-    if scale == 1 and rows.dtype == engine.work.dtype and rows.flags.c_contiguous:
+    if scale == 1 and rows.dtype == work.dtype and rows.flags.c_contiguous:
         return rows
-    x = engine.work("x", *rows.shape)
+    x = work("x", *rows.shape)
     x[...] = rows
     if scale != 1:
         x *= scale
@@ -42,10 +43,10 @@ def load(engine: Engine, rows: Array, scale: float) -> Array:
 def map_rows(engine: Engine, step: Any, X: Array, scale: float, n_out: int) -> Array:
     """What ``step``, a method of the model, makes of the rows of ``X`` (N, ·).   (N, n_out)"""
     out = engine.xp.empty((len(X), n_out), engine.work.dtype)
-    size = rows_at_a_time(engine)
+    size, work = rows_at_a_time(engine), engine.work
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        step(engine.ops, engine.P, load(engine, X[rows], scale), engine.work, out[rows])
+        step(engine.ops, engine.P, load(engine, X[rows], scale, work), work, out[rows])
     return out
 
 

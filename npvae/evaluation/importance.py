@@ -8,14 +8,17 @@ come in blocks and only three sums of a datapoint are kept, so memory does not g
 """
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 from npvae import random
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import as_noise
 from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.objectives import EstimatorA
+from npvae.ops.hands import side_by_side
 
 Array = Any
 
@@ -69,7 +72,7 @@ def log_likelihood(
     seed : int
         Of the noise; the result does not depend on how the work is cut up.
     progress : callable
-        Wraps the iterable of chunks, as tqdm does.
+        Wraps the iterable of chunks, as tqdm does; with several threads, the first one's share.
 
     Raises
     ------
@@ -83,16 +86,24 @@ def log_likelihood(
     model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
     block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
-    for start, stop in progress(list(chunks(len(X), max(1, block // S)))):
-        x = load(engine, X[start:stop], scale)  # (M, D)
+
+    def weigh(work: Workspace, part: tuple[int, int]) -> None:
+        start, stop = part
+        x = load(engine, X[start:stop], scale, work)  # (M, D)
         sums: Any = None
         for first, last in chunks(S, max(1, block // (stop - start))):
             eps = as_noise(engine, _noise(seed, start, stop, first, last, S, J))  # (s, M, J)
-            kept = model.forward(engine.ops, engine.P, x, eps, engine.work)
+            kept = model.forward(engine.ops, engine.P, x, eps, work)
             log_w = (-kept.nll - kept.kl).astype(xp.float64)  # (s, M)
             sums = _add(xp, sums, log_w)
         for column, value in zip(columns, _summary(xp, sums, S), strict=True):
             column[start:stop] = value
+
+    parts = list(chunks(len(X), max(1, block // S)))
+    with engine.backend.hands() as n:
+        works = [engine.work, *(Workspace(xp, engine.theta.dtype) for _ in range(n - 1))]
+        shares = [progress(parts[0::n]), *(parts[i::n] for i in range(1, n))]
+        side_by_side(weigh, [zip(repeat(w), share) for w, share in zip(works, shares, strict=True)])
     estimate, standard_error, ess = columns
     return LogLikelihood(estimate, standard_error, ess, n_samples)
 

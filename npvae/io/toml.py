@@ -5,7 +5,6 @@ basic strings are JSON's strings but for DEL, and its numbers and lists look lik
 """
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +61,8 @@ def read_toml(path: StrPath) -> dict[str, Any]:
     ParameterError
         If it is not TOML, with the line and the column.
     """
+    import tomllib  # a large module that a deployment never needs
+
     with reading(path) as file:
         try:
             return tomllib.load(file)

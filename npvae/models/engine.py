@@ -14,7 +14,7 @@ from math import log, pi
 from typing import Any, Protocol
 
 from npvae.backend import Array, Backend
-from npvae.memory import Layout, Views, Workspace
+from npvae.memory import Layout, Views, Workspace, aligned
 from npvae.models.vae import Pass
 from npvae.networks import MLP
 from npvae.ops import Ops
@@ -102,7 +102,7 @@ class Engine:
         self.layout = model.layout()
         # zeros, unlike zeros_like, takes no memory until it is written: a model that only
         # codes and decodes never pays for its gradient
-        self.theta, self.grad = theta, self.xp.zeros(theta.shape, theta.dtype)
+        self.theta, self.grad = theta, aligned(self.xp.zeros, theta.size, theta.dtype)
         self.P, self.G = self.layout.views(self.theta), self.layout.views(self.grad)
         self.work = Workspace(self.xp, theta.dtype)
         self._weights = slice(self.layout.n_weights)

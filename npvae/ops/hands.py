@@ -1,0 +1,97 @@
+"""Hands: threads for what NumPy does on one, at the times when BLAS is idle.
+
+A ufunc lets go of the interpreter while it computes, so long passes over different parts of a
+vector run side by side on different processors. Waking a thread costs up to a tenth of a
+millisecond: give it more than that to do.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+LINE = 64  # numbers between which a vector may be cut: whole cache lines at any dtype
+
+
+@cache
+def count() -> int:
+    """How many threads to keep busy: as many as BLAS was told to, or one a processor."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit():
+            return max(1, int(os.environ[name]))
+    # fewer than os.cpu_count() where the process is held to some of them
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The helpers of a process: threads do not live on in a fork, so each has its own."""
+    from concurrent.futures import ThreadPoolExecutor  # for training alone
+
+    return ThreadPoolExecutor(count(), thread_name_prefix="npvae")
+
+
+def side_by_side(work: Callable[..., Any], shares: Sequence[Iterable[tuple[Any, ...]]]) -> None:
+    """Call ``work(*part)`` for every part of every share: the first share here, in order, and
+    the others on helpers at the same time.
+
+    Returns when all are done. After a failure, Ctrl-C among them, every hand stops at its next
+    part, and the failure is raised here.
+    """
+    failed: list[BaseException] = []
+
+    def run(share: Iterable[tuple[Any, ...]]) -> None:
+        try:
+            for part in share:
+                if failed:
+                    return
+                work(*part)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    first, *others = shares
+    helpers = [_pool(os.getpid()).submit(copy_context().run, run, share) for share in others]
+    try:
+        run(first)
+    finally:
+        for helper in helpers:
+            helper.result()
+
+
+@contextmanager
+def one_blas_thread_each() -> Iterator[int]:
+    """How many hands may call BLAS at the same time; inside, each call stays on its own thread.
+
+    One, where threadpoolctl, which can tell BLAS so, is not installed: products that each want
+    all processors would wait on one another.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        threadpool_limits = None
+    if threadpool_limits is None or count() == 1:
+        yield 1
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield count()
+
+
+def shares(n: int, least: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive equal shares of ``n``, one a hand, ``least`` or more in each.
+
+    Examples
+    --------
+    >>> shares(10, least=6)             # not enough for two
+    [(0, 10)]
+    """
+    hands = max(1, min(count(), n // least))
+    cuts = [n * hand // hands // LINE * LINE for hand in range(hands)]
+    return list(pairwise([*cuts, n]))
