@@ -18,7 +18,8 @@ EXTRAS |= {
         "torch==2.13.0", "jax>=0.10", "autograd>=1.8", "mygrad>=2.3", "thinc>=9.1",
         "onnxruntime>=1.20", "onnx>=1.17", *EXTRAS["plot"], *EXTRAS["blas"],
     ],
-    "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6", "scikit-learn>=1.6"],
+    "test": ["pytest>=8", "pytest-xdist>=3", "mypy>=1.10", "ruff>=0.6", "scikit-learn>=1.6",
+             "nvidia-cuda-nvrtc>=13; platform_system == 'Linux'"],  # compiles without a GPU
 }
 
 setup(
@@ -31,7 +32,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["npvae", "npvae.*"]),
-    package_data={"npvae": ["py.typed"], "npvae.data": ["*.npz", "*.md"]},
+    package_data={"npvae": ["py.typed"], "npvae.data": ["*.npz", "*.md"], "npvae.ops": ["*.cu"]},
     install_requires=["numpy>=2.0"],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["npvae=npvae.cli:main"]},

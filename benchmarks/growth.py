@@ -20,7 +20,6 @@ from train_step import save
 from workload import Workload
 
 from npvae.data import load_digits
-from npvae.training.loop import one_step
 
 SLOPE = 1.0  # MB in 100,000 steps that ``--require`` allows,
 BLOCKS = 0.01  # and blocks a step: fewer than one kept in a hundred steps
@@ -30,17 +29,13 @@ EVERY = 1000  # steps between two readings, and before the first
 def train(work: Workload, steps: int) -> dict[str, Any]:
     """Readings of a run of ``steps`` steps, after ``EVERY`` others."""
     training = Training(work)
-    state, batches, recipe = training.state, training.batches, training.recipe
     at = np.arange(0, steps + 1, EVERY)  # steps since the warm-up
     memory = np.zeros(len(at))  # MB
     blocks = np.zeros(len(at))
 
     def run(count: int) -> None:
         for _ in range(count):
-            epoch, batch = divmod(state.step, batches.n_batches)
-            if batch == 0:
-                training.order = batches.order(epoch)
-            one_step(state, batches, recipe, training.order, batch)
+            training()
 
     with np.errstate(all="ignore"):  # as fit does
         run(EVERY)

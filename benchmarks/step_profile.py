@@ -12,8 +12,6 @@ import numpy as np
 from peers.with_npvae import Training
 from workload import Workload
 
-from npvae.training import loop
-
 STEPS = 256
 
 
@@ -63,13 +61,10 @@ def profile(work: Workload) -> None:
     })  # fmt: skip
     watch.wrap(training.batches, "fetch")
     watch.wrap(engine, "forward", "loss", "backward")
-    draw_noise = loop.draw_noise
-    watch.wrap(loop, "draw_noise")
     step = watch.around("one_step()", training)
 
     for _ in range(STEPS):
         step()
-    loop.draw_noise = draw_noise
 
     total = sum(watch.seconds.values())
     products = sum(s for name, s in watch.seconds.items() if name.startswith("gemm"))

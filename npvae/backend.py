@@ -3,6 +3,7 @@
 A :class:`Backend` is an array module ``xp`` and a table of operations ``ops`` that work on
 its arrays. Everything above this file receives the two and never asks which they are.
 """
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,10 @@ class Backend:
 
     def __reduce__(self) -> Any:
         return get_backend, (self.name,)  # a pickle holds the name; ops are bound on arrival
+
+    def record(self, work: Callable[[], Any]) -> Callable[[], None] | None:
+        """What repeats all that ``work`` asks of the device in one launch; None if nothing can."""
+        return None
 
     def hands(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""

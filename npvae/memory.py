@@ -126,6 +126,8 @@ class Workspace:
         self.xp, self.dtype = xp, xp.dtype(dtype)
         self._memory: dict[str, Any] = {}  # name → flat buffer, as large as was ever needed
         self._views: dict[tuple, Any] = {}  # (name, shape) → view of it
+        self._constants: dict[tuple, Any] = {}  # (value, shape) → array
+        self.allocations = 0  # so far: whoever recorded where the buffers are can see them move
 
     def __call__(self, name: str, *shape: int, dtype: Any = None) -> Any:
         """The buffer ``name``, of this shape. What it holds is what was last written."""
@@ -135,11 +137,19 @@ class Workspace:
     def _allocate(self, name: str, shape: Shape, dtype: Any) -> Any:
         flat = self._memory.get(name)
         if flat is None or flat.size < prod(shape):
+            self.allocations += 1
             flat = self._memory[name] = aligned(self.xp.empty, prod(shape), self.xp.dtype(dtype))
             for key in [key for key in self._views if key[0] == name]:
                 del self._views[key]  # views of the smaller buffer
         view = self._views[name, shape] = flat[: prod(shape)].reshape(shape)
         return view
+
+    def constant(self, value: float, *shape: int) -> Any:
+        """An array of one value, to be read only."""
+        array = self._constants.get((value, shape))
+        if array is None:
+            array = self._constants[value, shape] = self.xp.full(shape, value, self.dtype)
+        return array
 
     def buffers(self) -> Mapping[str, Any]:
         """Every buffer by name, flat: for looking at, poisoning and counting."""

@@ -2,7 +2,8 @@
 
 An optimiser is a frozen record of its constants. Its state is a dict of flat vectors as long
 as θ, made by :meth:`~Optimizer.init` and owned by the caller, who can save it. The
-arithmetic is one op each, in :mod:`npvae.ops.update`.
+arithmetic is one op each, in :mod:`npvae.ops.update`. The few numbers by which one step differs
+from the next are apart, in :meth:`~Optimizer.numbers`: a table of them makes all steps alike.
 """
 from dataclasses import dataclass, field
 from math import cos, pi, sqrt
@@ -33,26 +34,38 @@ class Optimizer:
         """Zero state for parameters ``theta`` (P,)."""
         return {slot: aligned(xp.zeros, theta.size, theta.dtype) for slot in self.slots}
 
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        """What step number ``t`` (from 1) at this learning rate gives to :meth:`step`."""
+        return (rate,)
+
+    def step(
+        self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, *numbers: Any
+    ) -> None:
+        """One update, in place on theta and state.   all arrays (P,)
+
+        ``numbers`` are those of :meth:`numbers`, or arrays without dimensions that hold them.
+        """
+        raise NotImplementedError
+
+    def flush(self, ops: Ops, state: State, scratch: Array) -> None:
+        """Clear the moments of what only slows a processor down; due every FLUSH_EVERY steps."""
+        for moment in state.values():
+            ops.flush(moment, scratch)
+
     def update(
         self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int
     ) -> None:
-        """Step number ``t`` (from 1), in place on theta and state.   all arrays (P,)"""
-        self._step(ops, theta, grad, state, scratch, rate, t)
+        """Step number ``t`` (from 1), and what is due with it: the whole of an update."""
+        self.step(ops, theta, grad, state, scratch, *self.numbers(rate, t))
         if t % FLUSH_EVERY == 0:
-            for moment in state.values():
-                ops.flush(moment, scratch)
-
-    def _step(
-        self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int
-    ) -> None:
-        raise NotImplementedError
+            self.flush(ops, state, scratch)
 
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Steepest descent: θ ← θ − rate · g."""
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def step(self, ops, theta, grad, state, scratch, rate):
         ops.sgd(theta, grad, scratch, rate)
 
 
@@ -63,7 +76,7 @@ class Momentum(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
     mu: float = 0.9
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def step(self, ops, theta, grad, state, scratch, rate):
         ops.momentum(theta, grad, state["velocity"], scratch, rate, self.mu)
 
 
@@ -71,7 +84,7 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Momentum that looks ahead (Nesterov 1983, as in Sutskever et al. 2013)."""
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def step(self, ops, theta, grad, state, scratch, rate):
         ops.nesterov(theta, grad, state["velocity"], scratch, rate, self.mu)
 
 
@@ -82,7 +95,7 @@ class Adagrad(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("square",)
     epsilon: float = 1e-8
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def step(self, ops, theta, grad, state, scratch, rate):
         ops.adagrad(theta, grad, state["square"], scratch, rate, self.epsilon)
 
 
@@ -94,7 +107,7 @@ class RMSProp(Optimizer):
     decay: float = 0.99
     epsilon: float = 1e-8
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def step(self, ops, theta, grad, state, scratch, rate):
         ops.rmsprop(theta, grad, state["square"], scratch, rate, self.decay, self.epsilon)
 
 
@@ -118,12 +131,14 @@ class Adam(Optimizer):
             if not 0 <= getattr(self, name) < 1:
                 raise ParameterError(f"{name}={getattr(self, name)} must lie in [0, 1)")
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
         c = sqrt((1 - self.beta2**t) / (1 - self.beta2))
-        rate = rate * c * (1 - self.beta1) / (1 - self.beta1**t)
+        return rate * c * (1 - self.beta1) / (1 - self.beta1**t), self.epsilon * c
+
+    def step(self, ops, theta, grad, state, scratch, rate, epsilon):
         ops.adam(
             theta, grad, state["mean"], state["square"], scratch,
-            rate, self.beta1, self.beta2, self.epsilon * c,
+            rate, self.beta1, self.beta2, epsilon,
         )  # fmt: skip
 
 
@@ -136,9 +151,12 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def _step(self, ops, theta, grad, state, scratch, rate, t):
-        ops.sgd(theta, theta, scratch, rate * self.weight_decay)
-        super()._step(ops, theta, grad, state, scratch, rate, t)
+    def numbers(self, rate: float, t: int) -> tuple[float, ...]:
+        return (*super().numbers(rate, t), rate * self.weight_decay)
+
+    def step(self, ops, theta, grad, state, scratch, rate, epsilon, decay=0.0):
+        ops.sgd(theta, theta, scratch, decay)
+        super().step(ops, theta, grad, state, scratch, rate, epsilon)
 
 
 @dataclass(frozen=True)
@@ -195,10 +213,13 @@ class WarmUp(Schedule):
         return self.then((p - self.fraction) / (1 - self.fraction))
 
 
-def clip_by_norm(xp: Any, grad: Array, max_norm: float) -> None:
-    """Scale ``grad`` (P,) down, in place, to a Euclidean norm of at most ``max_norm``."""
-    norm = xp.sqrt(xp.dot(grad, grad))
-    grad *= xp.minimum(max_norm / xp.maximum(norm, 1e-30), 1.0)
+def clip_by_norm(ops: Ops, grad: Array, max_norm: float, factor: Array) -> None:
+    """Scale ``grad`` (P,) down, in place, to a Euclidean norm of at most ``max_norm``.
+
+    ``factor`` (1,) is left holding by how much.
+    """
+    ops.clip_factor(grad, max_norm, factor)
+    ops.scale(grad, factor)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -20,6 +20,8 @@ from npvae.ops import ACTIVATIONS, Ops
 
 Arrays = dict[str, Any]
 
+DOUBLE = ("rates", "sums")  # float64 whatever the dtype of the model
+
 SIZES = {
     "ones": {"L": 1, "M": 1, "H": 1, "J": 1, "D": 1, "P": 1},
     "odd": {"L": 3, "M": 5, "H": 7, "J": 2, "D": 9, "P": 11},
@@ -94,7 +96,7 @@ class Case:
         for v in self.upstream + self.differentiable:
             arrays["d_" + v] = rng.standard_normal(arrays[v].shape)
         for name, value in arrays.items():
-            if isinstance(value, np.ndarray) and value.dtype == np.float64:
+            if isinstance(value, np.ndarray) and value.dtype == np.float64 and name not in DOUBLE:
                 arrays[name] = value.astype(dtype)
         poison(arrays, {word for call in self.calls for word in call.words("!")})
         for word in (w for call in calls(self.backward) for w in call.words("~")):
@@ -125,7 +127,9 @@ def poison(arrays: Arrays, names: set[str]) -> None:
 def copied(arrays: Arrays, dtype: Any = None) -> Arrays:
     """The same values in memory of their own, floating-point ones as ``dtype`` if given."""
     return {
-        name: value.astype(dtype if dtype and value.dtype.kind == "f" else value.dtype)
+        name: value.astype(
+            dtype if dtype and value.dtype.kind == "f" and name not in DOUBLE else value.dtype
+        )
         if isinstance(value, np.ndarray)
         else value
         for name, value in arrays.items()
@@ -194,6 +198,14 @@ def row_numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.integers(0, shape[0] + 2, shape)  # of M + 2 rows; some twice
 
 
+def number_41(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return np.full(shape, 41)
+
+
+def number_40(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return np.full(shape, 40)
+
+
 DENSE = {"a": "M H", "bias": "H", "h": "M H"}
 LATENT = {
     "a": "M 2J", "bias": "2J", "eps": "L M J",
@@ -216,6 +228,12 @@ GATHER = {
     "data": ("M D", lambda rng, shape: pixels(rng, (shape[0] + 2, shape[1]))),
     "rows": ("M", row_numbers), "scale": 1 / 255, "taken": ("M D", pixels), "x": "M D",
 }  # fmt: skip
+STREAM = {"seed": 2**64 - 59, "stream": 2, "step": ("1", number_41)}
+CLOCK = {
+    "step": ("1", number_41), "now": ("1", number_40), "first": ("1", number_40),
+    "order": ("3M", row_numbers), "batch_size": 2, "rates": "3 3",
+    "rows": ("M", row_numbers), "current": "3",
+}  # fmt: skip
 NORMAL_CASE = (
     "normal_nll a~ bias x sigmoid_mean inv_sigma! residual! nll!",
     "normal_nll_backward d_nll a sigmoid_mean inv_sigma residual d_a! d_bias!",
@@ -229,6 +247,9 @@ CASES: dict[str, Case] = {
     ),
     "gather": Case("gather data rows scale taken! x!", "", GATHER),
     "binarise": Case("binarise x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
+    "bernoulli_draw": Case(
+        "bernoulli_draw seed stream step x~", "", STREAM | {"x": ("M D", unit)}
+    ),
     **{
         name: Case(f"{name} a~ bias h!", f"{name}_backward d_h h d_a! d_bias!", DENSE)
         for name in ACTIVATIONS
@@ -243,6 +264,16 @@ CASES: dict[str, Case] = {
         "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
         LATENT,
     ),
+    "draw_normal_kl": Case(
+        "draw_normal_kl seed stream step a~ bias eps! sigma! z! kl!",
+        "normal_kl_backward d_z d_kl a eps sigma d_a! d_bias!",
+        STREAM | LATENT,
+    ),
+    "draw_normal_log_ratio": Case(
+        "draw_normal_log_ratio seed stream step a~ bias eps! sigma! z! log_ratio!",
+        "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
+        STREAM | LATENT,
+    ),
     "bernoulli_nll": Case(
         "bernoulli_nll a~ bias x y! scratch! nll!",
         "bernoulli_nll_backward d_nll x y d_a! d_bias!",
@@ -255,6 +286,13 @@ CASES: dict[str, Case] = {
         "l2_backward weights strength scratch! d_weights~",
         {"weights": "P", "strength": 0.3, "scratch": "P"},
     ),
+    "clip_factor": Case(
+        "clip_factor grad max_norm factor!", "", {"grad": "P", "max_norm": 0.5, "factor": "1"}
+    ),
+    "clip_factor, nothing to clip": Case(
+        "clip_factor grad max_norm factor!", "", {"grad": "P", "max_norm": 1e3, "factor": "1"}
+    ),
+    "scale": Case("scale grad~ factor", "", {"grad": "P", "factor": "1"}),
     "flush": Case("flush moment~ scratch!", "", {"moment": "P", "scratch": "P"}),
     "sgd": Case("sgd theta~ grad scratch! rate", "", UPDATE),
     "momentum": Case("momentum theta~ grad velocity~ scratch! rate mu", "", UPDATE),
@@ -262,4 +300,9 @@ CASES: dict[str, Case] = {
     "adagrad": Case("adagrad theta~ grad square~ scratch! rate epsilon", "", UPDATE),
     "rmsprop": Case("rmsprop theta~ grad square~ scratch! rate decay epsilon", "", UPDATE),
     "adam": Case("adam theta~ grad mean~ square~ scratch! rate beta1 beta2 epsilon", "", UPDATE),
+    "clock": Case("clock step~ now! first order batch_size rates rows! current!", "", CLOCK),
+    "tally": Case("tally nll kl sums~", "", {"nll": "L M", "kl": "1 M", "sums": "2"}),
+    "tally, a ratio a sample": Case(
+        "tally nll kl sums~", "", {"nll": "L M", "kl": "L M", "sums": "2"}
+    ),
 }

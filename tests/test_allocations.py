@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae.ops import ACTIVATIONS
+from npvae.ops import ACTIVATIONS, noise
 from npvae.optim import OPTIMIZERS
-from npvae.training import BINARIZE, Minibatches, Recipe, TrainingState, batches, loop
+from npvae.training import BINARIZE, Course, Minibatches, Recipe, TrainingState
 
 M = 100
 SHAPES = {"bernoulli": (784, 500, 20), "normal": (560, 200, 2)}  # D, H, J
@@ -36,15 +36,17 @@ def no_buffers():
 def start(binarize="none", dtype=np.uint8, model=npvae.VAE, **settings):
     """A step function, and the bound on what each of its steps may allocate, in bytes."""
     D, H, J = SHAPES[settings.setdefault("likelihood", "bernoulli")]
-    X = np.random.default_rng(0).integers(0, 2, (4 * M, D)).astype(dtype)
+    X = np.random.default_rng(0).integers(0, 2, (12 * M, D)).astype(dtype)
     vae = model(latent_dim=J, hidden=(H,), random_state=0, **settings).initialize(D)
     data = Minibatches(vae.engine_, X, 0.5, M, 0, binarize)
-    L, state, order = vae.n_samples, vae._state, data.order(0)
+    L, state = vae.n_samples, vae._state
     recipe = Recipe(vae._optimizer(), 1e-3, vae._schedule(), vae.clip_norm, 1, L, 0)
     n_noise = L * M * vae.engine_.model.n_noise
-    bound = 28 * n_noise + 8192 + (12 * batches.DRAW if binarize == "dynamic" else 0)
+    bound = 28 * n_noise + 8192 + (12 * noise.DRAW if binarize == "dynamic" else 0)
     assert bound < M * H * vae.engine_.theta.itemsize  # the smaller hidden layer, (M, H)
-    return state, lambda: loop.one_step(state, data, recipe, order, state.batch), bound
+    course = Course(state, data, recipe)
+    course.open_epoch()
+    return state, course.advance, bound
 
 
 def peaks(step, n_steps=3):

@@ -1,6 +1,7 @@
 """Work shared out among threads is the same work: all of it, once, to the bit, or an error."""
 import multiprocessing
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_a_failure_on_any_hand_is_raised_and_stops_the_rest(three, bad):
 def test_shares_cover_everything_on_whole_lines(three, n):
     cuts = hands.shares(n, least=64)
     assert cuts[0][0] == 0 and cuts[-1][1] == n
-    assert all(before[1] == after[0] for before, after in zip(cuts, cuts[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(cuts))
     assert all(start % hands.LINE == 0 for start, _ in cuts)
     assert len(cuts) == (1 if n < 128 else 3)
 

@@ -132,5 +132,5 @@ def test_an_l2_penalty_is_half_its_strength_times_the_squared_norm():
 
 
 def test_mean_weights_are_the_gradient_of_a_mean():
-    weights = mean_weights("d", (3, 4), Workspace(np, np.float64))
+    weights = mean_weights(Workspace(np, np.float64), 3, 4)
     np.testing.assert_array_equal(weights, np.full((3, 4), 1 / 12))

@@ -17,8 +17,10 @@ import pytest
 
 import npvae
 from npvae.errors import ModelFileError, NumericalError, ParameterError
+from npvae.models import Engine
+from npvae.ops import noise
 from npvae.optim import OPTIMIZERS, SGD, Adam, Cosine, Step, WarmUp
-from npvae.training import HistoryFile, Minibatches, Recipe, TrainingState, batches, loop
+from npvae.training import Course, HistoryFile, Minibatches, Recipe, TrainingState, batches, loop
 
 DIGITS = npvae.data.load_digits()
 PIXELS = DIGITS.pixels[:250]  # uint8, 0 to 16
@@ -109,15 +111,15 @@ def resume(path, **settings):
 
 @pytest.mark.parametrize("step", range(9))
 def test_ctrl_c_in_any_step_resumes_to_equal_bits(step, uninterrupted, tmp_path, monkeypatch):
-    path, draw = tmp_path / "checkpoint.npz", loop.draw_noise
+    path, forward = tmp_path / "checkpoint.npz", Engine.forward
 
-    def draw_noise(engine, seed, now, L, M):
-        if now == step:
+    def interrupted(engine, x, eps, draw=None):
+        if draw and draw[-1][0] == step:
             interrupt()
-        return draw(engine, seed, now, L, M)
+        return forward(engine, x, eps, draw)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "draw_noise", draw_noise)
+        patch.setattr(Engine, "forward", interrupted)
         vae = model()
         vae.fit(IMAGES, **RUN, checkpoint=path)
     assert vae._state.step == step + 1  # no step is torn, and none begun after the signal
@@ -157,16 +159,16 @@ def test_ctrl_c_between_epochs_resumes_to_equal_bits(
 @pytest.mark.parametrize("kill", [KeyboardInterrupt, MemoryError])
 def test_a_torn_step_goes_back_to_the_last_checkpoint(kill, uninterrupted, tmp_path, monkeypatch):
     """A second Ctrl-C, or any other accident, in the middle of an update."""
-    path, step = tmp_path / "checkpoint.npz", loop.one_step
+    path, step = tmp_path / "checkpoint.npz", Course.one_step
 
-    def one_step(state, *arguments):
-        if state.step == 7:
-            state.engine.theta[::2] = 0  # half an update
+    def one_step(course, *arguments, **options):
+        if course.state.step == 7:
+            course.engine.theta[::2] = 0  # half an update
             raise kill
-        step(state, *arguments)
+        step(course, *arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(kill):
-        patch.setattr(loop, "one_step", one_step)
+        patch.setattr(Course, "one_step", one_step)
         model().fit(IMAGES, **RUN, checkpoint=path)
     assert_same_run(resume(path), uninterrupted)
 
@@ -326,11 +328,14 @@ class Recorder(SGD):
     rates: list = field(default_factory=list)
     grads: list = field(default_factory=list)
 
-    def update(self, ops, theta, grad, state, scratch, rate, t):
-        self.steps.append(t)
-        self.rates.append(rate)
+    def numbers(self, rate, t):
+        return rate, t
+
+    def step(self, ops, theta, grad, state, scratch, rate, t):
+        self.steps.append(int(t))
+        self.rates.append(float(rate))
         self.grads.append(grad.copy())
-        super().update(ops, theta, grad, state, scratch, rate, t)
+        super().step(ops, theta, grad, state, scratch, rate)
 
 
 def run_recorded(schedule="constant", clip_norm=None, rate=0.01, epochs=4):
@@ -361,7 +366,7 @@ P = [step / 12 for step in range(12)]  # progress
 )  # fmt: skip
 def test_schedule_gives_the_rate_of_every_step(schedule, factors):
     rates, _ = run_recorded(schedule)
-    np.testing.assert_allclose(rates, [0.01 * factor for factor in factors], rtol=1e-12)
+    np.testing.assert_allclose(rates, [0.01 * factor for factor in factors], rtol=1e-7)  # float32
 
 
 def test_clip_norm_shortens_the_gradient_and_keeps_its_direction():
@@ -448,10 +453,16 @@ def minibatches(data, scale=1.0, size=100, seed=1, binarize="none", dtype="float
     return Minibatches(vae.engine_, data, scale, size, seed, binarize)
 
 
+def fetch(batches, order, i, step):
+    """Batch ``i`` of an epoch, as that step sees it."""
+    first = i * batches.batch_size
+    return batches.fetch(order[first : first + batches.size(i)], np.array([step]))
+
+
 def epoch_of(batches, epoch):
     """All rows of an epoch as they come, and back in the order of the data."""
     order, first = batches.order(epoch), epoch * batches.n_batches
-    rows = [batches.fetch(order, i, first + i).copy() for i in range(batches.n_batches)]
+    rows = [fetch(batches, order, i, first + i).copy() for i in range(batches.n_batches)]
     came = np.concatenate(rows)
     sorted_back = np.empty_like(came)
     sorted_back[order] = came
@@ -466,14 +477,14 @@ def test_every_row_comes_once_an_epoch_in_a_new_order(size):
     first, second = (epoch_of(batches, epoch)[0][:, 0] for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(250))
     assert not np.array_equal(first, second)
-    sizes = [len(batches.fetch(batches.order(0), i, i)) for i in range(batches.n_batches)]
+    sizes = [len(fetch(batches, batches.order(0), i, i)) for i in range(batches.n_batches)]
     assert sizes == [size] * (250 // size) + ([250 % size] if 250 % size else [])
 
 
 def test_all_batches_share_one_buffer():
     batches = minibatches(IMAGES)
     order = batches.order(0)
-    first, last = batches.fetch(order, 0, 0), batches.fetch(order, 2, 2)
+    first, last = fetch(batches, order, 0, 0), fetch(batches, order, 2, 2)
     assert len(last) == 50
     assert np.shares_memory(first, last)
 
@@ -568,14 +579,14 @@ def assert_bernoulli(ones, grey):
 def test_dynamic_goes_by_the_step_alone():
     batches = minibatches(GREY, binarize="dynamic")
     order = batches.order(0)
-    first, second, again = (batches.fetch(order, 0, step).copy() for step in (5, 6, 5))
+    first, second, again = (fetch(batches, order, 0, step).copy() for step in (5, 6, 5))
     assert first.tobytes() == again.tobytes() != second.tobytes()
 
 
 @pytest.mark.parametrize("binarize", ["fixed", "dynamic"])
 def test_samples_do_not_depend_on_how_the_data_are_cut(binarize, monkeypatch):
     whole, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
-    monkeypatch.setattr(batches, "DRAW", 7)  # pixels of a batch
+    monkeypatch.setattr(noise, "DRAW", 7)  # pixels of a batch
     monkeypatch.setattr(batches, "BLOCK", 11)  # rows of the data
     cut, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     assert whole.tobytes() == cut.tobytes()

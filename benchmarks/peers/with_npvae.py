@@ -5,8 +5,7 @@ import numpy as np
 from workload import RATE, SEED, Workload, layers
 
 from npvae.optim import Adam, Constant
-from npvae.training import Minibatches, Recipe, TrainingState
-from npvae.training.loop import one_step
+from npvae.training import Course, Minibatches, Recipe, TrainingState
 from peers.side import Side
 
 
@@ -19,11 +18,15 @@ class Training:
         self.state = TrainingState(self.engine, adam.init(np, self.engine.theta))
         data = work.data
         self.batches = Minibatches(self.engine, data.pixels, data.scale, work.M, SEED, "none")
-        self.recipe = Recipe(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
-        self.order, self.turns = self.batches.order(0), work.turns()
+        recipe = Recipe(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
+        self.course, self.whole = Course(self.state, self.batches, recipe), len(work.order)
+        self.course.open_epoch()
 
     def __call__(self) -> None:
-        one_step(self.state, self.batches, self.recipe, self.order, next(self.turns))
+        if self.state.batch == self.whole:  # full minibatches alone, the same ones every epoch
+            self.state.batch = 0
+            self.course.open_epoch()
+        self.course.advance()
 
 
 def npvae(work: Workload) -> Side:
@@ -36,10 +39,9 @@ def npvae(work: Workload) -> Side:
             training()
 
     def loss() -> float:
-        state.sums[:] = 0.0, 0.0
+        before = state.sums[1] - state.sums[0]
         training()
-        reconstruction, kl = state.sums
-        return (kl - reconstruction) / work.M
+        return (state.sums[1] - state.sums[0] - before) / work.M
 
     def rehearse(steps: int) -> list[float]:
         return [loss() for _ in range(steps)]

@@ -12,7 +12,7 @@ from npvae.distributions import Likelihood
 from npvae.memory import Layout, Views, Workspace
 from npvae.models.vae import Pass, decode
 from npvae.networks import MLP
-from npvae.objectives import mean_weights
+from npvae.objectives import Draw, mean_weights
 from npvae.ops import Ops
 
 Array = Any
@@ -31,12 +31,13 @@ class AutoencoderModel:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)
 
-    def forward(self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace) -> Pass:
+    def forward(
+        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Pass:
         """x (M, D) → the reconstruction error −log p(x|z), nats."""
         a_q = self.encoder.forward(ops, P, x, work)  # (M, J)
-        z, kl = work("z", 1, *a_q.shape), work("kl", 1, len(a_q))
+        z, kl = work("z", 1, *a_q.shape), work.constant(0, 1, len(a_q))
         ops.identity(a_q, P["encoder.heads.bias"], z[0])
-        kl[...] = 0
         a_x = self.decoder.forward(ops, P, z, work)  # (1, M, ·)
         nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (1, M)
         return Pass(nll, kl, z, a_q, a_x)
@@ -45,7 +46,7 @@ class AutoencoderModel:
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
     ) -> None:
         """∂loss/∂θ for all parameters, written into G."""
-        d_nll = mean_weights("d_nll", kept.nll.shape, work)  # (1, M)
+        d_nll = mean_weights(work, *kept.nll.shape)  # (1, M)
         d_a_x = self.likelihood.nll_backward(
             ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
         )  # (1, M, ·)

@@ -17,6 +17,7 @@ from npvae.backend import Array, Backend
 from npvae.memory import Layout, Views, Workspace, aligned
 from npvae.models.vae import Pass
 from npvae.networks import MLP
+from npvae.objectives import Draw
 from npvae.ops import Ops
 
 
@@ -38,7 +39,9 @@ class Model(Protocol):
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
 
-    def forward(self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace) -> Pass:
+    def forward(
+        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Pass:
         """The terms of the loss."""
 
     def backward(
@@ -110,9 +113,9 @@ class Engine:
     def __reduce__(self) -> Any:
         return Engine, (self.model, self.backend, self.theta, self.penalty)  # not the buffers
 
-    def forward(self, x: Array, eps: Array) -> Pass:
-        """x (M, D), eps (L, M, n_noise) → the terms of the loss."""
-        return self.model.forward(self.ops, self.P, x, eps, self.work)
+    def forward(self, x: Array, eps: Array, draw: Draw = None) -> Pass:
+        """x (M, D), eps (L, M, n_noise) → the terms of the loss; ε is drawn first if ``draw``."""
+        return self.model.forward(self.ops, self.P, x, eps, self.work, draw)
 
     def loss(self, kept: Pass) -> Array:
         """The loss of a forward pass: a number in nats per datapoint, left on the device."""

@@ -22,7 +22,7 @@ from npvae import networks
 from npvae.distributions import Likelihood
 from npvae.memory import Layout, Views, Workspace
 from npvae.networks import MLP
-from npvae.objectives import Estimator, mean_weights
+from npvae.objectives import Draw, Estimator, mean_weights
 from npvae.ops import Ops
 
 Array = Any
@@ -70,11 +70,16 @@ class VAEModel:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)
 
-    def forward(self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace) -> Pass:
-        """x (M, D), eps (L, M, J) → the terms of the bound, nats."""
+    def forward(
+        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Pass:
+        """x (M, D), eps (L, M, J) → the terms of the bound, nats.
+
+        With ``draw`` = (seed, stream, step), ε is drawn into ``eps`` on the way.
+        """
         a_q = self.encoder.forward(ops, P, x, work)  # (M, 2J)
         z, kl = self.estimator.latent(
-            ops, a_q, P["encoder.heads.bias"], eps, work
+            ops, a_q, P["encoder.heads.bias"], eps, work, draw
         )  # (L, M, J), (1 or L, M)
         a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
         nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
@@ -84,7 +89,7 @@ class VAEModel:
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
     ) -> None:
         """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G."""
-        d_nll = mean_weights("d_nll", kept.nll.shape, work)  # (L, M)
+        d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
         d_a_x = self.likelihood.nll_backward(
             ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
         )  # (L, M, ·)

@@ -15,6 +15,7 @@ from npvae.memory import Workspace
 from npvae.ops import Ops
 
 Array = Any
+Draw = tuple[int, int, Array] | None  # (seed, stream, step (1,)): where noise comes from
 
 
 class Latent(NamedTuple):
@@ -27,8 +28,13 @@ class Latent(NamedTuple):
 class Estimator(Protocol):
     """What a model asks of a gradient estimator."""
 
-    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
-        """a (M, 2J), eps (L, M, J) → z and r. Leaves [μ | log σ²] in a."""
+    def latent(
+        self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Latent:
+        """a (M, 2J), eps (L, M, J) → z and r. Leaves [μ | log σ²] in a.
+
+        With ``draw`` = (seed, stream, step), ε is drawn into ``eps`` in the same op.
+        """
 
     def latent_backward(
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
@@ -36,28 +42,32 @@ class Estimator(Protocol):
         """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
 
 
-def mean_weights(name: str, shape: tuple[int, int], work: Workspace) -> Array:
-    """∂(mean of all terms)/∂(each term) = 1/(their number).   (L or 1, M)"""
-    d = work(name, *shape)
-    d[...] = 1 / d.size
-    return d
+def mean_weights(work: Workspace, terms: int, M: int) -> Array:
+    """∂(mean of all terms)/∂(each term) = 1/(their number).   (terms, M), terms being L or 1"""
+    return work.constant(1 / (terms * M), terms, M)
 
 
 @dataclass(frozen=True)
 class EstimatorB:
     """KL in closed form, reconstruction by sampling (eq. 7)."""
 
-    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
+    def latent(
+        self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Latent:
         L, M, J = eps.shape
         z, kl = work("z", L, M, J), work("kl", 1, M)
-        ops.normal_kl(a, bias, eps, work("sigma", M, J), z, kl)
+        outputs = work("sigma", M, J), z, kl
+        if draw:
+            ops.draw_normal_kl(*draw, a, bias, eps, *outputs)
+        else:
+            ops.normal_kl(a, bias, eps, *outputs)
         return Latent(z, kl)
 
     def latent_backward(
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         _, M, J = eps.shape
-        d_kl, d_a = mean_weights("d_kl", (1, M), work), work("z.d_a", M, 2 * J)
+        d_kl, d_a = mean_weights(work, 1, M), work("z.d_a", M, 2 * J)
         ops.normal_kl_backward(d_z, d_kl, a, eps, work("sigma", M, J), d_a, d_bias)
         return d_a
 
@@ -66,17 +76,23 @@ class EstimatorB:
 class EstimatorA:
     """Both terms by sampling (eq. 6)."""
 
-    def latent(self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace) -> Latent:
+    def latent(
+        self, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace, draw: Draw = None
+    ) -> Latent:
         L, M, J = eps.shape
         z, log_ratio = work("z", L, M, J), work("kl", L, M)
-        ops.normal_log_ratio(a, bias, eps, work("sigma", M, J), z, log_ratio)
+        outputs = work("sigma", M, J), z, log_ratio
+        if draw:
+            ops.draw_normal_log_ratio(*draw, a, bias, eps, *outputs)
+        else:
+            ops.normal_log_ratio(a, bias, eps, *outputs)
         return Latent(z, log_ratio)
 
     def latent_backward(
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         L, M, J = eps.shape
-        d_ratio, d_a = mean_weights("d_kl", (L, M), work), work("z.d_a", M, 2 * J)
+        d_ratio, d_a = mean_weights(work, L, M), work("z.d_a", M, 2 * J)
         z, sigma = work("z", L, M, J), work("sigma", M, J)
         ops.normal_log_ratio_backward(d_z, d_ratio, a, eps, sigma, z, d_a, d_bias)
         return d_a

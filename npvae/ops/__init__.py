@@ -3,8 +3,9 @@
 An op ``name`` has its backward ``name_backward`` beside it. ``d_v`` always means ∂loss/∂v,
 the loss being minus the objective. An op writes its outputs, every element of them, and
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
-given, which has no other reader; every other input it leaves alone. Three say otherwise:
-``l2_backward`` adds, ``binarise`` and the parameter updates work in place.
+given, which has no other reader; every other input it leaves alone. Some say otherwise:
+``l2_backward`` adds; ``binarise``, ``bernoulli_draw``, ``scale``, the parameter updates and what
+keeps the course of training work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some with kernels.
@@ -14,7 +15,17 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from npvae.ops import activations, batch, latent, likelihood, penalty, products, update
+from npvae.ops import (
+    activations,
+    batch,
+    course,
+    latent,
+    likelihood,
+    noise,
+    penalty,
+    products,
+    update,
+)
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "softplus", "elu", "identity")
 
@@ -26,6 +37,7 @@ class Ops:
     gemm: Callable[..., Any]
     gather: Callable[..., Any]
     binarise: Callable[..., Any]
+    bernoulli_draw: Callable[..., Any]
     # activations: a + b → h
     identity: Callable[..., Any]
     identity_backward: Callable[..., Any]
@@ -44,6 +56,8 @@ class Ops:
     normal_kl_backward: Callable[..., Any]
     normal_log_ratio: Callable[..., Any]
     normal_log_ratio_backward: Callable[..., Any]
+    draw_normal_kl: Callable[..., Any]
+    draw_normal_log_ratio: Callable[..., Any]
     # likelihoods: decoder products, x → −log p(x|z)
     bernoulli_nll: Callable[..., Any]
     bernoulli_nll_backward: Callable[..., Any]
@@ -53,6 +67,8 @@ class Ops:
     l2: Callable[..., Any]
     l2_backward: Callable[..., Any]
     # parameter updates
+    clip_factor: Callable[..., Any]
+    scale: Callable[..., Any]
     flush: Callable[..., Any]
     sgd: Callable[..., Any]
     momentum: Callable[..., Any]
@@ -60,10 +76,13 @@ class Ops:
     adagrad: Callable[..., Any]
     rmsprop: Callable[..., Any]
     adam: Callable[..., Any]
+    # the course of training
+    clock: Callable[..., Any]
+    tally: Callable[..., Any]
 
 
 def reference(xp: Any) -> Ops:
     """The readable bodies of all ops, bound to the array module ``xp``."""
-    rooms = (products, batch, activations, latent, likelihood, penalty, update)
+    rooms = (products, batch, activations, latent, noise, likelihood, penalty, update, course)
     bodies = {name: body for room in rooms for name, body in vars(room).items()}
     return Ops(**{f.name: partial(bodies[f.name], xp) for f in fields(Ops)})

@@ -1,8 +1,20 @@
 """Parameter updates: one rule an op, over the one flat vector of all P parameters.
 
 ``theta`` and the moments are changed in place; ``grad`` is ∂loss/∂θ and is left alone;
-``scratch`` is working space. All are (P,). ``rate`` is the learning rate of this step.
+``scratch`` is working space. All are (P,). ``rate`` is the learning rate of this step, and like
+``epsilon`` a number or an array without dimensions, of the parameters' dtype.
 """
+
+
+def clip_factor(xp, grad, max_norm, factor):
+    """factor = min(1, max_norm / ‖g‖).   grad (P,) → factor (1,)"""
+    norm = xp.sqrt(xp.dot(grad, grad))
+    factor[...] = xp.minimum(max_norm / xp.maximum(norm, 1e-30), 1.0)
+
+
+def scale(xp, grad, factor):
+    """g ← factor · g.   grad (P,), factor (1,)"""
+    xp.multiply(grad, factor, out=grad)
 
 
 def flush(xp, moment, scratch):

@@ -16,7 +16,6 @@ from npvae.models import Engine
 Array = Any
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 BLOCK = 4096  # rows binarised at a time
-DRAW = 8192  # pixels of a batch binarised at a time: no step allocates as much as a batch
 
 
 class Minibatches:
@@ -51,9 +50,15 @@ class Minibatches:
         """The order in which an epoch visits the data.   (N,) int64, on the device"""
         return self.engine.xp.asarray(random.permutation(self.seed, epoch, len(self.data)))
 
-    def fetch(self, order: Array, batch: int, step: int) -> Array:
-        """Batch number ``batch`` of an epoch's order.   (M, D), in a buffer used again"""
-        rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+    def size(self, batch: int) -> int:
+        """How many datapoints batch number ``batch`` of an epoch has: M, or what is left."""
+        return min(self.batch_size, len(self.data) - batch * self.batch_size)
+
+    def fetch(self, rows: Array, step: Array) -> Array:
+        """The datapoints ``rows`` (M,), as step number ``step`` (1,) sees them.
+
+        (M, D), in a buffer used again
+        """
         M, D = len(rows), self.data.shape[1]
         work, dtype = self.engine.work, self.data.dtype
         x = work("x", M, D)
@@ -61,11 +66,7 @@ class Minibatches:
             self.data, rows, self.scale, work(self.taken, M, D, dtype=dtype), x
         )
         if self.threshold is None:
-            flat = x.reshape(-1)  # (M D,)
-            for start in range(0, M * D, DRAW):
-                grey = flat[start : start + DRAW]
-                u = random.thresholds(self.seed, random.BINARISE, step, len(grey), start)
-                self.engine.ops.binarise(grey, self.engine.xp.asarray(u))
+            self.engine.ops.bernoulli_draw(self.seed, random.BINARISE, step, x)
         elif self.threshold != "none":
             self.engine.ops.binarise(x, self.threshold)
         return x

@@ -1,4 +1,4 @@
-"""The training loop: gather, forward, backward, update.
+"""The training loop: epochs of steps, and what happens between them.
 
 Everything random is a function of (seed, step), so this loop has no hidden state: stop it
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
@@ -7,53 +7,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 from typing import Any
 
-from npvae import random
 from npvae.errors import NumericalError
-from npvae.models import Engine
-from npvae.optim import Optimizer, Schedule, clip_by_norm
 from npvae.training.batches import Minibatches
+from npvae.training.course import Course, diagnose
+from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState
 
 Callback = Callable[[TrainingState], Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: everything but the model and the data.
-
-    Attributes
-    ----------
-    optimizer : Optimizer
-        The update rule.
-    learning_rate : float
-        Before the schedule's factor.
-    schedule : Schedule
-        Factor by progress through ``epochs``.
-    clip_norm : float or None
-        Largest Euclidean norm of the gradient.
-    epochs : int
-        Passes over the data, those before a resume included.
-    n_samples : int
-        The paper's L.
-    seed : int
-        Of permutations and noise.
-    patience : int or None
-        Stop after so many epochs without a better validation bound, and go back to the best.
-    """
-
-    optimizer: Optimizer
-    learning_rate: float
-    schedule: Schedule
-    clip_norm: float | None
-    epochs: int
-    n_samples: int
-    seed: int
-    patience: int | None = None
 
 
 def train(
@@ -87,14 +51,13 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand.
     """
+    course = Course(state, batches, recipe)
     with interrupts() as interrupted:
         while state.epoch < recipe.epochs and not out_of_patience(state, recipe):
             began = perf_counter()
-            order = batches.order(state.epoch)
-            for batch in range(state.batch, batches.n_batches):
-                one_step(state, batches, recipe, order, batch)
-                if interrupted():
-                    break
+            course.open_epoch()
+            while state.batch < batches.n_batches and not interrupted():
+                course.advance()
             if not interrupted():
                 close_epoch(state, batches, recipe, perf_counter() - began, validate)
                 done = [callback(state) is True for callback in callbacks]
@@ -108,42 +71,6 @@ def train(
     if recipe.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
-
-
-def one_step(
-    state: TrainingState, batches: Minibatches, recipe: Recipe, order: Any, batch: int
-) -> None:
-    """Batch ``batch`` of the epoch: from rows of the data to changed parameters."""
-    engine, xp = state.engine, state.engine.xp
-    x = batches.fetch(order, batch, state.step)  # (M, D)
-    M = len(x)
-    eps = draw_noise(engine, recipe.seed, state.step, recipe.n_samples, M)  # (L, M, J)
-    kept = engine.forward(x, eps)
-    nll, kl = float(kept.nll.sum()) / len(kept.nll), float(kept.kl.sum()) / len(kept.kl)
-    if not isfinite(nll + kl):
-        where = f"at step {state.step + 1}, in epoch {state.epoch + 1}"
-        raise NumericalError(diagnose(state, f"the loss is {(nll + kl) / M} {where}"))
-    engine.backward(x, eps, kept)
-    if recipe.clip_norm is not None:
-        clip_by_norm(xp, engine.grad, recipe.clip_norm)
-    progress = state.step / (recipe.epochs * batches.n_batches)
-    rate = recipe.learning_rate * recipe.schedule(progress)
-    scratch = engine.work("update.scratch", engine.theta.size)
-    recipe.optimizer.update(
-        engine.ops, engine.theta, engine.grad, state.moments, scratch, rate, state.step + 1
-    )
-    state.sums[0] -= nll
-    state.sums[1] += kl
-    state.step += 1
-    state.batch = batch + 1
-
-
-def draw_noise(engine: Engine, seed: int, step: int, L: int, M: int) -> Any:
-    """ε of a step, in the engine's buffer.   (L, M, J)"""
-    J = engine.model.n_noise
-    eps = engine.work("eps", L, M, J)
-    eps[...] = engine.xp.asarray(random.posterior_noise(seed, random.POSTERIOR, step, L, J, M))
-    return eps
 
 
 def close_epoch(
@@ -186,26 +113,6 @@ def check_finite(state: TrainingState) -> None:
     vectors = (state.engine.theta, *state.moments.values())
     if not all(bool(state.engine.xp.isfinite(vector).all()) for vector in vectors):
         raise NumericalError(diagnose(state, f"the numbers overflowed at step {state.step}"))
-
-
-def diagnose(state: TrainingState, what: str) -> str:
-    """One line on where the numbers stopped being finite.
-
-    Searched in the order in which a bad number spreads: the gradient of the last update (still
-    there), the moments, the parameters, and the buffers of a step as the forward pass fills them.
-    """
-    engine = state.engine
-    named, finite = engine.layout.named, engine.xp.isfinite
-    suspects = {f"the gradient of {k}": v for k, v in named(engine.grad).items()}
-    for slot, moment in state.moments.items():
-        suspects |= {f"the optimiser's {slot} of {k}": v for k, v in named(moment).items()}
-    suspects |= {f"the parameter {k}": v for k, v in named(engine.theta).items()}
-    suspects |= {f"the layer's buffer {k}": v for k, v in engine.work.buffers().items()}
-    where = next((k for k, v in suspects.items() if not bool(finite(v).all())), "the loss itself")
-    return (
-        f"{what}; the first value that is not finite is in {where}; "
-        "lower the learning rate or set clip_norm"
-    )
 
 
 @contextmanager

@@ -1,0 +1,36 @@
+"""Noise of a step, drawn where it is used: ``step`` (1,) int64 lives on the device.
+
+What is drawn is told in :mod:`npvae.random`: a function of (seed, stream, step, element) and of
+nothing else.
+"""
+from npvae import random
+from npvae.ops.latent import normal_kl, normal_log_ratio
+
+DRAW = 8192  # numbers at a time: no step allocates as much as a batch
+
+
+def bernoulli_draw(xp, seed, stream, step, x):
+    """x ← 1 where x > u, else 0, in place, with u uniform on [0, 1).   step (1,), x any shape"""
+    flat = x.reshape(-1)
+    for start in range(0, flat.size, DRAW):
+        grey = flat[start : start + DRAW]
+        u = random.thresholds(seed, stream, int(step[0]), len(grey), start)
+        xp.greater(grey, xp.asarray(u), out=grey)
+
+
+def _draw(xp, seed, stream, step, eps):
+    """ε ~ N(0, I).   step (1,) → eps (L, M, J)"""
+    L, M, J = eps.shape
+    eps[...] = xp.asarray(random.posterior_noise(seed, stream, int(step[0]), L, J, M))
+
+
+def draw_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):
+    """ε, and what :func:`~npvae.ops.latent.normal_kl` makes of it.   step (1,) → eps (L, M, J)"""
+    _draw(xp, seed, stream, step, eps)
+    normal_kl(xp, a, bias, eps, sigma, z, kl)
+
+
+def draw_normal_log_ratio(xp, seed, stream, step, a, bias, eps, sigma, z, log_ratio):
+    """ε, and what :func:`~npvae.ops.latent.normal_log_ratio` makes of it."""
+    _draw(xp, seed, stream, step, eps)
+    normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio)
