@@ -3,9 +3,9 @@
 A :class:`Backend` is an array module ``xp`` and a table of operations ``ops`` that work on
 its arrays. Everything above this file receives the two and never asks which they are.
 """
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -31,18 +31,61 @@ class Backend:
         The array module.
     ops : Ops
         Forward and backward passes on arrays of ``xp``.
+    tf32 : bool
+        Whether products of float32 may round their factors to ten bits of fraction.
     """
 
     name: str
     xp: Any
     ops: Ops
+    tf32: bool = False
 
     def __reduce__(self) -> Any:
-        return get_backend, (self.name,)  # a pickle holds the name; ops are bound on arrival
+        return get_backend, (self.name, self.tf32)  # ops are bound on arrival
 
-    def record(self, work: Callable[[], Any]) -> Callable[[], None] | None:
-        """What repeats all that ``work`` asks of the device in one launch; None if nothing can."""
-        return None
+    @property
+    def device(self) -> str:
+        """What it computes on, in words."""
+        if self.xp is numpy:
+            return "this processor, with NumPy"
+        number = self.xp.cuda.Device().id
+        name = self.xp.cuda.runtime.getDeviceProperties(number)["name"].decode()
+        return f"{name}, with CuPy {self.xp.__version__}"
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None] | None:
+        """What repeats in one launch all that ``work`` asks of the device; None on a host.
+
+        Nothing is done yet, and ``work`` must have been done before: what it needs compiled or
+        allocated has to be there. A CUDA graph holds on to addresses and not to arrays, so they
+        must outlive what is returned here.
+        """
+        if self.xp is numpy:
+            return None
+        stream = self.xp.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            try:
+                work()
+            except BaseException:
+                with suppress(Exception):  # the capture is invalid; why is the error under way
+                    stream.end_capture()
+                raise
+            return stream.end_capture().launch
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Turn a device that is full into one line: what was asked, and what is free."""
+        if self.xp is numpy:
+            yield
+            return
+        try:
+            yield
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            free, total = (size / 2**20 for size in self.xp.cuda.Device().mem_info)
+            raise BackendError(
+                f"the GPU has no room left: {error} Free: {free:.0f} of {total:.0f} MiB; "
+                "choose a smaller batch_size or hidden, or backend='numpy'"
+            ) from error
 
     def hands(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
@@ -56,7 +99,7 @@ class Backend:
 
 
 @cache
-def get_backend(name: str = "numpy") -> Backend:
+def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
     """The backend called ``name``: ``"numpy"``, ``"cupy"``, or ``"auto"`` (a GPU if usable).
 
     Raises
@@ -64,7 +107,7 @@ def get_backend(name: str = "numpy") -> Backend:
     BackendError
         If CuPy is asked for and cannot run here.
     ParameterError
-        If there is no backend of that name.
+        If there is no backend of that name, or TF32 is asked of NumPy.
 
     Examples
     --------
@@ -74,6 +117,8 @@ def get_backend(name: str = "numpy") -> Backend:
     if name == "auto":
         name = "numpy" if why_no_gpu() else "cupy"
     if name == "numpy":
+        if tf32:
+            raise ParameterError("tf32=True is for products on a GPU; leave it out with NumPy")
         return Backend("numpy", numpy, on_host(reference(numpy)))
     if name == "cupy":
         reason = why_no_gpu()
@@ -81,7 +126,11 @@ def get_backend(name: str = "numpy") -> Backend:
             raise BackendError(f"backend 'cupy' cannot run here: {reason}; use backend='numpy'")
         import cupy
 
-        return Backend("cupy", cupy, reference(cupy))
+        from npvae.ops.cublas import Cublas, library
+        from npvae.ops.device import on_device
+
+        gemm = Cublas(library(cupy), cupy, tf32).gemm
+        return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
 
 

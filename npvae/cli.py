@@ -54,19 +54,21 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         if arguments.out or arguments.config:
             raise ParameterError("--resume continues in its own folder; leave out --out, --config")
-        fixed = sorted(options.keys() - {"epochs", "early_stopping", "backend"})
+        fixed = sorted(options.keys() - {"epochs", "early_stopping", "backend", "tf32"})
         if fixed:
             raise ParameterError(
-                f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping and backend "
-                "may change"
+                f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
+                "and tf32 may change"
             )
         run = runs.open_run(arguments.resume, options)
+        about = list(runs.summary(run.settings))
         run.write_config()
     else:
         settings = runs.settle(options, arguments.config)
         runs.build(settings)._check_params()  # before a folder is made
+        about = list(runs.summary(settings))
         run = runs.create(settings, arguments.out)
-    print("\n".join(runs.summary(run.settings)))
+    print("\n".join(about))
     try:
         print(f"folder     {run.folder}", flush=True)
         model, shown = runs.train(run, bool(arguments.resume))
@@ -256,6 +258,7 @@ TRAINING_OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("early_stopping", int, "epochs without a better held-out bound to stop after"),
     ("validation", int, "datapoints to hold out, 0 for none; a tenth, at most 5000, if not given"),
     ("backend", str, "numpy, cupy or auto"),
+    ("tf32", bool, "on a GPU, round the factors of float32 products to ten bits of fraction"),
 )
 OPTION_NAMES = {name for name, _, _ in MODEL_OPTIONS + TRAINING_OPTIONS}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae import data
+from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import VAE, Autoencoder, load
@@ -199,3 +200,4 @@ def summary(settings: dict[str, Any]) -> Iterable[str]:
     model = build(settings)
     yield f"data       {settings['data']}, grey pixels: {settings['binarize']}"
     yield f"model      {model}"
+    yield f"backend    {get_backend(settings['backend'], settings['tf32']).device}"

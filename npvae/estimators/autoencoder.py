@@ -39,7 +39,7 @@ class Autoencoder(GenerativeModel):
         random_state: Any = None, verbose: bool = True,
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
-        early_stopping: int | None = None,
+        early_stopping: int | None = None, tf32: bool = False,
     ):  # fmt: skip
         self._store(locals())
 

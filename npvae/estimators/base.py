@@ -28,13 +28,14 @@ from npvae.training import (
     TrainingState,
     binarized,
     load_checkpoint,
+    print_backend,
     print_epoch,
     save_checkpoint,
     train,
 )  # fmt: skip
 
 Array = Any
-UNSAVED = ("verbose", "backend")  # of no concern to a file
+UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
 
 
 class GenerativeModel(Parametrized):
@@ -61,6 +62,7 @@ class GenerativeModel(Parametrized):
     clip_norm: float | None
     early_stopping: int | None
     backend: str
+    tf32: bool
     dtype: str
     random_state: Any
     verbose: bool
@@ -162,7 +164,11 @@ class GenerativeModel(Parametrized):
 
     def _attach(self, n_features: int, theta: np.ndarray, n_data: int) -> None:
         """Put parameters (P,) on the device, with fresh buffers and optimiser state."""
-        backend: Backend = get_backend(self.backend)
+        backend: Backend = get_backend(self.backend, bool(self.tf32))
+        with backend.room():
+            self._build(n_features, theta, n_data, backend)
+
+    def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
         self.image_shape_: tuple[int, int] | None = None
@@ -258,6 +264,8 @@ class GenerativeModel(Parametrized):
             )
         held_out = None if validation is None else self._check_data(validation, pixels.shape[1])
         self.initialize(pixels.shape[1])
+        if self.verbose and self.backend == "auto":
+            print_backend(self.engine_.backend)
         self._set_n_data(len(pixels))
         self.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         schedule = self._schedule()
@@ -303,12 +311,14 @@ class GenerativeModel(Parametrized):
             self._optimizer(), self.learning_rate, schedule, self.clip_norm, epochs,
             self.n_samples, self.seed_, None if held_out is None else self.early_stopping,
         )  # fmt: skip
-        batches = Minibatches(
-            self.engine_, pixels, scale, self.batch_size, self.seed_, self.binarize
-        )
+        with self.engine_.backend.room():
+            batches = Minibatches(
+                self.engine_, pixels, scale, self.batch_size, self.seed_, self.binarize
+            )
         hooks = (print_epoch, *callbacks) if self.verbose else tuple(callbacks)
         save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-        with np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
+        room = self.engine_.backend.room()
+        with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
             train(state, batches, recipe, self._validator(held_out), hooks, save)
         return self
 
@@ -357,7 +367,8 @@ class GenerativeModel(Parametrized):
             If there are no parameters yet.
         """
         pixels, scale = self._data(X)
-        return self._like(X, evaluation.encode(self._engine(), pixels, scale))
+        with self.engine_.backend.room():
+            return self._like(X, evaluation.encode(self.engine_, pixels, scale))
 
     def inverse_transform(self, Z: Any) -> Array:
         """Means of p(x|z).   Z (N, J) → (N, D)
@@ -371,7 +382,8 @@ class GenerativeModel(Parametrized):
         """
         engine = self._engine()
         checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
-        return self._like(Z, evaluation.decode(engine, checked))
+        with engine.backend.room():
+            return self._like(Z, evaluation.decode(engine, checked))
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """``fit(X)``, then ``transform(X)``."""
@@ -384,9 +396,10 @@ class GenerativeModel(Parametrized):
         if eps is not None:
             eps = self._noise(eps, len(pixels))
         L = self.n_samples if eps is None else len(eps)
-        return evaluation.elbo(
-            self._engine(), pixels, scale, seed=self.seed_, n_samples=L, eps=eps
-        )
+        with self.engine_.backend.room():
+            return evaluation.elbo(
+                self.engine_, pixels, scale, seed=self.seed_, n_samples=L, eps=eps
+            )
 
     def score_samples(self, X: Any) -> Array:
         """The lower bound of each datapoint, in nats.   X (N, D) → (N,)

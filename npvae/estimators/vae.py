@@ -58,6 +58,8 @@ class VAE(GenerativeModel):
         ``"numpy"``, ``"cupy"`` or ``"auto"``.
     dtype : str
         ``"float32"`` or ``"float64"``.
+    tf32 : bool
+        On a GPU, let products of float32 round their factors to ten bits of fraction: faster.
     random_state : int, Generator or None
         Everything random follows from it.
     verbose : bool
@@ -97,7 +99,7 @@ class VAE(GenerativeModel):
         random_state: Any = None, verbose: bool = True,
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
-        early_stopping: int | None = None,
+        early_stopping: int | None = None, tf32: bool = False,
     ):  # fmt: skip
         self._store(locals())
 

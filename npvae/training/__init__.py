@@ -2,11 +2,11 @@
 from npvae.training.batches import BINARIZE, Minibatches, binarized
 from npvae.training.course import Course
 from npvae.training.loop import train
-from npvae.training.progress import HistoryFile, print_epoch
+from npvae.training.progress import HistoryFile, print_backend, print_epoch
 from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
 
 __all__ = [
     "BINARIZE", "Course", "HistoryFile", "Minibatches", "Recipe", "TrainingState", "binarized",
-    "load_checkpoint", "print_epoch", "save_checkpoint", "train",
+    "load_checkpoint", "print_backend", "print_epoch", "save_checkpoint", "train",
 ]  # fmt: skip

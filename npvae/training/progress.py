@@ -2,8 +2,15 @@
 import sys
 from pathlib import Path
 
+from npvae.backend import Backend
 from npvae.io import write_jsonl
 from npvae.training.state import TrainingState
+
+
+def print_backend(backend: Backend) -> None:
+    """What was chosen to compute on, on a terminal."""
+    if sys.stdout.isatty():
+        print(f"backend    {backend.device}", flush=True)
 
 
 def print_epoch(state: TrainingState) -> None:
