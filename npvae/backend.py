@@ -92,9 +92,12 @@ class Backend:
         return one_blas_thread_each() if self.xp is numpy else nullcontext(1)
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
-        """``array`` on this backend's device, copied only when it has to move or change dtype."""
-        if self.xp is not numpy or not is_device_array(array):
-            return self.xp.asarray(array, dtype=dtype)
+        """``array`` on this backend's device, copied only when it has to move or change dtype.
+
+        On a GPU its elements lie in order, as kernels read them: there strides cost a copy too.
+        """
+        if self.xp is not numpy:
+            return self.xp.ascontiguousarray(self.xp.asarray(array, dtype=dtype))
         return numpy.asarray(to_numpy(array), dtype=dtype)
 
 

@@ -155,6 +155,8 @@ class VAE(GenerativeModel):
     def sample(self, n: int, rng: Any = None) -> Array:
         """Images from the prior: E[x|z] for ``n`` draws z ~ N(0, I), as in figure 5.   (n, D)
 
+        On the backend's own kind of array, since none goes in.
+
         Parameters
         ----------
         n : int

@@ -188,7 +188,8 @@ def passed(xp: Any, name: str, value: Any, dtype: str) -> tuple[Any, ...]:
         known = ARRAYS.get(name, (dtype,))
         if value.dtype.name not in known or not value.flags.c_contiguous:
             order = "" if value.flags.c_contiguous else ", not contiguous"
-            raise TypeError(f"{name} is {value.dtype.name}{order}; pass C-contiguous {known[0]}")
+            wanted = " or ".join(known)
+            raise TypeError(f"{name} is {value.dtype.name}{order}; pass C-contiguous {wanted}")
         return (xp.float64(0), value) if name in EITHER else (value,)
     number = getattr(xp, NUMBERS.get(name, "float64"))(value)
     if number.ndim:  # an array, but not of the device
