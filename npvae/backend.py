@@ -61,7 +61,7 @@ class Backend:
         """
         if self.xp is numpy:
             return None
-        stream = self.xp.cuda.Stream(non_blocking=True)
+        stream = recording_stream(self.xp)
         with stream:
             stream.begin_capture()
             try:
@@ -135,6 +135,12 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
         gemm = Cublas(library(cupy), cupy, tf32).gemm
         return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
+
+
+@cache
+def recording_stream(xp: Any) -> Any:
+    """The stream that launches are recorded on: one for good, for libraries remember it."""
+    return xp.cuda.Stream(non_blocking=True)
 
 
 def why_no_gpu() -> str:

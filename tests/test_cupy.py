@@ -143,6 +143,22 @@ def test_buffers_that_moved_are_recorded_anew():
     assert_same_model(*(m.fit(IMAGES, validation=X) for m in (numpy, cupy)), CLOSE["float64"])
 
 
+def test_what_cannot_be_recorded_is_launched_anew():
+    def refuse(self, work):
+        raise RuntimeError("no graphs today")
+
+    with patch.object(Backend, "record", refuse), pytest.warns(UserWarning, match="no graphs"):
+        launched = model("cupy").fit(IMAGES)
+    assert_same_model(model("cupy").fit(IMAGES), launched, 0)
+
+
+def test_a_second_pass_is_replayed_too():
+    with patch.object(Backend, "record", autospec=True, side_effect=Backend.record) as record:
+        vae = model("cupy").partial_fit(IMAGES).partial_fit(IMAGES)
+    assert record.call_count == 4  # two lengths, twice
+    assert_same_model(model("numpy").partial_fit(IMAGES).partial_fit(IMAGES), vae, 1e-4)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run():
     X = IMAGES.copy()
     vae = model("cupy", learning_rate=1e30, likelihood="normal")

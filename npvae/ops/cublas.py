@@ -21,12 +21,12 @@ AS_IT_LIES, TRANSPOSED = 0, 1  # of cublasOperation_t
 
 def library(xp: Any) -> Any:
     """The cuBLAS that CuPy itself has loaded."""
-    _ = xp.cuda.cublas  # loads it
     major = xp.cuda.runtime.runtimeGetVersion() // 1000
     name = f"cublas64_{major}.dll" if sys.platform == "win32" else f"libcublas.so.{major}"
     try:
+        _ = xp.cuda.cublas  # loads it
         return ctypes.CDLL(name)
-    except OSError as error:
+    except (ImportError, OSError) as error:
         raise BackendError(f"{name} cannot be loaded ({error}); reinstall CuPy") from error
 
 

@@ -5,9 +5,11 @@ that lives with the parameters: a step number that each step moves on, and table
 So nothing in a step depends on where the host thinks it is, and a device that can record its
 launches replays a whole run of steps without being told anything in between.
 """
+from collections.abc import Callable
 from functools import partial
 from math import isfinite
 from typing import Any
+from warnings import warn
 
 from npvae import random
 from npvae.backend import to_numpy
@@ -59,7 +61,8 @@ class Course:
         self.current = aligned(xp.empty, K, theta.dtype)
         self.factor = xp.ones(1, theta.dtype)  # by which the last gradient was clipped
         self.numbers = [self.current[k : k + 1].reshape(()) for k in range(K)]
-        self._replays: dict[int, Any] = {}  # steps → what replays them
+        self._warm = False  # whether a whole minibatch has made the buffers
+        self._replays: dict[int, Callable[[], None]] = {}  # steps → what replays them
         self._recorded_at = -1  # allocations of the workspace then
 
     def open_epoch(self) -> None:
@@ -89,6 +92,7 @@ class Course:
         else:
             n = 1
             self.one_step(self.batches.size(state.batch), look=True)
+            self._warm |= whole > 0
         state.step += n
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
@@ -132,24 +136,25 @@ class Course:
             )
 
     def _can_replay(self) -> bool:
-        """Whether whole minibatches can be replayed; they are recorded here when they can be.
+        """Whether whole minibatches can be replayed; recorded here, and anew if buffers moved."""
+        allocations = self.engine.work.allocations
+        if self._warm and self._recorded_at != allocations:
+            self._replays, self._recorded_at = self._record(), allocations
+        return self._warm and bool(self._replays)
 
-        Buffers that have moved since are recorded anew. The first step is never recorded: it
-        makes the buffers.
-        """
-        engine = self.engine
-        if engine.work.allocations != self._recorded_at:
-            self._replays = {}
-            seen, self._recorded_at = self._recorded_at, engine.work.allocations
-            if seen == -1:
-                return False
-        if not self._replays:
+    def _record(self) -> dict[int, Callable[[], None]]:
+        """What replays one step and what replays several; nothing if the device cannot."""
+        replays = {}
+        try:
             for n in (1, REPLAY):
-                replay = engine.backend.record(partial(self._whole_steps, n))
+                replay = self.engine.backend.record(partial(self._whole_steps, n))
                 if replay is None:
-                    return False
-                self._replays[n] = replay
-        return True
+                    return {}
+                replays[n] = replay
+        except Exception as error:  # of whatever kind: training can do without
+            warn(f"steps cannot be recorded, so each is launched anew: {error}", stacklevel=2)
+            return {}
+        return replays
 
     def _whole_steps(self, n: int) -> None:
         for _ in range(n):
