@@ -109,7 +109,7 @@ def layout(*networks: MLP) -> Layout:
     return Layout(weights | biases, joints)
 
 
-def initialise(layout: Layout, normal: Any) -> Any:
+def initialize(layout: Layout, normal: Any) -> Any:
     """First values: weights N(0, 1 / in), biases 0 (LeCun et al. 1998).
 
     Every layer then passes on the variance of its input. The paper draws from N(0, 0.01)

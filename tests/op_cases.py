@@ -246,7 +246,7 @@ CASES: dict[str, Case] = {
         {"left": "M D", "right": "D H", "out": "M H"},
     ),
     "gather": Case("gather data rows scale taken! x!", "", GATHER),
-    "binarise": Case("binarise x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
+    "binarize": Case("binarize x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
     "bernoulli_draw": Case(
         "bernoulli_draw seed stream step x~", "", STREAM | {"x": ("M D", unit)}
     ),

@@ -9,7 +9,7 @@ import npvae
 from npvae.distributions import BernoulliLikelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.models import Engine, VAEModel
-from npvae.networks import MLP, initialise
+from npvae.networks import MLP, initialize
 from npvae.objectives import ESTIMATORS
 from npvae.testing import GradientReport, ParameterCheck, check_gradients
 
@@ -199,7 +199,7 @@ def large(activation, ops=OPS):
     decoder = MLP("decoder", 5, (180,), p_x.heads(200), activation)
     model = VAEModel(encoder, decoder, p_x, ESTIMATORS["B"])
     layout, rng = model.layout(), np.random.default_rng(0)
-    theta = initialise(layout, rng.standard_normal(layout.size))
+    theta = initialize(layout, rng.standard_normal(layout.size))
     return Engine(model, replace(NUMPY, ops=ops), theta), rng.random((20, 200))
 
 

@@ -234,7 +234,7 @@ def test_more_elements_than_threads(name, monkeypatch):
 
 @shim
 @pytest.mark.parametrize("seed", [0, 2**63 + 12345, 2**64 - 1])
-@pytest.mark.parametrize("stream", [random.POSTERIOR, random.BINARISE])
+@pytest.mark.parametrize("stream", [random.POSTERIOR, random.BINARIZE])
 @pytest.mark.parametrize("step", [0, 1, 2**40 + 7])
 def test_noise_is_that_of_random(seed, stream, step):
     """Normals to the last digits, where two libraries' log and cos may differ; uniforms exactly."""
@@ -306,7 +306,7 @@ def test_gather_reads_data_as_it_is_stored(dtype, stored):
 @each_dtype
 def test_binarise_takes_one_threshold_too(dtype):
     x = np.array([[0.0, 0.5, 0.50001, 1.0]], dtype)
-    DEVICE.binarise(x, 0.5)
+    DEVICE.binarize(x, 0.5)
     np.testing.assert_array_equal(x, [[0, 0, 1, 1]])
 
 

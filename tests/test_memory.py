@@ -8,7 +8,7 @@ from small_models import LIKELIHOODS, autoencoder, batch, engine, vae
 import npvae
 from npvae import evaluation
 from npvae.memory import Layout, Workspace
-from npvae.networks import initialise
+from npvae.networks import initialize
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS
 
@@ -84,7 +84,7 @@ def test_names_and_shapes_are_pytorch_s():
 
 def test_first_weights_have_variance_one_over_their_inputs_and_biases_are_zero():
     layout = Layout({"a.weight": (200, 300), "b.weight": (500, 100), "a.bias": (200,)}, {})
-    theta = initialise(layout, np.random.default_rng(0).standard_normal(layout.size))
+    theta = initialize(layout, np.random.default_rng(0).standard_normal(layout.size))
     views = layout.named(theta)
     for name, variance in ("a.weight", 1 / 300), ("b.weight", 1 / 100):
         n = views[name].size  # the standard error of a variance is √(2/n) of it

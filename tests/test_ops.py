@@ -187,7 +187,7 @@ def test_gather_scales_the_rows_that_it_is_told():
 def test_binarise_draws_a_one_with_the_pixel_s_probability():
     n, grey = 100_000, np.array([0.0, 0.1, 0.5, 1.0])
     x = np.tile(grey, (n, 1))
-    OPS.binarise(x, np.random.default_rng(0).random((n, 4)))
+    OPS.binarize(x, np.random.default_rng(0).random((n, 4)))
     assert set(np.unique(x)) == {0.0, 1.0}
     error = np.sqrt(grey * (1 - grey) / n)
     assert (np.abs(x.mean(axis=0) - grey) <= 4 * error).all()  # 6e-5 of seeds would fail

@@ -14,8 +14,8 @@ from npvae import random
 from npvae.errors import ParameterError
 
 STREAMS = (
-    random.INITIALISE, random.PERMUTE, random.POSTERIOR,
-    random.BINARISE, random.EVALUATE, random.BINARISE_ONCE,
+    random.INITIALIZE, random.PERMUTE, random.POSTERIOR,
+    random.BINARIZE, random.EVALUATE, random.BINARIZE_ONCE,
 )  # fmt: skip
 
 
@@ -91,14 +91,14 @@ N = 100_000
 
 
 def test_uniforms_are_uniform_on_the_half_open_interval():
-    u = random.uniform(11, random.BINARISE, 0, N)
+    u = random.uniform(11, random.BINARIZE, 0, N)
     assert u.min() > 0 and u.max() <= 1
     assert stats.kstest(u, "uniform").pvalue > 1e-3
 
 
 def test_thresholds_are_uniform_and_never_one():
     """So that a white pixel is always a one, and a black one never, even in float32."""
-    u = random.thresholds(11, random.BINARISE, 0, 1_000_000)
+    u = random.thresholds(11, random.BINARIZE, 0, 1_000_000)
     assert u.min() >= 0 and u.max() < 1
     assert stats.kstest(u[:N], "uniform").pvalue > 1e-3
 

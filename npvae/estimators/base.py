@@ -156,8 +156,8 @@ class GenerativeModel(Parametrized):
         layout = self._model(n_features).layout()
         if layout.size > 2**40:
             raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
-        theta = networks.initialise(
-            layout, random.normal(self.seed_, random.INITIALISE, 0, layout.size)
+        theta = networks.initialize(
+            layout, random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
         )
         self._attach(n_features, theta, n_data=1)
         return self

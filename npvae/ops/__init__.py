@@ -4,7 +4,7 @@ An op ``name`` has its backward ``name_backward`` beside it. ``d_v`` always mean
 the loss being minus the objective. An op writes its outputs, every element of them, and
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
 given, which has no other reader; every other input it leaves alone. Some say otherwise:
-``l2_backward`` adds; ``binarise``, ``bernoulli_draw``, ``scale``, the parameter updates and what
+``l2_backward`` adds; ``binarize``, ``bernoulli_draw``, ``scale``, the parameter updates and what
 keeps the course of training work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
@@ -36,7 +36,7 @@ class Ops:
 
     gemm: Callable[..., Any]
     gather: Callable[..., Any]
-    binarise: Callable[..., Any]
+    binarize: Callable[..., Any]
     bernoulli_draw: Callable[..., Any]
     # activations: a + b → h
     identity: Callable[..., Any]

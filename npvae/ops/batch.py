@@ -1,4 +1,4 @@
-"""From the data set to the minibatch: gather the rows, scale them, binarise them.
+"""From the data set to the minibatch: gather the rows, scale them, binarize them.
 
 The data may stay uint8, a quarter of the memory; it becomes floating point in the one
 (M, D) buffer that the step reads. These two ops are data, not functions of θ: no backward.
@@ -15,7 +15,7 @@ def gather(xp, data, rows, scale, taken, x, **options):
     xp.multiply(taken, scale, out=x, dtype=x.dtype, casting="unsafe")
 
 
-def binarise(xp, x, threshold):
+def binarize(xp, x, threshold):
     """x ← 1 where x > threshold, else 0, in place.   x (M, D), threshold (M, D) or a scalar
 
     With thresholds uniform on [0, 1) a grey value is the probability of a one.

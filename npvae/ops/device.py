@@ -76,7 +76,7 @@ def power_of_two(n: int, most: int) -> int:
 # op → the arguments whose shapes its kernel is told, and the layout. This is all that is fused.
 KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     "gather": ("x", matrix),
-    "binarise": ("x", elements),
+    "binarize": ("x", elements),
     "bernoulli_draw": ("x", elements),
     **dict.fromkeys(ACTIVATIONS, ("h", matrix)),
     **{name + "_backward": ("h", columns) for name in ACTIVATIONS},

@@ -200,7 +200,7 @@ GATHER(float32, float)
 GATHER(float64, double)
 
 // x ← 1 where x > threshold, else 0.   x (n,), thresholds (n,) or one number
-KERNEL(binarise)(REAL* __restrict__ x, double threshold, const REAL* __restrict__ thresholds,
+KERNEL(binarize)(REAL* __restrict__ x, double threshold, const REAL* __restrict__ thresholds,
                  Index n)
 {
     FOR_EACH(i, n) x[i] = x[i] > (thresholds ? thresholds[i] : REAL(threshold));

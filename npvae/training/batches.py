@@ -66,9 +66,9 @@ class Minibatches:
             self.data, rows, self.scale, work(self.taken, M, D, dtype=dtype), x
         )
         if self.threshold is None:
-            self.engine.ops.bernoulli_draw(self.seed, random.BINARISE, step, x)
+            self.engine.ops.bernoulli_draw(self.seed, random.BINARIZE, step, x)
         elif self.threshold != "none":
-            self.engine.ops.binarise(x, self.threshold)
+            self.engine.ops.binarize(x, self.threshold)
         return x
 
 
@@ -78,6 +78,6 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     ones = xp.empty((N, D), xp.uint8)
     for start in range(0, N, BLOCK):
         grey = engine.backend.asarray(data[start : start + BLOCK]) * scale
-        u = random.thresholds(seed, random.BINARISE_ONCE, 0, grey.size, start * D)
+        u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * D)
         ones[start : start + BLOCK] = grey > xp.asarray(u.reshape(grey.shape))
     return ones
