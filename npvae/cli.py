@@ -82,12 +82,13 @@ def train(arguments: argparse.Namespace) -> int:
     if model.early_stopping is not None:  # the model is that of its best epoch
         row = max(range(len(history["epoch"])), key=history["validation_elbo"].__getitem__)
     last = {key: values[row] for key, values in history.items()}
-    print(
-        f"training   ELBO {last['elbo']:.2f} = reconstruction {last['reconstruction']:.2f} "
-        f"− KL {last['kl']:.2f} nats, epoch {last['epoch']}"
-    )
+    terms = f"reconstruction {last['reconstruction']:.2f}"
+    if hasattr(model, "elbo"):  # an auto-encoder has no bound
+        terms = f"ELBO {last['elbo']:.2f} = {terms} − KL {last['kl']:.2f}"
+    print(f"training   {terms} nats, epoch {last['epoch']}")
     if last.get("validation_elbo") is not None:
-        print(f"held out   ELBO {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
+        name = "ELBO" if hasattr(model, "elbo") else "reconstruction"
+        print(f"held out   {name} {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
     print(f"model      {run.model_file}")
     try:
         from npvae import plotting

@@ -25,11 +25,14 @@ class Side:
         Train so many steps with the workload's own noise → the loss of each.
     parameters : callable
         The parameters as they are now, in the workload's order.
+    prepare : callable
+        What comes before an epoch's steps and is not timed with them.
     """
 
     run: Callable[[int], None]
     rehearse: Callable[[int], list[float]] | None = None
     parameters: Callable[[], list[np.ndarray]] = list
+    prepare: Callable[[], object] = lambda: None
 
 
 def stepwise(

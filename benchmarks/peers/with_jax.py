@@ -53,26 +53,27 @@ class Program:
 def jax_step(work: Workload) -> Side:
     """One jitted call a step, its state donated; calls may overlap, as JAX allows."""
     program = Program(work)
-    jax, turns = program.jax, work.turns()
+    jax = program.jax
     given = jax.jit(program.update, donate_argnums=1)
 
     @partial(jax.jit, donate_argnums=1)
-    def drawn(pixels, state, order, turn):
+    def drawn(pixels, state, order):
         eps = program.noise(state[3], work.M, work.J)
-        return program.update(pixels, state, order[turn], eps)
+        return program.update(pixels, state, order[state[3] % len(order)], eps)
 
     order = jax.numpy.asarray(work.order)
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            program.state, value = drawn(program.pixels, program.state, order, next(turns))
+            program.state, value = drawn(program.pixels, program.state, order)
         jax.block_until_ready((program.state, value))
 
     def rehearse(steps: int) -> list[float]:
         losses = []
         for t in range(steps):
-            rows, eps = work.order[next(turns)], work.noise(t)
-            program.state, value = given(program.pixels, program.state, rows, eps)
+            program.state, value = given(
+                program.pixels, program.state, work.order[t], work.noise(t)
+            )
             losses.append(float(value))
         return losses
 
@@ -82,7 +83,7 @@ def jax_step(work: Workload) -> Side:
 def jax_scan(work: Workload) -> Side:
     """All the steps that are asked for in one call, their noise drawn beforehand in one go."""
     program = Program(work)
-    jax, turns = program.jax, work.turns()
+    jax = program.jax
 
     def given(pixels, state, rows, eps):
         def body(state, batch):
@@ -90,22 +91,22 @@ def jax_scan(work: Workload) -> Side:
 
         return jax.lax.scan(body, state, (rows, eps))
 
-    @partial(jax.jit, donate_argnums=1)
-    def drawn(pixels, state, rows):
-        eps = program.noise(state[3], len(rows), work.M, work.J)
-        return given(pixels, state, rows, eps)
+    @partial(jax.jit, donate_argnums=1, static_argnums=3)
+    def drawn(pixels, state, order, steps):
+        turns = (state[3] + jax.numpy.arange(steps)) % len(order)
+        eps = program.noise(state[3], steps, work.M, work.J)
+        return given(pixels, state, order[turns], eps)
 
-    def batches(steps: int) -> np.ndarray:
-        return work.order[[next(turns) for _ in range(steps)]]  # (steps, M)
+    order = jax.numpy.asarray(work.order)
 
     def run(steps: int) -> None:
-        program.state, losses = drawn(program.pixels, program.state, batches(steps))
+        program.state, losses = drawn(program.pixels, program.state, order, steps)
         jax.block_until_ready((program.state, losses))
 
     def rehearse(steps: int) -> list[float]:
         eps = np.stack([work.noise(t) for t in range(steps)])  # (steps, M, J)
         program.state, losses = jax.jit(given)(
-            program.pixels, program.state, batches(steps), eps
+            program.pixels, program.state, work.order[:steps], eps
         )
         return [float(value) for value in losses]
 

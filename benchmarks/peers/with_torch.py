@@ -1,8 +1,10 @@
 """PyTorch: eager, eager with its fused Adam, and compiled."""
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 from machine import threads
 from workload import BETA1, BETA2, EPSILON, RATE, Workload
 
@@ -54,49 +56,73 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def train(work: Workload, fused: bool | None = None, compiled: bool = False) -> Side:
-    """One model, one optimiser, one step."""
-    import torch
-    from torch.nn import functional as F
+class Training:
+    """One model, one Adam, one step, on one device.
 
-    torch.set_num_threads(threads())
+    Parameters
+    ----------
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    **options
+        Adam's, besides its constants.
+    """
 
-    def mlp(layers):
-        parts = []
+    def __init__(self, work: Workload, device: str = "cpu", **options: bool):
+        import torch
+
+        torch.set_num_threads(threads())
+        self.torch, self.work, self.device = torch, work, device
+        theta, split = work.parameters(), 2 * work.n_encoder
+        self.encoder, self.decoder = self.mlp(theta[:split]), self.mlp(theta[split:])
+        self.weights = [*self.encoder.parameters(), *self.decoder.parameters()]
+        self.adam = torch.optim.Adam(self.weights, RATE, (BETA1, BETA2), EPSILON, **options)
+        self.pixels = torch.tensor(work.data.pixels, device=device)
+
+    def mlp(self, layers: list[Any]) -> Any:
+        torch, parts = self.torch, []
         for W, b in zip(layers[::2], layers[1::2], strict=True):
             linear = torch.nn.Linear(W.shape[1], W.shape[0])
             linear.weight.data, linear.bias.data = torch.from_numpy(W), torch.from_numpy(b)
-            parts += [linear, {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[work.activation]()]
-        return torch.nn.Sequential(*parts[:-1])
+            activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[self.work.activation]
+            parts += [linear, activation()]
+        return torch.nn.Sequential(*parts[:-1]).to(self.device)
 
-    theta, split = work.parameters(), 2 * work.n_encoder
-    encoder, decoder = mlp(theta[:split]), mlp(theta[split:])
-    weights = [*encoder.parameters(), *decoder.parameters()]
-    options = {"fused": True} if fused else {}
-    adam = torch.optim.Adam(weights, RATE, (BETA1, BETA2), EPSILON, **options)
-    pixels, scale = torch.tensor(work.data.pixels), work.data.scale
+    def gather(self, rows: Any) -> Any:
+        """The minibatch, of bytes, as numbers.   rows (M,) → (M, D)"""
+        return self.pixels[rows].float().mul_(self.work.data.scale)
 
-    def loss(x, eps):
-        mu, logvar = encoder(x).chunk(2, dim=1)
-        logits = decoder(mu + torch.exp(0.5 * logvar) * eps)
-        nll = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+    def loss(self, x: Any, eps: Any) -> Any:
+        torch = self.torch
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        logits = self.decoder(mu + torch.exp(0.5 * logvar) * eps)
+        nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * torch.sum(mu * mu + logvar.exp() - 1 - logvar)
-        return (nll + kl) / work.M
+        return (nll + kl) / self.work.M
 
-    if compiled:
-        loss = torch.compile(loss, dynamic=False)
-
-    def step(rows, eps):
-        x = pixels[rows].float().mul_(scale)
-        adam.zero_grad(set_to_none=True)
-        value = loss(x, eps)
+    def step(self, rows: Any, eps: Any) -> Any:
+        x = self.gather(rows)
+        self.adam.zero_grad(set_to_none=True)
+        value = self.loss(x, eps)
         value.backward()
-        adam.step()
+        self.adam.step()
         return value.detach()
 
-    def noise():
-        return torch.randn(work.M, work.J)
+    def noise(self) -> Any:
+        return self.torch.randn(self.work.M, self.work.J, device=self.device)
 
-    return stepwise(
-        work, torch.from_numpy, noise, step, lambda: [W.detach().numpy() for W in weights]
-    )
+    def convert(self, array: np.ndarray) -> Any:
+        return self.torch.from_numpy(array).to(self.device)
+
+    def parameters(self) -> list[np.ndarray]:
+        return [W.detach().cpu().numpy() for W in self.weights]
+
+    def side(self, step: Callable[..., Any]) -> Side:
+        return stepwise(self.work, self.convert, self.noise, step, self.parameters)
+
+
+def train(work: Workload, compiled: bool = False, **options: bool) -> Side:
+    """On the CPU, as a side."""
+    training = Training(work, **options)
+    if compiled:
+        training.loss = training.torch.compile(training.loss, dynamic=False)
+    return training.side(training.step)

@@ -18,12 +18,11 @@ def print_epoch(state: TrainingState) -> None:
     if not sys.stdout.isatty():
         return
     row = state.last()
-    line = (
-        f"epoch {row['epoch']:>4}   ELBO {row['elbo']:>9.3f}   "
-        f"reconstruction {row['reconstruction']:>9.3f}   KL {row['kl']:>7.3f}"
-    )
+    line = f"epoch {row['epoch']:>4}   reconstruction {row['reconstruction']:>9.3f}"
+    if state.engine.model.n_noise:  # without noise there is no bound: an auto-encoder
+        line += f"   KL {row['kl']:>7.3f}   ELBO {row['elbo']:>9.3f}"
     if "validation_elbo" in row:
-        line += f"   validation ELBO {row['validation_elbo']:>9.3f}"
+        line += f"   held out {row['validation_elbo']:>9.3f}"
     print(f"{line}   nats   {row['seconds']:.1f} s", flush=True)
 
 
