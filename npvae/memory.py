@@ -144,11 +144,12 @@ class Workspace:
         view = self._views[name, shape] = flat[: prod(shape)].reshape(shape)
         return view
 
-    def constant(self, value: float, *shape: int) -> Any:
+    def constant(self, value: float, *shape: int, dtype: Any = None) -> Any:
         """An array of one value, to be read only."""
-        array = self._constants.get((value, shape))
+        array = self._constants.get((value, shape, dtype))
         if array is None:
-            array = self._constants[value, shape] = self.xp.full(shape, value, self.dtype)
+            array = self.xp.full(shape, value, dtype or self.dtype)
+            self._constants[value, shape, dtype] = array
         return array
 
     def buffers(self) -> Mapping[str, Any]:

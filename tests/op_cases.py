@@ -286,6 +286,9 @@ CASES: dict[str, Case] = {
         "l2_backward weights strength scratch! d_weights~",
         {"weights": "P", "strength": 0.3, "scratch": "P"},
     ),
+    "posterior_noise": Case(
+        "posterior_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
+    ),
     "clip_factor": Case(
         "clip_factor grad max_norm factor!", "", {"grad": "P", "max_norm": 0.5, "factor": "1"}
     ),

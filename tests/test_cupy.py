@@ -213,6 +213,17 @@ def test_sixteen_steps_are_one_launch():
 
 
 @stand_in
+def test_a_likelihood_draws_its_noise_on_the_device():
+    vae = model("cupy").initialize(64)
+    asked = {}
+    for n_samples in (10, 5000):
+        with counting() as asked[n_samples]:
+            vae.log_likelihood(IMAGES[:3], n_samples, rng=0)
+    for counter in asked.values():  # an upload a chunk of datapoints, and the three results
+        assert counter.to_device <= 3 and counter.to_host == 3
+
+
+@stand_in
 @pytest.mark.parametrize(("settings", "nodes"), [
     ({}, 23), ({"binarize": "dynamic"}, 24), ({"hidden": (16, 8)}, 33),
     ({"optimizer": "sgd", "clip_norm": 1.0}, 25), ({"kind": npvae.Autoencoder}, 24),

@@ -415,11 +415,12 @@ def fewer_in_company(monkeypatch):
 def noise_of_the_batch(monkeypatch):
     """The same noise for every datapoint of a chunk, counted from its first."""
 
-    def noise(seed, start, stop, first, last, S, J):
-        eps = np.random.default_rng(seed + stop).standard_normal((last - first, 1, J))
-        return np.broadcast_to(eps, (last - first, stop - start, J))
+    def noise(engine, seed, L, M, start, work):
+        J = engine.model.n_noise
+        eps = np.random.default_rng(seed + M).standard_normal((L, 1, J))
+        return np.broadcast_to(eps, (L, M, J))
 
-    monkeypatch.setattr(importance, "_noise", noise)
+    monkeypatch.setattr(importance, "draw", noise)
     return importance.log_likelihood
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from npvae import random
 from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.memory import Workspace
 from npvae.models import Engine
 
 Array = Any
@@ -51,20 +52,20 @@ def elbo(
     reconstruction = xp.empty(N, engine.theta.dtype)
     kl = xp.empty(N, engine.theta.dtype)
     for start, stop in chunks(N, rows_at_a_time(engine, n_samples)):
-        noise = (
-            random.posterior_noise(
-                seed, random.EVALUATE, 0, n_samples, engine.model.n_noise, stop, start
-            )
-            if eps is None
-            else eps[:, start:stop]
-        )  # (L, M, J)
+        if eps is None:
+            noise = draw(engine, seed, n_samples, stop - start, start * n_samples, engine.work)
+        else:
+            noise = engine.backend.asarray(eps[:, start:stop], engine.theta.dtype)  # (L, M, J)
         x = load(engine, X[start:stop], scale, engine.work)  # (M, D)
-        kept = engine.forward(x, as_noise(engine, noise))
+        kept = engine.forward(x, noise)
         reconstruction[start:stop] = -kept.nll.mean(axis=0)
         kl[start:stop] = kept.kl.mean(axis=0)
     return Elbo(reconstruction - kl, reconstruction, kl)
 
 
-def as_noise(engine: Engine, eps: Array) -> Array:
-    """Noise from the host or the user as the engine computes with it.   (L, M, J)"""
-    return engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))
+def draw(engine: Engine, seed: int, L: int, M: int, start: int, work: Workspace) -> Array:
+    """ε for L samples of M datapoints, ``start`` samples having come before.   (L, M, J)"""
+    eps = work("eps", L, M, engine.model.n_noise)
+    step = work.constant(0, 1, dtype="int64")
+    engine.ops.posterior_noise(seed, random.EVALUATE, step, start, eps)
+    return eps

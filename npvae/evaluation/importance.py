@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
-from npvae import random
 from npvae.errors import ParameterError
-from npvae.evaluation.bound import as_noise
+from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, load, rows_at_a_time
 from npvae.memory import Workspace
 from npvae.models import Engine
@@ -81,7 +80,7 @@ def log_likelihood(
     """
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
-    xp, J, S = engine.xp, engine.model.n_noise, n_samples
+    xp, S = engine.xp, n_samples
     vae: Any = engine.model
     model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
@@ -92,7 +91,8 @@ def log_likelihood(
         x = load(engine, X[start:stop], scale, work)  # (M, D)
         sums: Any = None
         for first, last in chunks(S, max(1, block // (stop - start))):
-            eps = as_noise(engine, _noise(seed, start, stop, first, last, S, J))  # (s, M, J)
+            # all samples of some datapoints, or some samples of one: both lie in a row
+            eps = draw(engine, seed, last - first, stop - start, start * S + first, work)
             kept = model.forward(engine.ops, engine.P, x, eps, work)
             log_w = (-kept.nll - kept.kl).astype(xp.float64)  # (s, M)
             sums = _add(xp, sums, log_w)
@@ -106,17 +106,6 @@ def log_likelihood(
         side_by_side(weigh, [zip(repeat(w), share) for w, share in zip(works, shares, strict=True)])
     estimate, standard_error, ess = columns
     return LogLikelihood(estimate, standard_error, ess, n_samples)
-
-
-def _noise(seed: int, start: int, stop: int, first: int, last: int, S: int, J: int) -> Array:
-    """ε of samples first … last − 1 for datapoints start … stop − 1.   (s, M, J)
-
-    Counted datapoint by datapoint, S samples each, as in :func:`npvae.random.posterior_noise`.
-    """
-    if last - first == S:
-        return random.posterior_noise(seed, random.EVALUATE, 0, S, J, stop, start)
-    eps = random.normal(seed, random.EVALUATE, 0, (last - first) * J, (start * S + first) * J)
-    return eps.reshape(last - first, 1, J)  # a block of samples is of one datapoint
 
 
 def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:

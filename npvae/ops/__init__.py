@@ -38,6 +38,7 @@ class Ops:
     gather: Callable[..., Any]
     binarize: Callable[..., Any]
     bernoulli_draw: Callable[..., Any]
+    posterior_noise: Callable[..., Any]
     # activations: a + b → h
     identity: Callable[..., Any]
     identity_backward: Callable[..., Any]

@@ -47,6 +47,11 @@ def matrix(M: int, H: int) -> Launch:
     return Launch((-(-H // threads), min(M, MOST_BLOCKS)), threads, (M, H))
 
 
+def every(*shape: int) -> Launch:
+    """A thread for each element, the kernel being told the whole shape."""
+    return elements(*shape)._replace(sizes=shape)
+
+
 def rows(L: int, M: int, D: int) -> Launch:
     """A block for each of L · M rows."""
     return Launch((L * M,), power_of_two(D, THREADS), (L, M, D))
@@ -81,6 +86,7 @@ KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     **dict.fromkeys(ACTIVATIONS, ("h", matrix)),
     **{name + "_backward": ("h", columns) for name in ACTIVATIONS},
     "normal_kl": ("eps", datapoints),
+    "posterior_noise": ("eps", every),
     "draw_normal_kl": ("eps", datapoints),
     "normal_kl_backward": ("eps", partial(columns, heads=2)),
     "normal_log_ratio": ("eps", datapoints),
@@ -113,7 +119,11 @@ ARRAYS = {  # whose dtype is not the model's
     **dict.fromkeys(("rows", "order", "step", "now", "first"), ("int64",)),
     **dict.fromkeys(("rates", "sums"), ("float64",)),
 }
-NUMBERS = {"seed": "uint64", "stream": "uint64", "batch_size": "int64", "sigmoid_mean": "bool_"}
+NUMBERS = {
+    **dict.fromkeys(("seed", "stream"), "uint64"),
+    **dict.fromkeys(("batch_size", "start"), "int64"),
+    "sigmoid_mean": "bool_",
+}
 
 
 def source() -> str:

@@ -153,16 +153,26 @@ __device__ REAL normal(Word seed, Word stream, Word step, Index e)
     return sqrt(-2 * log(u1)) * (e & 1 ? sinpi(2 * u2) : cospi(2 * u2));
 }
 
-// Element (l, m, j) of ε comes from the stream, datapoint by datapoint.
+// Element (l, m, j) of ε comes from the stream, datapoint by datapoint, after start samples.
 struct Draw {
     Word seed, stream, step;
+    Index start;
     REAL* eps;  // (L, M, J)
     Index L, M, J;
     __device__ REAL operator()(Index l, Index m, Index j) const
     {
-        return eps[(l * M + m) * J + j] = normal(seed, stream, step, (m * L + l) * J + j);
+        const Index sample = start + m * L + l;
+        return eps[(l * M + m) * J + j] = normal(seed, stream, step, sample * J + j);
     }
 };
+
+// ε ~ N(0, I).   step (1,) → eps (L, M, J)
+KERNEL(posterior_noise)(Word seed, Word stream, const Index* __restrict__ step, Index start,
+                        REAL* __restrict__ eps, Index L, Index M, Index J)
+{
+    const Draw draw{seed, stream, Word(*step), start, eps, L, M, J};
+    FOR_EACH(i, L * M * J) draw(i / J / M, i / J % M, i % J);
+}
 
 // Element (l, m, j) of ε was drawn before.
 struct Given {
@@ -268,7 +278,7 @@ __device__ void sample_log_ratio(REAL* a, const REAL* bias, Noise eps, REAL* sig
                                REAL* __restrict__ z, REAL* __restrict__ distance,                \
                                Index L, Index M, Index J)                                        \
     {                                                                                            \
-        const Draw draw{seed, stream, Word(*step), eps, L, M, J};                                \
+        const Draw draw{seed, stream, Word(*step), 0, eps, L, M, J};                             \
         sample_##name(a, bias, draw, sigma, z, distance, L, M, J);                               \
     }
 

@@ -18,19 +18,23 @@ def bernoulli_draw(xp, seed, stream, step, x):
         xp.greater(grey, xp.asarray(u), out=grey)
 
 
-def _draw(xp, seed, stream, step, eps):
-    """ε ~ N(0, I).   step (1,) → eps (L, M, J)"""
+def posterior_noise(xp, seed, stream, step, start, eps):
+    """ε ~ N(0, I): L samples for each of M datapoints, J numbers each.   step (1,) → eps (L, M, J)
+
+    They are counted datapoint by datapoint; ``start`` samples come before the first one here.
+    """
     L, M, J = eps.shape
-    eps[...] = xp.asarray(random.posterior_noise(seed, stream, int(step[0]), L, J, M))
+    drawn = random.normal(seed, stream, int(step[0]), M * L * J, start * J)
+    eps[...] = xp.asarray(drawn.reshape(M, L, J).swapaxes(0, 1))
 
 
 def draw_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):
     """ε, and what :func:`~npvae.ops.latent.normal_kl` makes of it.   step (1,) → eps (L, M, J)"""
-    _draw(xp, seed, stream, step, eps)
+    posterior_noise(xp, seed, stream, step, 0, eps)
     normal_kl(xp, a, bias, eps, sigma, z, kl)
 
 
 def draw_normal_log_ratio(xp, seed, stream, step, a, bias, eps, sigma, z, log_ratio):
     """ε, and what :func:`~npvae.ops.latent.normal_log_ratio` makes of it."""
-    _draw(xp, seed, stream, step, eps)
+    posterior_noise(xp, seed, stream, step, 0, eps)
     normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio)
