@@ -12,8 +12,8 @@ EXTRAS = {
 }
 EXTRAS["all"] = [package for extra in EXTRAS.values() for package in extra]
 EXTRAS |= {
-    "cuda12": ["cupy-cuda12x>=13"],
-    "cuda13": ["cupy-cuda13x>=14"],
+    "cuda12": ["cupy-cuda12x[ctk]>=14"],
+    "cuda13": ["cupy-cuda13x[ctk]>=14"],
     "bench": [  # the peers; PyTorch's CPU build comes from PyTorch's own index
         "torch==2.13.0", "jax>=0.10", "autograd>=1.8", "mygrad>=2.3", "thinc>=9.1",
         "onnxruntime>=1.20", "onnx>=1.17", *EXTRAS["plot"], *EXTRAS["blas"],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from threading import RLock
 from typing import Any
 
 import numpy
@@ -16,6 +17,7 @@ from npvae.ops import Ops, reference
 from npvae.ops.hands import one_blas_thread_each
 from npvae.ops.host import on_host
 
+recording = RLock()  # by one thread at a time
 Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
 
 
@@ -62,7 +64,7 @@ class Backend:
         if self.xp is numpy:
             return None
         stream = recording_stream(self.xp)
-        with stream:
+        with recording, stream:
             stream.begin_capture()
             try:
                 work()
@@ -72,20 +74,14 @@ class Backend:
                 raise
             return stream.end_capture().launch
 
-    @contextmanager
-    def room(self) -> Iterator[None]:
+    def room(self) -> AbstractContextManager[None]:
         """Turn a device that is full into one line: what was asked, and what is free."""
-        if self.xp is numpy:
-            yield
-            return
-        try:
-            yield
-        except self.xp.cuda.memory.OutOfMemoryError as error:
-            free, total = (size / 2**20 for size in self.xp.cuda.Device().mem_info)
-            raise BackendError(
-                f"the GPU has no room left: {error} Free: {free:.0f} of {total:.0f} MiB; "
-                "choose a smaller batch_size or hidden, or backend='numpy'"
-            ) from error
+        return nullcontext() if self.xp is numpy else room_on(self.xp)
+
+    @property
+    def breadth(self) -> int:
+        """How many times a cacheful to work on at once: a GPU's launches want to be worth it."""
+        return 1 if self.xp is numpy else 64
 
     def hands(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
@@ -105,6 +101,9 @@ class Backend:
 def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
     """The backend called ``name``: ``"numpy"``, ``"cupy"``, or ``"auto"`` (a GPU if usable).
 
+    A process uses one GPU, the one that is current at the first call; ``CUDA_VISIBLE_DEVICES``
+    chooses it.
+
     Raises
     ------
     BackendError
@@ -118,7 +117,7 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
     'numpy'
     """
     if name == "auto":
-        name = "numpy" if why_no_gpu() else "cupy"
+        return get_backend("numpy" if why_no_gpu() else "cupy", tf32)
     if name == "numpy":
         if tf32:
             raise ParameterError("tf32=True is for products on a GPU; leave it out with NumPy")
@@ -132,9 +131,23 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
         from npvae.ops.cublas import Cublas, library
         from npvae.ops.device import on_device
 
-        gemm = Cublas(library(cupy), cupy, tf32).gemm
+        with room_on(cupy):
+            gemm = Cublas(library(cupy), cupy, tf32).gemm
         return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
+
+
+@contextmanager
+def room_on(cupy: Any) -> Iterator[None]:
+    """See :meth:`Backend.room`."""
+    try:
+        yield
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        free, total = (size / 2**20 for size in cupy.cuda.Device().mem_info)
+        raise BackendError(
+            f"the GPU has no room left: {error} Free: {free:.0f} of {total:.0f} MiB; "
+            "choose a smaller batch_size or hidden, or backend='numpy'"
+        ) from error
 
 
 @cache
@@ -150,11 +163,10 @@ def why_no_gpu() -> str:
     except ImportError:
         return "CuPy is not installed (pip install 'npvae[cuda13]' or 'npvae[cuda12]')"
     try:
-        if not cupy.cuda.is_available():
-            return "CuPy finds no CUDA device"
+        # is_available() would swallow the reason
+        return "" if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no CUDA device"
     except Exception as error:  # CuPy raises its own kind for a missing or old driver
-        return f"CuPy finds no usable driver ({error})"
-    return ""
+        return f"CuPy finds no usable driver or device ({error})"
 
 
 def array_module(array: Any) -> Any:

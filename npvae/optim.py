@@ -15,6 +15,7 @@ from npvae.ops import Ops
 
 Array = Any
 State = dict[str, Array]
+PARTS = 128  # sums of squares side by side: about one for each multiprocessor of a GPU
 FLUSH_EVERY = 128  # steps: from 1e-30, 0.9¹²⁸ is still a normal float32
 
 
@@ -213,12 +214,13 @@ class WarmUp(Schedule):
         return self.then((p - self.fraction) / (1 - self.fraction))
 
 
-def clip_by_norm(ops: Ops, grad: Array, max_norm: float, factor: Array) -> None:
+def clip_by_norm(ops: Ops, grad: Array, max_norm: float, parts: Array, factor: Array) -> None:
     """Scale ``grad`` (P,) down, in place, to a Euclidean norm of at most ``max_norm``.
 
-    ``factor`` (1,) is left holding by how much.
+    ``parts`` (PARTS,) float64 is working space; ``factor`` (1,) is left holding by how much.
     """
-    ops.clip_factor(grad, max_norm, factor)
+    ops.squares(grad, parts)
+    ops.clip_factor(parts, max_norm, factor)
     ops.scale(grad, factor)
 
 

@@ -20,7 +20,7 @@ from npvae.ops import ACTIVATIONS, Ops
 
 Arrays = dict[str, Any]
 
-DOUBLE = ("rates", "sums")  # float64 whatever the dtype of the model
+DOUBLE = ("parts", "rates", "sums")  # float64 whatever the dtype of the model
 
 SIZES = {
     "ones": {"L": 1, "M": 1, "H": 1, "J": 1, "D": 1, "P": 1},
@@ -290,10 +290,12 @@ CASES: dict[str, Case] = {
         "posterior_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
     ),
     "clip_factor": Case(
-        "clip_factor grad max_norm factor!", "", {"grad": "P", "max_norm": 0.5, "factor": "1"}
+        "squares grad parts!; clip_factor parts max_norm factor!", "",
+        {"grad": "P", "parts": "1", "max_norm": 0.5, "factor": "1"},
     ),
     "clip_factor, nothing to clip": Case(
-        "clip_factor grad max_norm factor!", "", {"grad": "P", "max_norm": 1e3, "factor": "1"}
+        "clip_factor parts max_norm factor!", "",
+        {"parts": ("4", unit), "max_norm": 1e3, "factor": "1"},
     ),
     "scale": Case("scale grad~ factor", "", {"grad": "P", "factor": "1"}),
     "flush": Case("flush moment~ scratch!", "", {"moment": "P", "scratch": "P"}),

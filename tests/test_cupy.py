@@ -46,6 +46,7 @@ def cupy():
             yield real
             return
         stack.enter_context(patch("npvae.ops.cublas.library", lambda xp: Cublas()))
+        stack.enter_context(patch("npvae.training.course.PARTS", 3))  # a CPU has not so many
         yield stack.enter_context(strict_cupy.installed())
 
 
@@ -205,9 +206,10 @@ def test_sixteen_steps_are_one_launch():
     with counting() as asked:
         steps.advance()
     assert steps.state.step == 64
-    # 63 steps left: 3 · 16 + 15 · 1. What else the host asks for is to read the sums.
+    # 63 steps left: 3 · 16 + 15 · 1. What else the host asks for is to read the sums, and that
+    # the order of the next epoch is put beside that of this one.
     assert asked.launches == 3 + 15
-    assert asked.to_host == 1 and asked.allocations == 0
+    assert asked.to_host == 1 and asked.to_device == asked.allocations == 1
     nodes, more = divmod(asked.recorded, 1 + 16)
     assert more == 0 and nodes <= 24, asked
 
@@ -226,7 +228,7 @@ def test_a_likelihood_draws_its_noise_on_the_device():
 @stand_in
 @pytest.mark.parametrize(("settings", "nodes"), [
     ({}, 23), ({"binarize": "dynamic"}, 24), ({"hidden": (16, 8)}, 33),
-    ({"optimizer": "sgd", "clip_norm": 1.0}, 25), ({"kind": npvae.Autoencoder}, 24),
+    ({"optimizer": "sgd", "clip_norm": 1.0}, 26), ({"kind": npvae.Autoencoder}, 24),
 ], ids=str)  # fmt: skip
 def test_a_step_is_so_many_launches(settings, nodes):
     """Written down so that one more is noticed: at M = 100 launches are what a step costs."""
@@ -366,17 +368,22 @@ def test_tf32_is_only_ever_asked_for(cupy):
 
 
 @stand_in
-@pytest.mark.parametrize("when", ["initialize", "fit", "transform"])
+@pytest.mark.parametrize("when", ["first use", "initialize", "fit", "transform"])
 def test_a_full_device_is_one_line(when, monkeypatch):
     vae = model("cupy", hidden=(64,))
     if when == "transform":
         vae.initialize(64)
+    elif when == "first use":
+        get_backend.cache_clear()
     pool = strict_cupy.cuda.STATE.pool
     pool.free_all_blocks()
     monkeypatch.setattr(strict_cupy.cuda, "CAPACITY", pool.used + 4000)
     asks = r"no room left: .*allocating [\d,]+ bytes.* Free: \d+ of \d+ MiB; choose a smaller"
     with pytest.raises(BackendError, match=asks):
-        getattr(vae, when)(64 if when == "initialize" else IMAGES)
+        if when in ("first use", "initialize"):
+            vae.initialize(64)
+        else:
+            getattr(vae, when)(IMAGES)
 
 
 @stand_in
@@ -384,10 +391,10 @@ def test_a_device_that_cannot_be_used_is_one_line(cupy):
     def old_driver():
         raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorInsufficientDriver: too old")
 
-    cases = ((lambda: False, "finds no CUDA device"), (old_driver, "finds no usable driver"))
+    cases = ((lambda: 0, "finds no CUDA device"), (old_driver, "no usable driver .*: too old"))
     for answer, words in cases:
         get_backend.cache_clear()
-        with patch.object(cupy.cuda, "is_available", answer):
+        with patch.object(cupy.cuda.runtime, "getDeviceCount", answer):
             with pytest.raises(BackendError, match=words):
                 get_backend("cupy")
             assert get_backend("auto").name == "numpy"
@@ -409,7 +416,8 @@ def test_products_are_asked_of_cublas_rightly(m, k, n, turned, dtype, cupy):
             for X, t in zip((A, B), turned, strict=True))  # fmt: skip
     out = cupy.full((m, n), np.nan, dtype)
     assert get_backend("cupy").ops.gemm(a, b, out) is out
-    np.testing.assert_allclose(host(out), A @ B, rtol=0, atol=50 * np.finfo(dtype).eps)
+    bound = k * np.finfo(dtype).eps * (abs(A) @ abs(B))  # of a sum of k terms in any order
+    assert (abs(host(out) - A @ B) <= bound).all()
 
 
 def test_products_that_cannot_be_asked_for_are_refused(cupy):

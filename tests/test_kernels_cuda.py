@@ -283,6 +283,15 @@ def test_weight_decay_reads_what_it_writes(dtype):
 
 
 @shim
+@each_dtype
+@pytest.mark.parametrize("P", [1, 1000, 200_003])
+def test_squares_add_up_however_many_share_them(P, dtype):
+    grad, parts = np.random.default_rng(P).standard_normal(P).astype(dtype), np.full(7, np.nan)
+    DEVICE.squares(grad, parts)
+    np.testing.assert_allclose(parts.sum(), (grad.astype(float) ** 2).sum(), rtol=1e-12)
+
+
+@shim
 @pytest.mark.parametrize("name", ["identity", "sigmoid"])
 def test_the_activations_of_an_output_may_write_over_their_products(name):
     a, bias = np.linspace(-3, 3, 600).reshape(2, 300), np.zeros(300)

@@ -10,6 +10,7 @@ from npvae.ops import reference
 from npvae.ops.host import on_host
 from npvae.optim import (
     OPTIMIZERS,
+    PARTS,
     SCHEDULES,
     Constant,
     Cosine,
@@ -202,13 +203,13 @@ def test_schedules_stay_between_nothing_and_the_whole_rate(name):
 
 def test_clipping_shortens_and_keeps_the_direction():
     grad = np.array([3.0, -4.0])
-    factor = np.empty(1)
-    clip_by_norm(OPS, grad, 10.0, factor)
+    parts, factor = np.empty(PARTS), np.empty(1)
+    clip_by_norm(OPS, grad, 10.0, parts, factor)
     np.testing.assert_array_equal(grad, [3, -4])  # short enough already
-    clip_by_norm(OPS, grad, 1.0, factor)
+    clip_by_norm(OPS, grad, 1.0, parts, factor)
     np.testing.assert_allclose(grad, [0.6, -0.8], rtol=1e-15)
     nothing = np.zeros(3, np.float32)
-    clip_by_norm(OPS, nothing, 1.0, np.empty(1, np.float32))
+    clip_by_norm(OPS, nothing, 1.0, parts, np.empty(1, np.float32))
     assert not nothing.any()
 
 

@@ -206,8 +206,9 @@ class GenerativeModel(Parametrized):
         engine = self._engine()
         arrays = {name: to_numpy(array) for name, array in parameters.items()}
         check_arrays("parameters", arrays, engine.layout.shapes)
-        for name, view in self.parameters.items():
-            view[...] = engine.backend.asarray(arrays[name])
+        with engine.backend.room():
+            for name, view in self.parameters.items():
+                view[...] = engine.backend.asarray(arrays[name])
         return self
 
     # ---- training
@@ -329,6 +330,8 @@ class GenerativeModel(Parametrized):
         if held_out is None:
             return None
         pixels, scale = self._binarized(*held_out)
+        with self.engine_.backend.room():
+            pixels = self.engine_.backend.asarray(pixels)  # once, and not after every epoch
 
         def validate() -> dict[str, float]:
             bound = evaluation.elbo(self.engine_, pixels, scale, seed=self.seed_)
@@ -447,14 +450,15 @@ class GenerativeModel(Parametrized):
             eps = random.posterior_noise(self.seed_, random.EVALUATE, 0, self.n_samples, J, M)
         else:
             eps = self._noise(eps, M)
-        x = engine.backend.asarray(pixels, engine.theta.dtype)
-        x = x * engine.theta.dtype.type(scale) if scale != 1 else x
-        noise = engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))
-        kept = engine.forward(x, noise)
-        loss = float(engine.loss(kept))
-        engine.backward(x, noise, kept)
-        grads = engine.layout.named(engine.grad)
-        return loss, {name: self._like(X, grad.copy()) for name, grad in grads.items()}
+        with engine.backend.room():
+            x = engine.backend.asarray(pixels, engine.theta.dtype)
+            x = x * engine.theta.dtype.type(scale) if scale != 1 else x
+            noise = engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))
+            kept = engine.forward(x, noise)
+            loss = float(engine.loss(kept))
+            engine.backward(x, noise, kept)
+            grads = engine.layout.named(engine.grad)
+            return loss, {name: self._like(X, grad.copy()) for name, grad in grads.items()}
 
     def _noise(self, eps: Any, M: int) -> Array:
         """Noise from the user, checked.   (L, M, J)"""

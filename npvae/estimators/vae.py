@@ -174,7 +174,8 @@ class VAE(GenerativeModel):
         engine = self._engine()
         whole_number("n", n)
         Z = random.as_generator(rng).standard_normal((n, engine.model.n_noise))
-        return evaluation.decode(engine, engine.xp.asarray(Z, dtype=engine.theta.dtype))
+        with engine.backend.room():
+            return evaluation.decode(engine, engine.xp.asarray(Z, dtype=engine.theta.dtype))
 
     def log_likelihood(
         self, X: Any, n_samples: int = 5000, rng: Any = None,
@@ -208,10 +209,11 @@ class VAE(GenerativeModel):
         engine = self._engine()
         pixels, scale = self._data(X)
         whole_number("n_samples", n_samples)
-        result = evaluation.log_likelihood(
-            engine, pixels, scale,
-            n_samples=n_samples, seed=random.as_seed(rng), progress=progress,
-        )  # fmt: skip
+        with engine.backend.room():
+            result = evaluation.log_likelihood(
+                engine, pixels, scale,
+                n_samples=n_samples, seed=random.as_seed(rng), progress=progress,
+            )  # fmt: skip
         return evaluation.LogLikelihood(
             self._like(X, result.estimate),
             self._like(X, result.standard_error),

@@ -68,6 +68,7 @@ class Ops:
     l2: Callable[..., Any]
     l2_backward: Callable[..., Any]
     # parameter updates
+    squares: Callable[..., Any]
     clip_factor: Callable[..., Any]
     scale: Callable[..., Any]
     flush: Callable[..., Any]

@@ -9,6 +9,7 @@ out = a b it is asked for outᵀ = bᵀ aᵀ, and every array goes to it as it l
 """
 import ctypes
 import sys
+from threading import RLock
 from typing import Any
 
 from npvae.errors import BackendError
@@ -27,7 +28,10 @@ def library(xp: Any) -> Any:
         _ = xp.cuda.cublas  # loads it
         return ctypes.CDLL(name)
     except (ImportError, OSError) as error:
-        raise BackendError(f"{name} cannot be loaded ({error}); reinstall CuPy") from error
+        raise BackendError(
+            f"{name} cannot be loaded; install CUDA's libraries beside CuPy: "
+            f"pip install 'npvae[cuda{major}]'"
+        ) from error
 
 
 class Cublas:
@@ -46,14 +50,14 @@ class Cublas:
 
     def __init__(self, cublas: Any, xp: Any, tf32: bool = False):
         self.cublas, self.xp, self.stream = cublas, xp, -1
+        self.lock = RLock()  # one handle serves all threads, one after the other
+        self.workspace = xp.empty(WORKSPACE, xp.uint8)
         self.handle = ctypes.c_void_p()
         self._call("cublasCreate_v2", ctypes.byref(self.handle))
-        self.workspace = xp.empty(WORKSPACE, xp.uint8)
         self._call("cublasSetMathMode", self.handle, TF32_MATH if tf32 else DEFAULT_MATH)
 
     def gemm(self, a: Array, b: Array, out: Array) -> Array:
         """out = a b.   a (m, k), b (k, n), each by rows or by columns; out (m, n) by rows"""
-        self._follow_stream()
         (m, k), n = a.shape, b.shape[1]
         if out.shape != (m, n) or len(b) != k or not out.flags.c_contiguous:
             raise ValueError(f"({m}, {k}) · {b.shape} does not fit {out.shape} by rows")
@@ -64,10 +68,12 @@ class Cublas:
         name, number = {"f": ("cublasSgemm_v2", ctypes.c_float),
                         "d": ("cublasDgemm_v2", ctypes.c_double)}[out.dtype.char]  # fmt: skip
         one, zero = number(1), number(0)
-        self._call(
-            name, self.handle, *(operation(x) for x in (b, a)), n, m, k,
-            ctypes.byref(one), *stored(b), *stored(a), ctypes.byref(zero), *stored(out),
-        )  # fmt: skip
+        with self.lock:
+            self._follow_stream()
+            self._call(
+                name, self.handle, *(operation(x) for x in (b, a)), n, m, k,
+                ctypes.byref(one), *stored(b), *stored(a), ctypes.byref(zero), *stored(out),
+            )  # fmt: skip
         return out
 
     def _follow_stream(self) -> None:

@@ -73,6 +73,11 @@ def one_block(*shape: int) -> Launch:
     return Launch((1,), power_of_two(prod(shape), MOST_THREADS), shape)
 
 
+def a_block_a_part(parts: int, P: int) -> Launch:
+    """So many blocks, whatever there is to sum."""
+    return Launch((parts,), THREADS, (P,))
+
+
 def power_of_two(n: int, most: int) -> int:
     """The smallest power of two that is not below ``n``, or ``most``: a tree of sums halves it."""
     return min(1 << max(n - 1, 0).bit_length(), most)
@@ -98,7 +103,8 @@ KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     "normal_nll_backward": ("residual", partial(columns, heads=2)),
     "l2": ("weights", one_block),
     "l2_backward": ("weights", elements),
-    "clip_factor": ("grad", one_block),
+    "squares": ("parts grad", a_block_a_part),
+    "clip_factor": ("parts factor", one_block),
     "scale": ("grad", elements),
     "flush": ("moment", elements),
     "sgd": ("theta", elements),
@@ -117,7 +123,7 @@ EITHER = ("rate", "epsilon", "threshold")  # a number, or an array on the device
 ARRAYS = {  # whose dtype is not the model's
     "data": STORED,
     **dict.fromkeys(("rows", "order", "step", "now", "first"), ("int64",)),
-    **dict.fromkeys(("rates", "sums"), ("float64",)),
+    **dict.fromkeys(("parts", "rates", "sums"), ("float64",)),
 }
 NUMBERS = {
     **dict.fromkeys(("seed", "stream"), "uint64"),
@@ -179,7 +185,7 @@ def on_device(ops: Ops, xp: Any) -> Ops:
     half_square = launcher("l2", "l2", "total")
 
     def gather(data: Array, *rest: Any) -> None:
-        stored.get(data.dtype.name, ops.gather)(data, *rest)
+        stored.get(name_of(data.dtype), ops.gather)(data, *rest)
 
     def l2(weights: Array, strength: float) -> Array:
         total = xp.empty((), weights.dtype)
@@ -190,16 +196,22 @@ def on_device(ops: Ops, xp: Any) -> Ops:
     return replace(ops, **fused | {"gather": gather, "l2": l2})
 
 
+@cache
+def name_of(dtype: Any) -> str:
+    """``dtype.name``, which NumPy makes anew each time, in microseconds."""
+    return dtype.name
+
+
 def passed(xp: Any, name: str, value: Any, dtype: str) -> tuple[Any, ...]:
     """What a kernel is passed for the argument ``name`` of its op."""
     if name in SPARE:
         return ()
     if isinstance(value, xp.ndarray):
         known = ARRAYS.get(name, (dtype,))
-        if value.dtype.name not in known or not value.flags.c_contiguous:
+        if name_of(value.dtype) not in known or not value.flags.c_contiguous:
             order = "" if value.flags.c_contiguous else ", not contiguous"
             wanted = " or ".join(known)
-            raise TypeError(f"{name} is {value.dtype.name}{order}; pass C-contiguous {wanted}")
+            raise TypeError(f"{name} is {value.dtype}{order}; pass C-contiguous {wanted}")
         return (xp.float64(0), value) if name in EITHER else (value,)
     number = getattr(xp, NUMBERS.get(name, "float64"))(value)
     if number.ndim:  # an array, but not of the device

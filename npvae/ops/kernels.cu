@@ -27,8 +27,10 @@ constexpr int MOST_THREADS = 1024;  // of a block that sums over columns, or ove
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(THREADS, 1) npvae_##name
 #define SUMS(name) extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) npvae_##name
 
-// For each i < n: the threads of the grid side by side.
+// For each i < n: the threads of the grid side by side. Most threads have one element, and
+// unrolling would make each divide to find out.
 #define FOR_EACH(i, n)                                                          \
+    _Pragma("unroll 1")                                                         \
     for (Index i = blockIdx.x * Index(blockDim.x) + threadIdx.x, last_##i = (n); \
          i < last_##i; i += gridDim.x * Index(blockDim.x))
 
@@ -54,13 +56,27 @@ __device__ T tree_sum(T value, int width)
     return part[t];
 }
 
+// Σ value(i) over i = first, first + step, … below n, added in this order. Four loads are under
+// way at a time: one after the other, each would wait for memory.
+template <class T, class F>
+__device__ T sum_every(Index first, Index step, Index n, F value)
+{
+    T sum = 0;
+    Index i = first;
+    for (; i + 3 * step < n; i += 4 * step) {
+        const T v[] = {T(value(i)), T(value(i + step)), T(value(i + 2 * step)),
+                       T(value(i + 3 * step))};
+        sum = sum + v[0] + v[1] + v[2] + v[3];
+    }
+    for (; i < n; i += step) sum += value(i);
+    return sum;
+}
+
 // Σ_d value(d) over d < D by one block, in its first thread.
 template <class T, class F>
 __device__ T sum_row(Index D, F value)
 {
-    T sum = 0;
-    for (Index d = threadIdx.x; d < D; d += blockDim.x) sum += value(d);
-    return tree_sum(sum, 1);
+    return tree_sum(sum_every<T>(threadIdx.x, blockDim.x, D, value), 1);
 }
 
 // d_bias[c] = Σ_r value(r, c) over r < R, for the STRIP columns c of this block.
@@ -68,10 +84,11 @@ template <class F>
 __device__ void sum_columns(Index R, Index C, REAL* d_bias, F value)
 {
     const Index c = blockIdx.x * Index(STRIP) + threadIdx.x % STRIP;
-    REAL sum = 0;
-    if (c < C)
-        for (Index r = threadIdx.x / STRIP; r < R; r += blockDim.x / STRIP) sum += value(r, c);
-    sum = tree_sum(sum, STRIP);
+    const Index rows = c < C ? R : 0;
+    const REAL sum = tree_sum(
+        sum_every<REAL>(threadIdx.x / STRIP, blockDim.x / STRIP, rows,
+                        [=](Index r) { return value(r, c); }),
+        STRIP);
     if (c < C && threadIdx.x < STRIP) d_bias[c] = sum;
 }
 
@@ -423,11 +440,21 @@ KERNEL(l2_backward)(const REAL* __restrict__ weights, double strength,
 
 // --- parameter updates -------------------------------------------------------------------------
 
-// factor = min(1, max_norm / ‖g‖).   grad (n,) → factor (1,).   One block.
-SUMS(clip_factor)(const REAL* __restrict__ grad, double max_norm, REAL* __restrict__ factor,
-                  Index n)
+// parts[b] = Σ g² over the elements of block b, in double.   grad (n,) → parts (PARTS,)
+KERNEL(squares)(const REAL* __restrict__ grad, double* __restrict__ parts, Index n)
 {
-    const double squares = sum_row<double>(n, [=](Index i) { return double(grad[i]) * grad[i]; });
+    const double sum = sum_every<double>(
+        blockIdx.x * Index(blockDim.x) + threadIdx.x, gridDim.x * Index(blockDim.x), n,
+        [=](Index i) { return double(grad[i]) * grad[i]; });
+    const double part = tree_sum(sum, 1);
+    if (threadIdx.x == 0) parts[blockIdx.x] = part;
+}
+
+// factor = min(1, max_norm / ‖g‖), ‖g‖² = Σ parts.   parts (n,) → factor (1,).   One block.
+SUMS(clip_factor)(const double* __restrict__ parts, double max_norm, REAL* __restrict__ factor,
+                  Index n, Index one)
+{
+    const double squares = sum_row<double>(n, [=](Index i) { return parts[i]; });
     const double norm = sqrt(squares);
     if (threadIdx.x == 0) *factor = norm <= max_norm ? 1 : max_norm / norm;
 }

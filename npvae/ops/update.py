@@ -6,9 +6,15 @@
 """
 
 
-def clip_factor(xp, grad, max_norm, factor):
-    """factor = min(1, max_norm / ‖g‖).   grad (P,) → factor (1,)"""
-    norm = xp.sqrt(xp.dot(grad, grad))
+def squares(xp, grad, parts):
+    """Numbers that add up to Σ g².   grad (P,) → parts (K,) float64"""
+    parts[...] = 0
+    parts[:1] = xp.dot(grad, grad)
+
+
+def clip_factor(xp, parts, max_norm, factor):
+    """factor = min(1, max_norm / ‖g‖), with ‖g‖² = Σ parts.   parts (K,) → factor (1,)"""
+    norm = xp.sqrt(xp.sum(parts))
     factor[...] = xp.minimum(max_norm / xp.maximum(norm, 1e-30), 1.0)
 
 

@@ -15,7 +15,7 @@ from npvae import random
 from npvae.backend import to_numpy
 from npvae.errors import NumericalError
 from npvae.memory import aligned
-from npvae.optim import FLUSH_EVERY, clip_by_norm
+from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
 from npvae.training.batches import Minibatches
 from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState
@@ -59,8 +59,9 @@ class Course:
         self.order = xp.empty(len(batches.data), xp.int64)
         self.rates = xp.empty((batches.n_batches, K), xp.float64)
         self.current = aligned(xp.empty, K, theta.dtype)
-        self.factor = xp.ones(1, theta.dtype)  # by which the last gradient was clipped
+        self.squares, self.factor = xp.empty(PARTS, xp.float64), xp.ones(1, theta.dtype)
         self.numbers = [self.current[k : k + 1].reshape(()) for k in range(K)]
+        self._next: tuple[int, Array] = (-1, None)  # an epoch, and its order if it is laid out
         self._warm = False  # whether a whole minibatch has made the buffers
         self._replays: dict[int, Callable[[], None]] = {}  # steps → what replays them
         self._recorded_at = -1  # allocations of the workspace then
@@ -70,7 +71,8 @@ class Course:
         state, batches, recipe, xp = self.state, self.batches, self.recipe, self.engine.xp
         first, steps = state.step - state.batch, recipe.epochs * batches.n_batches
         self.first[...], self.step[...] = first, state.step
-        self.order[...] = batches.order(state.epoch)
+        epoch, order = self._next
+        self.order[...] = order if epoch == state.epoch else batches.order(state.epoch)
         self.sums[...] = xp.asarray(state.sums)
         rates = [recipe.learning_rate * recipe.schedule(t / steps)
                  for t in range(first, first + batches.n_batches)]  # fmt: skip
@@ -88,6 +90,8 @@ class Course:
                 self._replays[REPLAY]()
             for _ in range(n % REPLAY):
                 self._replays[1]()
+            if state.batch + n == self.batches.n_batches:  # while the device is at work
+                self._next = state.epoch + 1, self.batches.order(state.epoch + 1)
             self.look(n)
         else:
             n = 1
@@ -118,7 +122,7 @@ class Course:
             self.look(1)
         engine.backward(x, eps, kept)
         if recipe.clip_norm is not None:
-            clip_by_norm(ops, engine.grad, recipe.clip_norm, self.factor)
+            clip_by_norm(ops, engine.grad, recipe.clip_norm, self.squares, self.factor)
         scratch = engine.work("update.scratch", theta.size)
         recipe.optimizer.step(
             ops, theta, engine.grad, self.state.moments, scratch, *self.numbers
