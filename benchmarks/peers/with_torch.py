@@ -100,11 +100,10 @@ class Training:
         return (nll + kl) / self.work.M
 
     def step(self, rows: Any, eps: Any) -> Any:
-        x = self.gather(rows)
-        self.adam.zero_grad(set_to_none=True)
-        value = self.loss(x, eps)
+        value = self.loss(self.gather(rows), eps)
         value.backward()
         self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
         return value.detach()
 
     def noise(self) -> Any:

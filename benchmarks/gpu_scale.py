@@ -1,0 +1,70 @@
+"""How much of everything is measured: in full on a GPU, and tiny in rehearsal."""
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import workload
+from workload import Workload
+
+from npvae.data import Dataset, load_digits
+
+PRECISIONS = ("float32", "tf32")
+
+
+class Setting(NamedTuple):
+    """One comparison: a model, its minibatch and the precision of products."""
+
+    model: str
+    M: int
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.model}, M = {self.M}, {self.precision}"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Counts and limits; times are in seconds."""
+
+    sizes: tuple[int, ...]  # of minibatches, the most telling ones first
+    visits: int  # of each side in turn, in a comparison
+    epochs: int  # timed at each visit
+    flat_steps: int  # over which memory must not grow
+    curve_samples: float  # of figure 2
+    build: float  # for one side
+    check: float  # for one check
+    tests: float  # for the tests
+    # since the beginning, by when:
+    compiled: float  # what compiles beside the tests has to be ready
+    compared: float  # the last comparison has to have begun
+    finished: float  # all has to be over
+
+
+FULL = Scale((100, 4096, 512), 5, 2, 100_000, 1e8, 60, 60, 100, 170, 360, 515)
+TINY = Scale((10, 64), 2, 1, 500, 2000, 300, 100, 300, 300, 450, 600)
+
+
+def settings(scale: Scale) -> list[Setting]:
+    """All comparisons, in the order of how much depends on them."""
+    return [
+        Setting(model, M, precision)
+        for model in "PS" for M in scale.sizes for precision in PRECISIONS
+    ]  # fmt: skip
+
+
+@cache
+def data(rehearse: bool) -> Dataset:
+    """MNIST or what stands for it; a few digits in rehearsal."""
+    if not rehearse:
+        return workload.images()
+    digits = load_digits()
+    return Dataset(digits.pixels[:200], name="digits", scale=digits.scale)
+
+
+def work(setting: Setting, rehearse: bool) -> Workload:
+    """What every side works on."""
+    models = workload.models(data(rehearse))
+    if rehearse:
+        models["P"] = replace(models["P"], hidden=(16,), J=3)
+        models["S"] = replace(models["S"], hidden=(16, 8))
+    return replace(models[setting.model], M=setting.M)

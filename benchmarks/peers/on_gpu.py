@@ -1,0 +1,50 @@
+"""The sides of the benchmark on a GPU: each a function from a workload and a place.
+
+Sides of one room share a process, so that a library meets no other, and one that falls takes no
+other with it.
+"""
+from importlib import import_module
+from typing import NamedTuple
+
+from gpu_worker import Place
+from workload import Workload
+
+from peers.side import Side
+
+
+class Entry(NamedTuple):
+    """A side's room, its function, and what the tables call it."""
+
+    room: str
+    function: str
+    label: str
+
+
+SIDES = {
+    "npvae": Entry("npvae", "on_gpu_npvae.recorded", "npvae"),
+    "npvae-eager": Entry("npvae", "on_gpu_npvae.eager", "npvae, nothing recorded"),
+    "torch": Entry("torch", "on_gpu_torch.eager", "PyTorch, fused Adam"),
+    "torch-compile": Entry("torch-compile", "on_gpu_torch.compiled", "PyTorch, compiled with Adam"),
+    "torch-overhead": Entry(
+        "torch-overhead", "on_gpu_torch.compiled_overhead", "PyTorch, compiled, reduce-overhead"
+    ),
+    "torch-graph": Entry("torch-graph", "on_gpu_torch.graph", "PyTorch, CUDA graph of a step"),
+    "torch-graph-16": Entry(
+        "torch-graph", "on_gpu_torch.graph_16", "PyTorch, CUDA graph of 16 steps"
+    ),
+    "torch-compiled-graph": Entry(
+        "torch-compiled-graph", "on_gpu_torch.graph_16_compiled",
+        "PyTorch, CUDA graph of 16, compiled",
+    ),
+    "jax": Entry("jax", "on_gpu_jax.step", "JAX, a step a call"),
+    "jax-scan": Entry("jax", "on_gpu_jax.scan", "JAX, lax.scan"),
+}
+OWN = ("npvae", "npvae-eager")  # the others are peers
+# rooms where a side takes long to build: it is compiled while other things go on
+SLOW = ("torch-compile", "torch-overhead", "torch-compiled-graph")
+
+
+def make(name: str, work: Workload, place: Place) -> Side:
+    """The side ``name`` with the workload's first parameters."""
+    module, function = SIDES[name].function.split(".")
+    return getattr(import_module(f"peers.{module}"), function)(work, place)
