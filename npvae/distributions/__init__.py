@@ -1,10 +1,35 @@
 """Posteriors, priors and likelihoods: sampling, log-density, KL, and the backward of each.
 
 Families are public and work element by element on any arrays; likelihoods are what a model's
-decoder speaks, fused for the training step.
+decoder speaks, fused for the training step. The families of section 2.4, by how they are made:
+
+- the inverse CDF of uniform noise: Exponential, Cauchy, Logistic, Rayleigh, Pareto, Weibull,
+  Reciprocal, Gompertz, Gumbel;
+- location + scale · noise: Laplace, Elliptical, StudentT, Logistic, Uniform, Triangular, Normal;
+- composition: LogNormal, Erlang, Gamma, Dirichlet, Beta, ChiSquared, F. Shapes that are no whole
+  numbers are reparameterized implicitly.
+
+Every real number is a valid parameter: scales and shapes go in as logarithms. ``kl`` is to the
+member of the family with all parameters 0, and absent where it has no closed form; ``kl_normal``
+is to the standard normal.
 """
 from npvae.distributions.bernoulli import Bernoulli
+from npvae.distributions.beta import Beta, F
+from npvae.distributions.dirichlet import Dirichlet
+from npvae.distributions.elliptical import Elliptical
+from npvae.distributions.exponentiated import LogNormal, Pareto, Reciprocal, Weibull
+from npvae.distributions.family import Family
+from npvae.distributions.gamma import ChiSquared, Gamma
+from npvae.distributions.interval import Triangular, Uniform
 from npvae.distributions.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
 from npvae.distributions.normal import Normal
+from npvae.distributions.positive import Erlang, Exponential, Gompertz, Rayleigh
+from npvae.distributions.real_line import Cauchy, Gumbel, Laplace, Logistic
+from npvae.distributions.student import StudentT
 
-__all__ = ["Bernoulli", "BernoulliLikelihood", "Likelihood", "Normal", "NormalLikelihood"]
+__all__ = [
+    "Bernoulli", "BernoulliLikelihood", "Beta", "Cauchy", "ChiSquared", "Dirichlet", "Elliptical",
+    "Erlang", "Exponential", "F", "Family", "Gamma", "Gompertz", "Gumbel", "Laplace", "Likelihood",
+    "LogNormal", "Logistic", "Normal", "NormalLikelihood", "Pareto", "Rayleigh", "Reciprocal",
+    "StudentT", "Triangular", "Uniform", "Weibull",
+]  # fmt: skip

@@ -1,0 +1,228 @@
+"""Beta and F: what a ratio of two gamma variables gives, by composition (section 2.4).
+
+With independent x_a ~ Gamma(a, 1) and x_b ~ Gamma(b, 1), the log-odds y = log x_a − log x_b are
+those of x_a/(x_a + x_b) ~ Beta(a, b), and x_a/x_b is, but for a factor, an F variable.
+"""
+from math import inf, log
+from typing import Any
+
+from npvae.backend import array_module
+from npvae.distributions.exponentiated import Exponentiated
+from npvae.distributions.family import Family, exponent_limit
+from npvae.distributions.special import (
+    digamma,
+    gammaln,
+    log_gamma_sample,
+    log_gamma_sample_backward,
+    trigamma,
+)
+
+Array = Any
+LOG_2 = log(2)
+
+
+def softplus(xp: Any, y: Array) -> Array:
+    """log(1 + eʸ), with no overflow."""
+    return xp.maximum(y, 0) + xp.log1p(xp.exp(-xp.abs(y)))
+
+
+def sigmoid(xp: Any, y: Array) -> Array:
+    """1/(1 + e⁻ʸ), to full relative accuracy on both sides."""
+    e = xp.exp(-xp.abs(y))
+    return xp.where(y < 0, e, 1) / (1 + e)
+
+
+def log_odds(noise: Array, log_a: Array, log_b: Array) -> Array:
+    """y = log x_a − log x_b.   noise: (2, …)"""
+    return log_gamma_sample(noise[0], log_a) - log_gamma_sample(noise[1], log_b)
+
+
+def log_odds_backward(
+    d_y: Array, noise: Array, log_a: Array, log_b: Array
+) -> tuple[Array, Array]:
+    """d_log_a, d_log_b."""
+    log_x_a, log_x_b = log_gamma_sample(noise[0], log_a), log_gamma_sample(noise[1], log_b)
+    return (
+        log_gamma_sample_backward(d_y, log_x_a, log_a),
+        log_gamma_sample_backward(-d_y, log_x_b, log_b),
+    )
+
+
+def log_beta(a: Array, b: Array) -> Array:
+    """log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b)."""
+    return gammaln(a) + gammaln(b) - gammaln(a + b)
+
+
+class Beta(Family):
+    """q(z) = z^(a−1) (1 − z)^(b−1)/B(a, b) on 0 < z < 1, with ``log_a`` = log a, ``log_b`` = log b.
+
+    z = x_a/(x_a + x_b) of two gamma variables. The prior, a = b = 1, is uniform. For small a and
+    b much of the mass is nearer to 0 or 1 than floats can be: samples stop at the last ones,
+    where their derivative is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Beta().log_prob(np.array([0.25]), np.log([2.0]), np.log([1.0])).round(4)  # log 2z
+    array([-0.6931])
+    """
+
+    parameters = ("log_a", "log_b")
+    support = "unit interval"
+    noise = ("uniform", "uniform")
+
+    def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
+        """z = sigmoid(y), y the log-odds.   noise: (2, …)"""
+        xp = array_module(log_a)
+        return self._squash(xp, log_odds(noise, log_a, log_b))[0]
+
+    def rsample_backward(
+        self, d_z: Array, noise: Array, log_a: Array, log_b: Array
+    ) -> tuple[Array, Array]:
+        """d_y = d_z z (1 − z), and on through the log-odds."""
+        xp = array_module(log_a)
+        _, slope = self._squash(xp, log_odds(noise, log_a, log_b))
+        return log_odds_backward(d_z * slope, noise, log_a, log_b)
+
+    def _squash(self, xp: Any, y: Array) -> tuple[Array, Array]:
+        """z = sigmoid(y) strictly between 0 and 1, and ∂z/∂y."""
+        first, last = -exponent_limit(xp, y.dtype), -log(float(xp.finfo(y.dtype).eps))
+        z = sigmoid(xp, xp.minimum(xp.maximum(y, first), last))
+        return z, z * sigmoid(xp, -y) * ((y > first) & (y < last))
+
+    def log_prob(self, z: Array, log_a: Array, log_b: Array) -> Array:
+        """(a − 1) log z + (b − 1) log(1 − z) − log B(a, b), in nats; −∞ outside (0, 1)."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        inside = (z > 0) & (z < 1)
+        z = xp.where(inside, z, 0.5)
+        log_q = (a - 1) * xp.log(z) + (b - 1) * xp.log1p(-z) - log_beta(a, b)
+        return xp.where(inside, log_q, -inf)
+
+    def log_prob_backward(
+        self, d_logp: Array, z: Array, log_a: Array, log_b: Array
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """d_z = d_logp ((a−1)/z − (b−1)/(1−z)),   d_log_a = d_logp a (log z − ψ(a) + ψ(a + b))."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        z = xp.where((z > 0) & (z < 1), z, 0.5)
+        d_z = d_logp * ((a - 1) / z - (b - 1) / (1 - z))
+        both = digamma(a + b)
+        d_log_a = d_logp * a * (xp.log(z) - digamma(a) + both)
+        return d_z, (d_log_a, d_logp * b * (xp.log1p(-z) - digamma(b) + both))
+
+    def entropy(self, log_a: Array, log_b: Array) -> Array:
+        """log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (a + b − 2) ψ(a + b), in nats."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        both = (a + b - 2) * digamma(a + b)
+        return log_beta(a, b) - (a - 1) * digamma(a) - (b - 1) * digamma(b) + both
+
+    def entropy_backward(
+        self, d_entropy: Array, log_a: Array, log_b: Array
+    ) -> tuple[Array, Array]:
+        """d_log_a = d_entropy a ((a + b − 2) ψ′(a + b) − (a − 1) ψ′(a)), and so for b."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        both = (a + b - 2) * trigamma(a + b)
+        return (
+            d_entropy * a * (both - (a - 1) * trigamma(a)),
+            d_entropy * b * (both - (b - 1) * trigamma(b)),
+        )
+
+    def kl(self, log_a: Array, log_b: Array) -> Array:
+        """KL(q ‖ uniform on [0, 1]) = −entropy, in nats."""
+        return -self.entropy(log_a, log_b)
+
+    def kl_backward(self, d_kl: Array, log_a: Array, log_b: Array) -> tuple[Array, Array]:
+        """That of the entropy, with the other sign."""
+        return self.entropy_backward(-d_kl, log_a, log_b)
+
+
+class LogF(Family):
+    """The logarithm of an F variable: log-odds w = y + log(a/b), with a = ν₁/2 and b = ν₂/2."""
+
+    parameters = ("log_df1", "log_df2")
+    noise = ("uniform", "uniform")
+
+    def rsample(self, noise: Array, log_df1: Array, log_df2: Array) -> Array:
+        """y = (log x_a − log a) − (log x_b − log b)."""
+        return log_odds(noise, log_df1 - LOG_2, log_df2 - LOG_2) - (log_df1 - log_df2)
+
+    def rsample_backward(
+        self, d_y: Array, noise: Array, log_df1: Array, log_df2: Array
+    ) -> tuple[Array, Array]:
+        """d_log_df1 is what the shape a gets, less d_y; d_log_df2 what b gets, and d_y."""
+        d_log_a, d_log_b = log_odds_backward(d_y, noise, log_df1 - LOG_2, log_df2 - LOG_2)
+        return d_log_a - d_y, d_log_b + d_y
+
+    def log_prob(self, y: Array, log_df1: Array, log_df2: Array) -> Array:
+        """−a log(1 + e⁻ʷ) − b log(1 + eʷ) − log B(a, b), in nats."""
+        xp = array_module(log_df1)
+        a, b, w = self._shapes(xp, y, log_df1, log_df2)
+        return -a * softplus(xp, -w) - b * softplus(xp, w) - log_beta(a, b)
+
+    def log_prob_backward(
+        self, d_logp: Array, y: Array, log_df1: Array, log_df2: Array
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """d_y = d_w = d_logp (a sigmoid(−w) − b sigmoid(w)); each shape gets ±d_w, and its own."""
+        xp = array_module(log_df1)
+        a, b, w = self._shapes(xp, y, log_df1, log_df2)
+        d_w = d_logp * (a * sigmoid(xp, -w) - b * sigmoid(xp, w))
+        both = digamma(a + b)
+        d_log_a = d_logp * a * (both - digamma(a) - softplus(xp, -w))
+        d_log_b = d_logp * b * (both - digamma(b) - softplus(xp, w))
+        return d_w, (d_log_a + d_w, d_log_b - d_w)
+
+    def _shapes(self, xp: Any, y: Array, log_df1: Array, log_df2: Array) -> tuple[Any, Any, Any]:
+        return 0.5 * xp.exp(log_df1), 0.5 * xp.exp(log_df2), y + (log_df1 - log_df2)
+
+    def mean(self, log_df1: Array, log_df2: Array) -> Array:
+        """E[y] = ψ(a) − ψ(b) − log(a/b)."""
+        xp = array_module(log_df1)
+        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        return digamma(a) - digamma(b) - (log_df1 - log_df2)
+
+    def mean_backward(
+        self, d_mean: Array, log_df1: Array, log_df2: Array
+    ) -> tuple[Array, Array]:
+        """d_log_df1 = d_mean (a ψ′(a) − 1),   d_log_df2 = −d_mean (b ψ′(b) − 1)."""
+        xp = array_module(log_df1)
+        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        return d_mean * (a * trigamma(a) - 1), d_mean * (1 - b * trigamma(b))
+
+    def entropy(self, log_df1: Array, log_df2: Array) -> Array:
+        """log B(a, b) − a ψ(a) − b ψ(b) + (a + b) ψ(a + b), in nats."""
+        xp = array_module(log_df1)
+        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        return log_beta(a, b) - a * digamma(a) - b * digamma(b) + (a + b) * digamma(a + b)
+
+    def entropy_backward(
+        self, d_entropy: Array, log_df1: Array, log_df2: Array
+    ) -> tuple[Array, Array]:
+        """d_log_df1 = d_entropy a ((a + b) ψ′(a + b) − a ψ′(a)), and so for b."""
+        xp = array_module(log_df1)
+        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        both = (a + b) * trigamma(a + b)
+        return (
+            d_entropy * a * (both - a * trigamma(a)),
+            d_entropy * b * (both - b * trigamma(b)),
+        )
+
+
+class F(Exponentiated):
+    """The ratio of two chi-squared variables, each over its ν, on z > 0: ``log_df1``, ``log_df2``.
+
+    q(z) = wᵃ (1 + w)^−(a+b)/(z B(a, b)) with w = z ν₁/ν₂, a = ν₁/2, b = ν₂/2. The degrees of
+    freedom are any positive numbers. No closed KL to its own kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> F().log_prob(np.array([1.0]), np.log([2.0]), np.log([2.0])).round(4)  # −2 log(1 + z)
+    array([-1.3863])
+    """
+
+    parameters = ("log_df1", "log_df2")
+    noise = ("uniform", "uniform")
+    base = LogF()

@@ -1,0 +1,169 @@
+"""Four families on the real line: Laplace, Cauchy, logistic and Gumbel.
+
+Each is the inverse of its CDF at uniform noise (the first way of section 2.4), moved and
+stretched (the second). The noise u and 1 − u give opposite samples where the density is even.
+"""
+from math import log, pi
+from typing import Any
+
+from npvae.backend import array_module
+from npvae.distributions.family import exponential, finite_exp, folded
+from npvae.distributions.location_scale import FiniteVariance, LocationScale
+from npvae.distributions.special import digamma, gammaln
+
+Array = Any
+EULER = 0.5772156649015329  # γ = −ψ(1)
+
+
+class Laplace(FiniteVariance):
+    """q(z) = exp(−|z − loc|/b)/2b on the reals, with ``loc`` and ``log_scale`` = log b.
+
+    z = loc ∓ b log 2v, where v is the distance of u to the nearer of 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Laplace().rsample(np.array([0.25, 0.5, 0.75]), np.zeros(3), np.zeros(3)).round(4)
+    array([-0.6931,  0.    ,  0.6931])
+    """
+
+    standard_entropy = 1 + log(2)
+    standard_variance = 2.0
+
+    def standard_sample(self, xp: Any, noise: Array) -> Array:
+        sign, v = folded(xp, noise)
+        return -sign * xp.log(2 * v)
+
+    def log_density(self, xp: Any, r: Array) -> Array:
+        return -xp.abs(r) - log(2)
+
+    def slope(self, xp: Any, r: Array) -> Array:
+        return -xp.sign(r)
+
+    def kl(self, loc: Array, log_scale: Array) -> Array:
+        """KL(q ‖ Laplace(0, 1)) = |loc| + b exp(−|loc|/b) − 1 − log b, in nats."""
+        xp = array_module(log_scale)
+        scale, distance = xp.exp(log_scale), xp.abs(loc)
+        return distance + scale * xp.exp(-distance / scale) - 1 - log_scale
+
+    def kl_backward(self, d_kl: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
+        """With e = exp(−|loc|/b): d_loc = ±d_kl (1 − e), d_log_scale = d_kl (e (b + |loc|) − 1)."""
+        xp = array_module(log_scale)
+        scale, distance = xp.exp(log_scale), xp.abs(loc)
+        d_loc = -d_kl * xp.sign(loc) * xp.expm1(-distance / scale)
+        return d_loc, d_kl * (xp.exp(-distance / scale) * (scale + distance) - 1)
+
+
+class Cauchy(LocationScale):
+    """q(z) = 1/(πγ (1 + r²)), r = (z − loc)/γ, on the reals: ``loc`` and ``log_scale`` = log γ.
+
+    z = loc + γ tan(π (u − ½)). It has neither mean nor variance, nor a finite KL to a normal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Cauchy().rsample(np.array([0.25, 0.5, 0.75]), np.zeros(3), np.zeros(3)).round(4)
+    array([-1.,  0.,  1.])
+    """
+
+    standard_entropy = log(4 * pi)
+
+    def standard_sample(self, xp: Any, noise: Array) -> Array:
+        sign, v = folded(xp, noise)
+        return sign * xp.cos(pi * v) / xp.sin(pi * v)
+
+    def log_density(self, xp: Any, r: Array) -> Array:
+        return -log(pi) - xp.log1p(r * r)
+
+    def slope(self, xp: Any, r: Array) -> Array:
+        return -2 * r / (1 + r * r)
+
+    def kl(self, loc: Array, log_scale: Array) -> Array:
+        """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""
+        xp = array_module(log_scale)
+        scale = xp.exp(log_scale)
+        return xp.log1p(((1 - scale) ** 2 + loc * loc) / (4 * scale))
+
+    def kl_backward(self, d_kl: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
+        """With n = (1 + γ)² + loc²: d_loc = 2 d_kl loc/n, d_log_scale = d_kl (γ² − 1 − loc²)/n."""
+        scale = array_module(log_scale).exp(log_scale)
+        n = (1 + scale) ** 2 + loc * loc
+        return 2 * d_kl * loc / n, d_kl * ((scale - 1) * (scale + 1) - loc * loc) / n
+
+
+class Logistic(FiniteVariance):
+    """q(z) = 1/(4s cosh²(r/2)), r = (z − loc)/s, on the reals: ``loc`` and ``log_scale`` = log s.
+
+    z = loc + s log(u/(1 − u)). Between two logistic distributions no closed KL is known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Logistic().rsample(np.array([0.25, 0.5, 0.75]), np.zeros(3), np.zeros(3)).round(4)
+    array([-1.0986,  0.    ,  1.0986])
+    """
+
+    standard_entropy = 2.0
+    standard_variance = pi**2 / 3
+
+    def standard_sample(self, xp: Any, noise: Array) -> Array:
+        sign, v = folded(xp, noise)
+        return sign * xp.log((1 - v) / v)
+
+    def log_density(self, xp: Any, r: Array) -> Array:
+        distance = xp.abs(r)  # the density is even: no overflow
+        return -distance - 2 * xp.log1p(xp.exp(-distance))
+
+    def slope(self, xp: Any, r: Array) -> Array:
+        return -xp.tanh(0.5 * r)
+
+
+class Gumbel(FiniteVariance):
+    """q(z) = exp(−r − e⁻ʳ)/β, r = (z − loc)/β, on the reals: ``loc`` and ``log_scale`` = log β.
+
+    The limit of maxima: z = loc − β log E, with E = −log u an exponential variable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Gumbel().rsample(np.exp([-1.0]), np.zeros(1), np.zeros(1))  # the mode
+    array([0.])
+    """
+
+    standard_entropy = 1 + EULER
+    standard_mean = EULER
+    standard_variance = pi**2 / 6
+    sign: int = 1
+
+    def standard_sample(self, xp: Any, noise: Array) -> Array:
+        return -self.sign * xp.log(exponential(xp, noise))
+
+    def log_density(self, xp: Any, r: Array) -> Array:
+        return -self.sign * r - finite_exp(xp, -self.sign * r)[0]
+
+    def slope(self, xp: Any, r: Array) -> Array:
+        return self.sign * (finite_exp(xp, -self.sign * r)[0] - 1)
+
+    def kl(self, loc: Array, log_scale: Array) -> Array:
+        """KL(q ‖ Gumbel(0, 1)) = loc + γβ + e⁻ˡᵒᶜ Γ(1 + β) − 1 − γ − log β, in nats."""
+        scale, tail = self._tail(loc, log_scale)
+        return self.sign * loc + EULER * (scale - 1) + (tail - 1) - log_scale
+
+    def kl_backward(self, d_kl: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
+        """With t = e⁻ˡᵒᶜ Γ(1+β): d_loc = d_kl (1−t), d_log_scale = d_kl (β (γ + t ψ(1+β)) − 1)."""
+        scale, tail = self._tail(loc, log_scale)
+        by_scale = scale * (EULER + tail * digamma(1 + scale)) - 1
+        return self.sign * d_kl * (1 - tail), d_kl * by_scale
+
+    def _tail(self, loc: Array, log_scale: Array) -> tuple[Array, Array]:
+        """β, and E[e⁻ᶻ]."""
+        xp = array_module(log_scale)
+        scale = xp.exp(log_scale)
+        return scale, finite_exp(xp, gammaln(1 + scale) - self.sign * loc)[0]
+
+
+class GumbelMinimum(Gumbel):
+    """The limit of minima: −z is a Gumbel variable. It is the logarithm of a Weibull."""
+
+    sign = -1
+    standard_mean = -EULER
