@@ -1,9 +1,11 @@
 """Any number of datapoints in bounded memory: rows in, rows out, a chunk at a time."""
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 from npvae.memory import Workspace
 from npvae.models import Engine
+from npvae.ops.hands import side_by_side
 
 Array = Any
 BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays in the cache
@@ -11,7 +13,8 @@ BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays
 
 def rows_at_a_time(engine: Engine, n_samples: int = 1) -> int:
     """How many datapoints of ``n_samples`` samples each a chunk holds; at least one."""
-    return max(1, BUDGET // (engine.layout.widest * n_samples))
+    budget = BUDGET * engine.backend.breadth
+    return max(1, budget // (engine.layout.widest * n_samples))
 
 
 def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
@@ -38,6 +41,23 @@ def load(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
     if scale != 1:
         x *= scale
     return x
+
+
+def each_chunk(
+    engine: Engine, step: Callable[..., None], n: int, size: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> None:  # fmt: skip
+    """``step(work, (start, stop))`` for all chunks of ``n`` rows, on as many threads as may help.
+
+    ``progress`` wraps the iterable of chunks, as tqdm does; with several threads, the first
+    one's share.
+    """
+    parts = list(chunks(n, size))
+    with engine.backend.hands() as hands:
+        more = [Workspace(engine.xp, engine.theta.dtype) for _ in range(1, hands)]
+        shares = [progress(parts[0::hands]), *(parts[i::hands] for i in range(1, hands))]
+        works = [engine.work, *more]
+        side_by_side(step, [zip(repeat(w), share) for w, share in zip(works, shares, strict=True)])
 
 
 def map_rows(engine: Engine, step: Any, X: Array, scale: float, n_out: int) -> Array:

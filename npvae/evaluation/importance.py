@@ -6,18 +6,16 @@ The estimate is low on average, less so with more samples. Its standard error an
 of samples that carry the weight, (Σ w)² / Σ w², say whether q covers the posterior. Samples
 come in blocks and only three sums of a datapoint are kept, so memory does not grow with S.
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
-from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.objectives import EstimatorA
-from npvae.ops.hands import side_by_side
 
 Array = Any
 
@@ -42,20 +40,26 @@ class LogLikelihood:
     standard_error: Array
     effective_sample_size: Array
     n_samples: int
+    advice: ClassVar[str] = "draw more"
 
     def __str__(self) -> str:
         N = len(self.estimate)
         mean_error = float((self.standard_error**2).sum()) ** 0.5 / N
-        text = (
+        return (
             f"log p(x) = {self.estimate.mean():.3f} ± {mean_error:.3f} nats, mean of {N} "
-            f"datapoints by {self.n_samples} samples each; effective sample size "
-            f"{self.effective_sample_size.min():.1f} at worst"
+            f"datapoints by {self.n_samples} samples each; "
+            + said(self.effective_sample_size, self.n_samples, self.advice)
         )
-        few = min(10, self.n_samples / 2)
-        poor = int((self.effective_sample_size < few).sum())
-        if poor:
-            text += f"; for {poor} of them fewer than {few:g} samples carry the weight: draw more"
-        return text
+
+
+def said(effective_sample_size: Array, n_samples: int, advice: str = "draw more") -> str:
+    """The worst effective sample size in words, and what to do about those near 1."""
+    text = f"effective sample size {effective_sample_size.min():.1f} at worst"
+    few = min(10, n_samples / 2)
+    poor = int((effective_sample_size < few).sum())
+    if poor:
+        text += f"; for {poor} of them fewer than {few:g} samples carry the weight: {advice}"
+    return text
 
 
 def log_likelihood(
@@ -81,31 +85,35 @@ def log_likelihood(
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     xp, S = engine.xp, n_samples
-    vae: Any = engine.model
-    model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
-    block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
 
     def weigh(work: Workspace, part: tuple[int, int]) -> None:
-        start, stop = part
-        x = load(engine, X[start:stop], scale, work)  # (M, D)
         sums: Any = None
-        for first, last in chunks(S, max(1, block // (stop - start))):
-            # all samples of some datapoints, or some samples of one: both lie in a row
-            eps = draw(engine, seed, last - first, stop - start, start * S + first, work)
-            kept = model.forward(engine.ops, engine.P, x, eps, work)
-            log_w = (-kept.nll - kept.kl).astype(xp.float64)  # (s, M)
+        for log_w in log_weights(engine, X, scale, part, S, seed, work):
             sums = _add(xp, sums, log_w)
         for column, value in zip(columns, _summary(xp, sums, S), strict=True):
-            column[start:stop] = value
+            column[slice(*part)] = value
 
-    parts = list(chunks(len(X), max(1, block // S)))
-    with engine.backend.hands() as n:
-        works = [engine.work, *(Workspace(xp, engine.theta.dtype) for _ in range(n - 1))]
-        shares = [progress(parts[0::n]), *(parts[i::n] for i in range(1, n))]
-        side_by_side(weigh, [zip(repeat(w), share) for w, share in zip(works, shares, strict=True)])
+    each_chunk(engine, weigh, len(X), max(1, rows_at_a_time(engine) // S), progress)
     estimate, standard_error, ess = columns
     return LogLikelihood(estimate, standard_error, ess, n_samples)
+
+
+def log_weights(
+    engine: Engine, X: Array, scale: float, part: tuple[int, int], S: int, seed: int,
+    work: Workspace,
+) -> Iterator[Array]:  # fmt: skip
+    """log w of S samples for each datapoint of ``part``, in blocks of some.   (s, M) float64"""
+    start, stop = part
+    vae: Any = engine.model
+    model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
+    x = load(engine, X[start:stop], scale, work)  # (M, D)
+    block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
+    for first, last in chunks(S, max(1, block // (stop - start))):
+        # all samples of some datapoints, or some samples of one: both lie in a row
+        eps = draw(engine, seed, last - first, stop - start, start * S + first, work)
+        kept = model.forward(engine.ops, engine.P, x, eps, work)
+        yield (-kept.nll - kept.kl).astype(engine.xp.float64)
 
 
 def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:

@@ -1,0 +1,118 @@
+"""The k-curve: how the bound closes in on log p(x) as k samples share it (Burda et al. 2016).
+
+    L_k = E[ log (1/k) Σ_{i≤k} w_i ],      w = p(x|z) p(z) / q(z|x),  z ~ q(z|x)
+
+L_1 is the ELBO, L_k never falls with k, and its limit is log p(x). One set of S draws serves
+every k: it is cut into S/k groups, and each gives one estimate of L_k. Groups of a larger k are
+unions of those of a smaller one, so by Jensen's inequality the curve of every datapoint rises,
+not only on average.
+"""
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from npvae.errors import ParameterError
+from npvae.evaluation.chunks import each_chunk, rows_at_a_time
+from npvae.evaluation.importance import _add, _summary, log_weights, said
+from npvae.memory import Workspace
+from npvae.models import Engine
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class BoundCurve:
+    """L_k of each datapoint for some k, in nats.
+
+    Attributes
+    ----------
+    k : tuple of int
+        Samples that share a bound.
+    estimate : array (K, N)
+        L_k.
+    standard_error : array (K, N)
+        Of the estimate: the deviation over S/k groups by √(S/k).
+    effective_sample_size : array (N,)
+        (Σ w)² / Σ w² of all S draws, from 1 to S.
+    n_samples : int
+        S.
+    """
+
+    k: tuple[int, ...]
+    estimate: Array
+    standard_error: Array
+    effective_sample_size: Array
+    n_samples: int
+
+    def __str__(self) -> str:
+        N = self.estimate.shape[1]
+        rows = [
+            f"{k:7d}  {float(bound.mean()):10.3f} ± {float((error**2).sum()) ** 0.5 / N:.3f}"
+            for k, bound, error in zip(self.k, self.estimate, self.standard_error, strict=True)
+        ]
+        return "\n".join([
+            f"      k  L_k, nats: mean of {N} datapoints by {self.n_samples} samples each", *rows,
+            said(self.effective_sample_size, self.n_samples),
+        ])  # fmt: skip
+
+
+def iwae(
+    engine: Engine, X: Array, scale: float = 1.0, *, k: Sequence[int] = (1, 10, 100, 1000),
+    n_samples: int = 5000, seed: int = 0, progress: Callable[[Iterable], Iterable] = iter,
+) -> BoundCurve:  # fmt: skip
+    """The importance-weighted bound of every row of ``X`` (N, D), for every ``k``.
+
+    Parameters
+    ----------
+    k : sequence of int
+        Each a divisor of the next, the last of ``n_samples``, with two groups of it or more.
+    n_samples : int
+        S, samples of q(z|x) for each datapoint; those of :func:`log_likelihood`, which is the
+        one group of k = S.
+    seed : int
+        Of the noise; the result does not depend on how the work is cut up.
+    progress : callable
+        Wraps the iterable of chunks, as tqdm does; with several threads, the first one's share.
+
+    Raises
+    ------
+    ParameterError
+        If one of ``k`` is less than 1 or does not divide the next, or the last leaves one group.
+    """
+    ks, S = tuple(k), n_samples
+    for small, large in pairwise((1, *ks, S)):
+        if small < 1 or large % small:
+            raise ParameterError(
+                f"k={ks} of n_samples={S}: {small} does not divide {large}; choose each k a "
+                "divisor of the next, and the last of n_samples"
+            )
+    if not ks or S // ks[-1] < 2:
+        raise ParameterError(
+            f"k={ks} of n_samples={S} gives no standard error; ask for {2 * max((1, *ks))} samples"
+        )
+    xp = engine.xp
+    bounds, errors = (xp.empty((len(ks), len(X)), engine.theta.dtype) for _ in range(2))
+    ess = xp.empty(len(X), engine.theta.dtype)
+
+    def weigh(work: Workspace, part: tuple[int, int]) -> None:
+        here = slice(*part)
+        log_w = xp.empty((S, part[1] - part[0]), "float64")
+        done = 0
+        for block in log_weights(engine, X, scale, part, S, seed, work):
+            log_w[done : done + len(block)] = block
+            done += len(block)
+        _, _, ess[here] = _summary(xp, _add(xp, None, log_w), S)
+        for i, n in enumerate(ks):
+            groups = log_mean_exp(xp, log_w.reshape(S // n, n, -1), axis=1)  # (S/k, M)
+            bounds[i, here] = groups.mean(axis=0)
+            errors[i, here] = xp.sqrt(groups.var(axis=0, ddof=1) / (S // n))
+
+    each_chunk(engine, weigh, len(X), max(1, rows_at_a_time(engine) // S), progress)
+    return BoundCurve(ks, bounds, errors, ess, S)
+
+
+def log_mean_exp(xp: Any, a: Array, axis: int) -> Array:
+    """log of the mean of e^a along an axis, without overflow."""
+    top = a.max(axis=axis, keepdims=True)
+    return xp.log(xp.exp(a - top).mean(axis=axis)) + top.squeeze(axis)
