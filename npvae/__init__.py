@@ -7,8 +7,9 @@
 The public names below are loaded when first used, so importing npvae costs little more than
 importing NumPy.
 """
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from npvae import lazy
 
 __version__ = "0.1.0"
 
@@ -26,30 +27,21 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from npvae.estimators import VAE, Autoencoder, load
 
-_HOME = {
+_ROOMS = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
+_HOMES = {
     **dict.fromkeys(("VAE", "Autoencoder", "load"), "npvae.estimators"),
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
          "NpvaeError", "NumericalError", "ParameterError"), "npvae.errors"),
+    **{room: f"npvae.{room}" for room in _ROOMS},
 }  # fmt: skip
-_ROOMS = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
+__getattr__ = lazy.names(__name__, _HOMES)
 
 __all__ = [
     "VAE", "Autoencoder", "BackendError", "DataError", "MissingExtraError", "ModelFileError",
     "NotFittedError", "NpvaeError", "NumericalError", "ParameterError", "data", "distributions",
     "estimators", "evaluation", "load", "optim", "plotting", "testing",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in _ROOMS:
-        value = importlib.import_module(f"npvae.{name}")
-    else:
-        raise AttributeError(f"module 'npvae' has no attribute {name!r}")
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -9,9 +9,9 @@ import npvae
 
 HOUSE = Path(npvae.__file__).parent
 FLOORS = (
-    "errors", "kernels", "random", "ops", "backend", "memory", "optim", "networks", "distributions",
-    "objectives", "models", "data", "io", "evaluation", "training", "estimators", "plotting",
-    "explain", "runs",
+    "errors", "lazy", "kernels", "random", "ops", "backend", "memory", "optim", "networks",
+    "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
+    "plotting", "explain", "runs",
 )  # fmt: skip
 ROOF = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")

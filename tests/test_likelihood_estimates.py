@@ -38,7 +38,7 @@ from npvae.evaluation import (
     density,
     harmonic,
     harmonic_log_likelihood,
-    iwae,
+    iwae_bound,
     log_likelihood,
 )  # fmt: skip
 from npvae.evaluation.hmc import Noise
@@ -301,7 +301,7 @@ def test_five_latents_are_too_many_for_appendix_d():
 def test_the_curve_begins_at_the_bound_and_rises():
     """Its first point is the ELBO of the same noise; it never falls, at any datapoint."""
     vae = linear(estimator="A", n_samples=2000)
-    curve = iwae(vae.engine_, X, k=(1, 2, 10, 100, 1000), n_samples=2000, seed=vae.seed_)
+    curve = iwae_bound(vae.engine_, X, k=(1, 2, 10, 100, 1000), n_samples=2000, seed=vae.seed_)
     np.testing.assert_allclose(curve.estimate[0], vae.elbo(X).total, rtol=1e-12)
     assert (np.diff(curve.estimate, axis=0) >= 0).all()
     last = log_likelihood(vae.engine_, X, n_samples=2000, seed=vae.seed_)
@@ -325,7 +325,7 @@ def exact_curve(k, n=200_000):
 
 
 def test_the_curve_is_that_of_its_definition():
-    curve = iwae(linear().engine_, X[:1], k=(1, 5, 50), n_samples=50_000)
+    curve = iwae_bound(linear().engine_, X[:1], k=(1, 5, 50), n_samples=50_000)
     for k, bound, error in zip(curve.k, curve.estimate[:, 0], curve.standard_error[:, 0],
                                strict=True):  # fmt: skip
         truth, noise = exact_curve(k)
@@ -335,7 +335,8 @@ def test_the_curve_is_that_of_its_definition():
 
 def test_the_errors_of_the_curve_are_honest():
     """Thirty repeats at 10 datapoints scatter as they say: χ², the central 99.9 %."""
-    runs = [iwae(linear().engine_, X[:10], k=(1, 10), n_samples=500, seed=s) for s in range(30)]
+    engine = linear().engine_
+    runs = [iwae_bound(engine, X[:10], k=(1, 10), n_samples=500, seed=s) for s in range(30)]
     for i in range(2):
         estimates = np.array([run.estimate[i] for run in runs])
         errors = np.array([run.standard_error[i] for run in runs])
@@ -344,9 +345,9 @@ def test_the_errors_of_the_curve_are_honest():
 
 
 def test_a_poor_q_is_said():
-    curve = iwae(linear(shift=20, widen=-5).engine_, FEW, k=(1, 10), n_samples=100)
+    curve = iwae_bound(linear(shift=20, widen=-5).engine_, FEW, k=(1, 10), n_samples=100)
     assert "carry the weight: draw more" in str(curve)
-    assert "draw more" not in str(iwae(linear().engine_, FEW, k=(1, 10), n_samples=100))
+    assert "draw more" not in str(iwae_bound(linear().engine_, FEW, k=(1, 10), n_samples=100))
 
 
 @pytest.mark.parametrize(("settings", "words"), [
@@ -356,7 +357,7 @@ def test_a_poor_q_is_said():
 ])  # fmt: skip
 def test_the_curve_refuses(settings, words):
     with pytest.raises(ParameterError, match=words):
-        iwae(linear().engine_, FEW, **settings)
+        iwae_bound(linear().engine_, FEW, **settings)
 
 
 # --- whatever the cut, and wherever it runs -----------------------------------------------
@@ -370,7 +371,7 @@ ESTIMATES = {
     "normal": partial(
         harmonic_log_likelihood, n_samples=12, n_chains=4, warm_up=10, density="normal"
     ),
-    "iwae": partial(iwae, k=(1, 5), n_samples=20),
+    "iwae": partial(iwae_bound, k=(1, 5), n_samples=20),
 }
 each_estimate = pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
 

@@ -3,9 +3,9 @@
 Every loader gives a `Dataset`. Importing this package costs NumPy's import and no more: a loader
 and what it needs (scipy, pooch, Pillow) are imported where they are used.
 """
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from npvae import lazy
 from npvae.data.dataset import Dataset
 from npvae.data.validation import check_data
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from npvae.data.mnist import load_mnist
     from npvae.data.swiss_roll import make_swiss_roll
 
-_HOME = {
+_HOMES = {
     "available": "catalogue", "load": "catalogue", "load_digits": "digits", "load_file": "files",
     "load_frey_faces": "freyfaces", "load_mnist": "mnist", "make_swiss_roll": "swiss_roll",
 }  # fmt: skip
+__getattr__ = lazy.names(__name__, {k: f"{__name__}.{v}" for k, v in _HOMES.items()})
 
 __all__ = [
     "Dataset",
@@ -33,10 +34,3 @@ __all__ = [
     "load_mnist",
     "make_swiss_roll",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A loader, imported when first asked for: a deployed model needs none."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'npvae.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"npvae.data.{_HOME[name]}"), name)

@@ -13,19 +13,41 @@ Every real number is a valid parameter: scales and shapes go in as logarithms. `
 member of the family with all parameters 0, and absent where it has no closed form; ``kl_normal``
 is to the standard normal.
 """
-from npvae.distributions.bernoulli import Bernoulli
-from npvae.distributions.beta import Beta, F
-from npvae.distributions.dirichlet import Dirichlet
-from npvae.distributions.elliptical import Elliptical
-from npvae.distributions.exponentiated import LogNormal, Pareto, Reciprocal, Weibull
-from npvae.distributions.family import Family
-from npvae.distributions.gamma import ChiSquared, Gamma
-from npvae.distributions.interval import Triangular, Uniform
+from typing import TYPE_CHECKING
+
+from npvae import lazy
 from npvae.distributions.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
 from npvae.distributions.normal import Normal
-from npvae.distributions.positive import Erlang, Exponential, Gompertz, Rayleigh
-from npvae.distributions.real_line import Cauchy, Gumbel, Laplace, Logistic
-from npvae.distributions.student import StudentT
+
+if TYPE_CHECKING:
+    from npvae.distributions.bernoulli import Bernoulli
+    from npvae.distributions.beta import Beta, F
+    from npvae.distributions.dirichlet import Dirichlet
+    from npvae.distributions.elliptical import Elliptical
+    from npvae.distributions.exponentiated import LogNormal, Pareto, Reciprocal, Weibull
+    from npvae.distributions.family import Family
+    from npvae.distributions.gamma import ChiSquared, Gamma
+    from npvae.distributions.interval import Triangular, Uniform
+    from npvae.distributions.positive import Erlang, Exponential, Gompertz, Rayleigh
+    from npvae.distributions.real_line import Cauchy, Gumbel, Laplace, Logistic
+    from npvae.distributions.student import StudentT
+
+_HOMES = {
+    "bernoulli": ("Bernoulli",),
+    "beta": ("Beta", "F"),
+    "dirichlet": ("Dirichlet",),
+    "elliptical": ("Elliptical",),
+    "exponentiated": ("LogNormal", "Pareto", "Reciprocal", "Weibull"),
+    "family": ("Family",),
+    "gamma": ("ChiSquared", "Gamma"),
+    "interval": ("Triangular", "Uniform"),
+    "positive": ("Erlang", "Exponential", "Gompertz", "Rayleigh"),
+    "real_line": ("Cauchy", "Gumbel", "Laplace", "Logistic"),
+    "student": ("StudentT",),
+}
+__getattr__ = lazy.names(
+    __name__, {name: f"{__name__}.{file}" for file, names in _HOMES.items() for name in names}
+)
 
 __all__ = [
     "Bernoulli", "BernoulliLikelihood", "Beta", "Cauchy", "ChiSquared", "Dirichlet", "Elliptical",

@@ -1,15 +1,31 @@
 """What a trained model is worth: bounds, likelihoods, and which latents it uses."""
-from npvae.evaluation.annealed import AnnealedLogLikelihood, annealed_log_likelihood
+from typing import TYPE_CHECKING
+
+from npvae import lazy
 from npvae.evaluation.bound import Elbo, elbo
 from npvae.evaluation.chunks import decode, encode
-from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
 from npvae.evaluation.importance import LogLikelihood, log_likelihood
-from npvae.evaluation.iwae import BoundCurve, iwae
-from npvae.evaluation.latent import active_units
-from npvae.evaluation.posterior import Posterior
+
+if TYPE_CHECKING:
+    from npvae.evaluation.annealed import AnnealedLogLikelihood, annealed_log_likelihood
+    from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
+    from npvae.evaluation.iwae import BoundCurve, iwae_bound
+    from npvae.evaluation.latent import active_units
+    from npvae.evaluation.posterior import Posterior
+
+_HOMES = {
+    "annealed": ("AnnealedLogLikelihood", "annealed_log_likelihood"),
+    "harmonic": ("HarmonicLogLikelihood", "harmonic_log_likelihood"),
+    "iwae": ("BoundCurve", "iwae_bound"),
+    "latent": ("active_units",),
+    "posterior": ("Posterior",),
+}
+__getattr__ = lazy.names(
+    __name__, {name: f"{__name__}.{file}" for file, names in _HOMES.items() for name in names}
+)
 
 __all__ = [
     "AnnealedLogLikelihood", "BoundCurve", "Elbo", "HarmonicLogLikelihood", "LogLikelihood",
     "Posterior", "active_units", "annealed_log_likelihood", "decode", "elbo", "encode",
-    "harmonic_log_likelihood", "iwae", "log_likelihood",
+    "harmonic_log_likelihood", "iwae_bound", "log_likelihood",
 ]  # fmt: skip

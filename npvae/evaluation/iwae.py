@@ -57,7 +57,7 @@ class BoundCurve:
         ])  # fmt: skip
 
 
-def iwae(
+def iwae_bound(
     engine: Engine, X: Array, scale: float = 1.0, *, k: Sequence[int] = (1, 10, 100, 1000),
     n_samples: int = 5000, seed: int = 0, progress: Callable[[Iterable], Iterable] = iter,
 ) -> BoundCurve:  # fmt: skip
