@@ -67,7 +67,8 @@ def harmonic_log_likelihood(
         L, samples that q is fitted to, and as many new ones.
     n_chains : int
         Chains that draw them, each time others. The samples of one chain depend on one another,
-        so the standard error is from the deviation among chains: with few it is uncertain.
+        so the standard error is from the deviation among chains: with few it is uncertain,
+        and with heavy-tailed weights too small, by up to a half where the truth is known.
     density : str
         q: ``"normal"``, or ``"kernel"``, a Gaussian kernel density.
     start : str
