@@ -9,6 +9,7 @@ EXTRAS = {
     "progress": ["tqdm>=4.60"],
     "download": ["pooch>=1.8"],
     "blas": ["threadpoolctl>=3.1"],
+    "safetensors": ["safetensors>=0.4"],
 }
 EXTRAS["all"] = [package for extra in EXTRAS.values() for package in extra]
 EXTRAS |= {

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         NumericalError,
         ParameterError,
     )  # fmt: skip
-    from npvae.estimators import VAE, Autoencoder, load
+    from npvae.estimators import VAE, Autoencoder, load, load_state_dict
 
 _ROOMS = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
 _HOMES = {
-    **dict.fromkeys(("VAE", "Autoencoder", "load"), "npvae.estimators"),
+    **dict.fromkeys(("VAE", "Autoencoder", "load", "load_state_dict"), "npvae.estimators"),
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
          "NpvaeError", "NumericalError", "ParameterError"), "npvae.errors"),
@@ -40,7 +40,7 @@ __getattr__ = lazy.names(__name__, _HOMES)
 __all__ = [
     "VAE", "Autoencoder", "BackendError", "DataError", "MissingExtraError", "ModelFileError",
     "NotFittedError", "NpvaeError", "NumericalError", "ParameterError", "data", "distributions",
-    "estimators", "evaluation", "load", "optim", "plotting", "testing",
+    "estimators", "evaluation", "load", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

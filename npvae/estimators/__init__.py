@@ -1,6 +1,7 @@
 """The public classes: scikit-learn's face on the floors below, with no mathematics."""
 from npvae.estimators.autoencoder import Autoencoder
 from npvae.estimators.files import load
+from npvae.estimators.state_dict import load_state_dict
 from npvae.estimators.vae import VAE
 
-__all__ = ["VAE", "Autoencoder", "load"]
+__all__ = ["VAE", "Autoencoder", "load", "load_state_dict"]

@@ -2,6 +2,7 @@
 
 =================  =======================================================  =====================
 model, checkpoint  named arrays and a JSON config in one ``.npz``           :mod:`.archive`
+state_dict         arrays by name, as other programs keep them              :mod:`.state_dict`
 history            one JSON object a line, one line an epoch                 :mod:`.jsonl`
 config             the options of a run, one ``key = value`` a line         :mod:`.toml`
 =================  =======================================================  =====================
@@ -11,11 +12,13 @@ the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterEr
 """
 from npvae.io.archive import check_arrays, read_archive, write_archive
 from npvae.io.jsonl import write_jsonl
+from npvae.io.state_dict import read_state_dict
 from npvae.io.toml import read_toml, write_toml
 
 __all__ = [
     "check_arrays",
     "read_archive",
+    "read_state_dict",
     "read_toml",
     "write_archive",
     "write_jsonl",

@@ -39,7 +39,7 @@ _HEADER = re.compile(  # exactly what NumPy writes for an array of these kinds
     re.DOTALL,
 )
 # What zipfile, NumPy and json raise for bytes that they cannot make sense of.
-_UNREADABLE = (zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, OverflowError,
+UNREADABLE = (zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, OverflowError,
                RuntimeError)
 
 _REMEDY = "restore it from a copy, or save it anew"
@@ -127,7 +127,7 @@ def read_archive(path: StrPath, kind: Kind) -> tuple[dict[str, Any], dict[str, n
             return _read(path, file, kind)
         except ModelFileError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__  # one line
             raise ModelFileError(
                 f"{path}: damaged or truncated: {reason}; {_REMEDY}"
@@ -184,9 +184,9 @@ def _read(
     for name in _METADATA:
         if f"{name}.npy" not in members:
             raise _foreign(path, kind, f"it has no member {name}")
-    _check_container(file, archive)
+    check_container(file, archive)
 
-    version = _read_member(archive, "format_version").item()
+    version = read_member(archive, "format_version").item()
     if version > FORMAT_VERSION:
         raise ModelFileError(
             f"{path}: written by a newer npvae (format {version}); "
@@ -194,19 +194,19 @@ def _read(
         )
     if version < 1:
         raise ValueError(f"format {version} never was")
-    found = _read_member(archive, "kind").item()
+    found = read_member(archive, "kind").item()
     if found not in _USE_INSTEAD:
         raise ValueError(f"it is of an unknown kind {found[:40]!r}")
     if found != kind:
         raise ModelFileError(f"{path}: is a {found}, not a {kind}; {_USE_INSTEAD[found]}")
-    config = json.loads(_read_member(archive, "config").item())
+    config = json.loads(read_member(archive, "config").item())
     if not isinstance(config, dict):
         raise ValueError("its config is not a JSON object")
     names = [member.removesuffix(".npy") for member in members]
-    return config, {name: _read_member(archive, name) for name in names if name not in _METADATA}
+    return config, {name: read_member(archive, name) for name in names if name not in _METADATA}
 
 
-def _check_container(file: BinaryIO, archive: zipfile.ZipFile) -> None:
+def check_container(file: BinaryIO, archive: zipfile.ZipFile) -> None:
     """Refuse what zipfile lets pass: bytes around the zip; lost, doubled or overlapping members.
 
     A zip is read from its end and may hide anything before its first member and after its end
@@ -233,7 +233,7 @@ def _check_container(file: BinaryIO, archive: zipfile.ZipFile) -> None:
         raise ValueError("its members claim more bytes than it has")
 
 
-def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """One array. Its header is believed only if it describes exactly the bytes behind it."""
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
