@@ -231,7 +231,7 @@ def progress_bar(unit: str) -> Callable[[Iterable], Iterable]:
 
 # name, type, help; every default is the class's own, so None here means "not given"
 MODEL_OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("model", str, "vae or autoencoder"),
+    ("model", str, "vae, autoencoder or wake-sleep"),
     ("data", str, "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file or image folder"),
     ("latent_dim", int, "J, number of latent variables"),
     ("hidden", "widths", "widths of the encoder's hidden layers"),

@@ -21,7 +21,7 @@ import numpy as np
 from npvae.errors import ParameterError
 
 # Streams: one for each use of noise, so that no two uses ever share a random number.
-INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS = range(7)
+INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM = range(8)
 
 
 def _philox(seed: int, stream: int, step: int, block: int = 0) -> np.random.Philox:

@@ -16,13 +16,15 @@ from npvae import data
 from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
-from npvae.estimators import VAE, Autoencoder, load
+from npvae.estimators import VAE, Autoencoder, WakeSleep, load
 from npvae.estimators.arguments import one_of
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_toml, write_toml
 from npvae.training import HistoryFile
 
-MODELS: dict[str, type[GenerativeModel]] = {"vae": VAE, "autoencoder": Autoencoder}
+MODELS: dict[str, type[GenerativeModel]] = {
+    "vae": VAE, "autoencoder": Autoencoder, "wake-sleep": WakeSleep,
+}  # fmt: skip
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {"model": "vae", "data": "digits", "validation": None}

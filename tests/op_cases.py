@@ -289,6 +289,13 @@ CASES: dict[str, Case] = {
     "posterior_noise": Case(
         "posterior_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
     ),
+    **{
+        f"normal_draw, sigmoid mean {sigmoid}": Case(
+            "normal_draw seed stream step a~ bias sigmoid_mean x!", "",
+            STREAM | {"a": "M 2D", "bias": "2D", "sigmoid_mean": sigmoid, "x": "M D"},
+        )
+        for sigmoid in (False, True)
+    },
     "clip_factor": Case(
         "squares grad parts!; clip_factor parts max_norm factor!", "",
         {"grad": "P", "parts": "1", "max_norm": 0.5, "factor": "1"},

@@ -117,6 +117,13 @@ def test_an_autoencoder_trains_alike(likelihood, dtype):
     both(kind=npvae.Autoencoder, likelihood=likelihood, dtype=dtype)
 
 
+@each_dtype
+@pytest.mark.parametrize("mean", ["linear", "sigmoid"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
+def test_wake_sleep_trains_alike(likelihood, mean, dtype):
+    both(kind=npvae.WakeSleep, likelihood=likelihood, likelihood_mean=mean, dtype=dtype)
+
+
 def test_a_hundred_steps_stay_within_a_ten_thousandth():
     """The issue's bar for float32; 170 datapoints are nine steps an epoch."""
     both(epochs=12, hidden=(32,))
@@ -124,7 +131,7 @@ def test_a_hundred_steps_stay_within_a_ten_thousandth():
 
 @pytest.mark.parametrize("settings", [
     {}, {"binarize": "dynamic", "n_samples": 2}, {"optimizer": "adamw", "schedule": "step"},
-    {"clip_norm": 1.0, "estimator": "A"}, {"kind": npvae.Autoencoder},
+    {"clip_norm": 1.0, "estimator": "A"}, {"kind": npvae.Autoencoder}, {"kind": npvae.WakeSleep},
 ], ids=str)  # fmt: skip
 def test_replayed_is_eager_to_the_bit(settings):
     replayed = model("cupy", epochs=30, **settings).fit(IMAGES)  # 270 steps: two flushes
@@ -186,7 +193,8 @@ def course(**settings):
 SETTINGS = [
     {}, {"estimator": "A", "n_samples": 2, "likelihood": "normal"}, {"binarize": "dynamic"},
     {"optimizer": "adamw", "clip_norm": 1.0}, {"hidden": (16, 8), "parameter_prior": True},
-    {"kind": npvae.Autoencoder},
+    {"kind": npvae.Autoencoder}, {"kind": npvae.WakeSleep},
+    {"kind": npvae.WakeSleep, "likelihood": "normal", "n_samples": 2},
 ]  # fmt: skip
 
 

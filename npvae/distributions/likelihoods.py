@@ -34,6 +34,12 @@ class Likelihood(Protocol):
         """d_nll (L, M), a as :meth:`nll` left it → d_a (L, M, Σ heads), d_bias (Σ heads,)."""
 
 
+    def draw(
+        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
+    ) -> Array:
+        """a (B, Σ heads) → x ~ p(x|z), (B, D), by noise of ``source`` = (seed, stream, step)."""
+
+
 @dataclass(frozen=True)
 class BernoulliLikelihood:
     """x_d ~ Bernoulli(sigmoid(l_d)): black and white pixels, or grey ones as probabilities."""
@@ -56,6 +62,14 @@ class BernoulliLikelihood:
         d_a = a  # the logits were used up: their buffer is free
         ops.bernoulli_nll_backward(d_nll, x, work("x.mean", *a.shape), d_a, d_bias)
         return d_a
+
+    def draw(
+        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
+    ) -> Array:
+        x = work("x.drawn", *a.shape)
+        ops.sigmoid(a, bias, x)
+        ops.bernoulli_draw(*source, x)
+        return x
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,13 @@ class NormalLikelihood:
         kept = self._kept(a, x, work)
         ops.normal_nll_backward(d_nll, a, self.sigmoid_mean, *kept, d_a, d_bias)
         return d_a
+
+    def draw(
+        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
+    ) -> Array:
+        x = work("x.drawn", len(a), a.shape[-1] // 2)
+        ops.normal_draw(*source, a, bias, self.sigmoid_mean, x)
+        return x
 
     def _kept(self, a: Array, x: Array, work: Workspace) -> tuple[Array, Array]:
         """1/σ and the residual (x − μ)/σ, which forward leaves for backward.   (L, M, D)"""

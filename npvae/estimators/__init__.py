@@ -3,5 +3,6 @@ from npvae.estimators.autoencoder import Autoencoder
 from npvae.estimators.files import load
 from npvae.estimators.state_dict import load_state_dict
 from npvae.estimators.vae import VAE
+from npvae.estimators.wake_sleep import WakeSleep
 
-__all__ = ["VAE", "Autoencoder", "load", "load_state_dict"]
+__all__ = ["VAE", "Autoencoder", "WakeSleep", "load", "load_state_dict"]

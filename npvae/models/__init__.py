@@ -2,7 +2,9 @@
 from npvae.models.autoencoder import AutoencoderModel
 from npvae.models.engine import Engine, Model, Penalty, parameter_prior
 from npvae.models.vae import Pass, VAEModel
+from npvae.models.wake_sleep import WakeSleepModel
 
 __all__ = [
-    "AutoencoderModel", "Engine", "Model", "Pass", "Penalty", "VAEModel", "parameter_prior",
+    "AutoencoderModel", "Engine", "Model", "Pass", "Penalty", "VAEModel", "WakeSleepModel",
+    "parameter_prior",
 ]  # fmt: skip

@@ -119,7 +119,20 @@ class Engine:
 
     def loss(self, kept: Pass) -> Array:
         """The loss of a forward pass: a number in nats per datapoint, left on the device."""
-        loss = kept.nll.mean() + kept.kl.mean()
+        return self._penalised(kept.nll.mean() + kept.kl.mean())
+
+    def objective(self, x: Array, eps: Array, at: Views) -> Array:
+        """What :meth:`backward` differentiates, when it is called where the parameters are ``at``.
+
+        That is the loss, but in models where no gradient goes through a sample: there it is a
+        function of P by samples that were made with ``at``.
+        """
+        own = getattr(self.model, "objective", None)
+        if own is None:
+            return self.loss(self.forward(x, eps))
+        return self._penalised(own(self.ops, self.P, at, x, eps, self.work))
+
+    def _penalised(self, loss: Array) -> Array:
         if self.penalty.strength:
             weights = self.theta[self._weights]
             loss = loss + self.ops.l2(weights, self.penalty.strength) + self.penalty.constant

@@ -36,6 +36,7 @@ class Pass(NamedTuple):
     z: Array  # (L, M, J)
     a_q: Array  # [μ | log σ²]                               (M, 2J)
     a_x: Array  # the decoder's products                     (L, M, ·)
+    draw: Draw = None  # where ε came from, if it was drawn on the way
 
 
 def decode(
@@ -83,7 +84,7 @@ class VAEModel:
         )  # (L, M, J), (1 or L, M)
         a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
         nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
-        return Pass(nll, kl, z, a_q, a_x)
+        return Pass(nll, kl, z, a_q, a_x, draw)
 
     def backward(
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace

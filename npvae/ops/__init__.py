@@ -39,6 +39,7 @@ class Ops:
     binarize: Callable[..., Any]
     bernoulli_draw: Callable[..., Any]
     posterior_noise: Callable[..., Any]
+    normal_draw: Callable[..., Any]
     # activations: a + b → h
     identity: Callable[..., Any]
     identity_backward: Callable[..., Any]

@@ -92,6 +92,7 @@ KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     **{name + "_backward": ("h", columns) for name in ACTIVATIONS},
     "normal_kl": ("eps", datapoints),
     "posterior_noise": ("eps", every),
+    "normal_draw": ("x", matrix),
     "draw_normal_kl": ("eps", datapoints),
     "normal_kl_backward": ("eps", partial(columns, heads=2)),
     "normal_log_ratio": ("eps", datapoints),

@@ -198,6 +198,18 @@ struct Given {
     __device__ REAL operator()(Index l, Index m, Index j) const { return eps[(l * M + m) * J + j]; }
 };
 
+// x = μ + σ ν, ν from the stream, [μ | log σ²] = a + b.   step (1,), a (M, 2D), bias (2D,), x (M, D)
+KERNEL(normal_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                    const REAL* __restrict__ a, const REAL* __restrict__ bias, bool sigmoid_mean,
+                    REAL* __restrict__ x, Index M, Index D)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        const REAL u = a[m * 2 * D + d] + bias[d], logvar = a[m * 2 * D + D + d] + bias[D + d];
+        const REAL nu = normal(seed, stream, *step, m * D + d);
+        x[m * D + d] = (sigmoid_mean ? logistic(u) : u) + exp(logvar / 2) * nu;
+    }
+}
+
 // x ← 1 where x > u, else 0, u uniform on [0, 1): 24 bits, eight a block.   step (1,), x (n,)
 KERNEL(bernoulli_draw)(Word seed, Word stream, const Index* __restrict__ step,
                        REAL* __restrict__ x, Index n)

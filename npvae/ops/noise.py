@@ -4,7 +4,8 @@ What is drawn is told in :mod:`npvae.random`: a function of (seed, stream, step,
 nothing else.
 """
 from npvae import random
-from npvae.ops.latent import normal_kl, normal_log_ratio
+from npvae.ops.activations import logistic
+from npvae.ops.latent import halves, normal_kl, normal_log_ratio
 
 DRAW = 8192  # numbers at a time: no step allocates as much as a batch
 
@@ -26,6 +27,22 @@ def posterior_noise(xp, seed, stream, step, start, eps):
     L, M, J = eps.shape
     drawn = random.normal(seed, stream, int(step[0]), M * L * J, start * J)
     eps[...] = xp.asarray(drawn.reshape(M, L, J).swapaxes(0, 1))
+
+
+def normal_draw(xp, seed, stream, step, a, bias, sigmoid_mean, x):
+    """x = μ + σ ν, ν ~ N(0, I), with [μ | log σ²] = a + b and, if asked, μ through a sigmoid.
+
+    step (1,), a (M, 2D) is used up, bias (2D,) → x (M, D)
+    """
+    posterior_noise(xp, seed, stream, step, 0, x[None])
+    xp.add(a, bias, out=a)
+    mean, logvar = halves(a)  # (M, D) each
+    if sigmoid_mean:
+        logistic(xp, mean, mean)
+    xp.multiply(logvar, 0.5, out=logvar)
+    xp.exp(logvar, out=logvar)  # σ
+    xp.multiply(x, logvar, out=x)
+    xp.add(x, mean, out=x)
 
 
 def draw_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):

@@ -191,10 +191,11 @@ class Slopes:
             theta, x, eps = (array.astype("complex128") for array in (engine.theta, x, eps))
             engine = Engine(engine.model, backend, theta, engine.penalty)
         self.engine, self.x, self.eps, self.how = engine, x, eps, how
+        self.at = engine.layout.views(engine.theta.copy())
         self.here = self._loss()
 
     def _loss(self) -> complex:
-        return complex(self.engine.loss(self.engine.forward(self.x, self.eps)))
+        return complex(self.engine.objective(self.x, self.eps, self.at))
 
     def __call__(self, way: Way, h: float) -> float:
         """The slope from a step h: to the right of θ if h > 0, to the left if h < 0."""

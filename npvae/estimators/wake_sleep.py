@@ -1,0 +1,47 @@
+"""Wake-sleep as a scikit-learn-like class."""
+from typing import Any
+
+from npvae.estimators.vae import VAE
+from npvae.models import WakeSleepModel
+
+
+class WakeSleep(VAE):
+    """The networks of a :class:`~npvae.VAE`, trained by wake-sleep (Hinton et al. 1995).
+
+    The decoder learns from the data, with z drawn from the encoder; the encoder from dreams, x
+    drawn from the decoder. It is judged by the same lower bound, which is what ``loss_and_grad``
+    returns as its loss beside the gradients of the wake and of the sleep phase.
+
+    Parameters
+    ----------
+    latent_dim, hidden, ..., tf32
+        As :class:`~npvae.VAE` has them, but for ``estimator``: the bound is that of eq. 7.
+
+    Examples
+    --------
+    >>> import npvae
+    >>> X = npvae.data.load_digits().images
+    >>> model = npvae.WakeSleep(latent_dim=2, hidden=(64,), epochs=3, random_state=0).fit(X)
+    >>> model.history_["elbo"][0] < model.history_["elbo"][-1]
+    True
+    """
+
+    estimator = "B"
+
+    def __init__(
+        self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
+        likelihood: str = "bernoulli", likelihood_mean: str = "linear",
+        posterior: str = "normal", prior: str = "normal",
+        n_samples: int = 1, parameter_prior: bool = False,
+        optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
+        epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
+        random_state: Any = None, verbose: bool = True,
+        *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
+        binarize: str = "none", clip_norm: float | None = None,
+        early_stopping: int | None = None, tf32: bool = False,
+    ):  # fmt: skip
+        self._store(locals())
+
+    def _model(self, n_features: int) -> WakeSleepModel:
+        vae = super()._model(n_features)
+        return WakeSleepModel(vae.encoder, vae.decoder, vae.likelihood, vae.estimator)
