@@ -56,17 +56,17 @@ __device__ T tree_sum(T value, int width)
     return part[t];
 }
 
-// Σ value(i) over i = first, first + step, … below n, added in this order. Four loads are under
-// way at a time: one after the other, each would wait for memory.
-template <class T, class F>
+// Σ value(i) over i = first, first + step, … below n, added in this order. Several loads are under
+// way at a time, for one after the other each would wait for memory; one, where registers are few.
+template <int AT_A_TIME, class T, class F>
 __device__ T sum_every(Index first, Index step, Index n, F value)
 {
     T sum = 0;
     Index i = first;
-    for (; i + 3 * step < n; i += 4 * step) {
-        const T v[] = {T(value(i)), T(value(i + step)), T(value(i + 2 * step)),
-                       T(value(i + 3 * step))};
-        sum = sum + v[0] + v[1] + v[2] + v[3];
+    for (; i + (AT_A_TIME - 1) * step < n; i += AT_A_TIME * step) {
+        T v[AT_A_TIME];
+        for (int k = 0; k < AT_A_TIME; k++) v[k] = value(i + k * step);
+        for (int k = 0; k < AT_A_TIME; k++) sum += v[k];
     }
     for (; i < n; i += step) sum += value(i);
     return sum;
@@ -76,19 +76,18 @@ __device__ T sum_every(Index first, Index step, Index n, F value)
 template <class T, class F>
 __device__ T sum_row(Index D, F value)
 {
-    return tree_sum(sum_every<T>(threadIdx.x, blockDim.x, D, value), 1);
+    return tree_sum(sum_every<4, T>(threadIdx.x, blockDim.x, D, value), 1);
 }
 
 // d_bias[c] = Σ_r value(r, c) over r < R, for the STRIP columns c of this block.
-template <class F>
+template <int AT_A_TIME = 4, class F>
 __device__ void sum_columns(Index R, Index C, REAL* d_bias, F value)
 {
     const Index c = blockIdx.x * Index(STRIP) + threadIdx.x % STRIP;
     const Index rows = c < C ? R : 0;
-    const REAL sum = tree_sum(
-        sum_every<REAL>(threadIdx.x / STRIP, blockDim.x / STRIP, rows,
-                        [=](Index r) { return value(r, c); }),
-        STRIP);
+    const REAL own = sum_every<AT_A_TIME, REAL>(
+        threadIdx.x / STRIP, blockDim.x / STRIP, rows, [=](Index r) { return value(r, c); });
+    const REAL sum = tree_sum(own, STRIP);
     if (c < C && threadIdx.x < STRIP) d_bias[c] = sum;
 }
 
@@ -321,7 +320,7 @@ template <class Through, class Direct>
 __device__ void sample_backward(const REAL* eps, const REAL* sigma, REAL* d_a, REAL* d_bias,
                                 Index L, Index M, Index J, Through d_z, Direct direct)
 {
-    sum_columns(M, 2 * J, d_bias, [=](Index m, Index c) {
+    sum_columns<1>(M, 2 * J, d_bias, [=](Index m, Index c) {
         const bool is_mean = c < J;
         const Index j = is_mean ? c : c - J;
         REAL sum = 0;
@@ -455,7 +454,7 @@ KERNEL(l2_backward)(const REAL* __restrict__ weights, double strength,
 // parts[b] = Σ g² over the elements of block b, in double.   grad (n,) → parts (PARTS,)
 KERNEL(squares)(const REAL* __restrict__ grad, double* __restrict__ parts, Index n)
 {
-    const double sum = sum_every<double>(
+    const double sum = sum_every<4, double>(
         blockIdx.x * Index(blockDim.x) + threadIdx.x, gridDim.x * Index(blockDim.x), n,
         [=](Index i) { return double(grad[i]) * grad[i]; });
     const double part = tree_sum(sum, 1);
