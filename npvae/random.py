@@ -82,15 +82,15 @@ def normal(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.
 
 
 def posterior_noise(
-    seed: int, stream: int, step: int, L: int, J: int, stop: int, start: int = 0
+    seed: int, stream: int, step: int, L: int, J: int, M: int, start: int = 0
 ) -> np.ndarray:
-    """ε of L samples for datapoints ``start`` … ``stop`` − 1 of a batch.   (L, M, J) float64
+    """ε of L samples for each of M datapoints, ``start`` samples coming before.   (L, M, J) float64
 
-    Elements are counted datapoint by datapoint, so the noise of a datapoint does not depend
+    Samples are counted datapoint by datapoint, so the noise of a datapoint does not depend
     on how a batch is cut into chunks or shared out among workers.
     """
-    eps = normal(seed, stream, step, (stop - start) * L * J, start * L * J)
-    return eps.reshape(stop - start, L, J).swapaxes(0, 1)
+    eps = normal(seed, stream, step, M * L * J, start * J)
+    return eps.reshape(M, L, J).swapaxes(0, 1)
 
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:

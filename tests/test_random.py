@@ -152,7 +152,7 @@ def test_posterior_noise_does_not_depend_on_how_a_batch_is_cut():
     assert whole.shape == (L, M, J)
     for cuts in ([0, 10], [0, 1, 10], [0, 3, 4, 9, 10]):
         parts = [
-            random.posterior_noise(1, random.POSTERIOR, 7, L, J, stop, start)
+            random.posterior_noise(1, random.POSTERIOR, 7, L, J, stop - start, start * L)
             for start, stop in pairwise(cuts)
         ]
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)

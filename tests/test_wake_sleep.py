@@ -7,7 +7,6 @@ from scipy import stats
 
 import npvae
 from npvae import random
-from npvae.backend import get_backend
 from npvae.testing import check_gradients
 
 DIGITS = npvae.data.load_digits()
@@ -110,7 +109,3 @@ def test_its_likelihood_is_that_of_a_vae_with_its_parameters():
     theirs.set_parameters(ours.parameters)
     a, b = (m.log_likelihood(X, 100, rng=0).estimate for m in (ours, theirs))
     np.testing.assert_array_equal(a, b)
-
-
-def test_there_is_a_kernel_for_all_of_it():
-    assert {"normal_draw", "bernoulli_draw"} <= set(vars(get_backend("numpy").ops))

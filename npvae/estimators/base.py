@@ -16,6 +16,7 @@ from npvae.distributions import BernoulliLikelihood, Likelihood, NormalLikelihoo
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
+from npvae.evaluation.bound import draw
 from npvae.io import check_arrays, write_archive
 from npvae.memory import Layout, aligned
 from npvae.models import Engine, Model, Penalty
@@ -445,15 +446,16 @@ class GenerativeModel(Parametrized):
         """
         engine = self._engine()
         pixels, scale = self._data(X)
-        M, J = len(pixels), engine.model.n_noise
-        if eps is None:
-            eps = random.posterior_noise(self.seed_, random.EVALUATE, 0, self.n_samples, J, M)
-        else:
+        M = len(pixels)
+        if eps is not None:
             eps = self._noise(eps, M)
         with engine.backend.room():
             x = engine.backend.asarray(pixels, engine.theta.dtype)
             x = x * engine.theta.dtype.type(scale) if scale != 1 else x
-            noise = engine.xp.ascontiguousarray(engine.backend.asarray(eps, engine.theta.dtype))
+            if eps is None:
+                noise = draw(engine, self.seed_, self.n_samples, M, 0, engine.work)
+            else:
+                noise = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
             kept = engine.forward(x, noise)
             loss = float(engine.loss(kept))
             engine.backward(x, noise, kept)

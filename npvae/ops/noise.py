@@ -20,13 +20,9 @@ def bernoulli_draw(xp, seed, stream, step, x):
 
 
 def posterior_noise(xp, seed, stream, step, start, eps):
-    """ε ~ N(0, I): L samples for each of M datapoints, J numbers each.   step (1,) → eps (L, M, J)
-
-    They are counted datapoint by datapoint; ``start`` samples come before the first one here.
-    """
+    """ε ~ N(0, I), ``start`` samples of the stream coming before.   step (1,) → eps (L, M, J)"""
     L, M, J = eps.shape
-    drawn = random.normal(seed, stream, int(step[0]), M * L * J, start * J)
-    eps[...] = xp.asarray(drawn.reshape(M, L, J).swapaxes(0, 1))
+    eps[...] = xp.asarray(random.posterior_noise(seed, stream, int(step[0]), L, J, M, start))
 
 
 def normal_draw(xp, seed, stream, step, a, bias, sigmoid_mean, x):
