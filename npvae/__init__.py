@@ -25,12 +25,13 @@ if TYPE_CHECKING:
         NumericalError,
         ParameterError,
     )  # fmt: skip
-    from npvae.estimators import VAE, Autoencoder, WakeSleep, load, load_state_dict
+    from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
 
 _ROOMS = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
 _HOMES = {
     **dict.fromkeys(
-        ("VAE", "Autoencoder", "WakeSleep", "load", "load_state_dict"), "npvae.estimators"),
+        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_state_dict"),
+        "npvae.estimators"),
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
          "NpvaeError", "NumericalError", "ParameterError"), "npvae.errors"),
@@ -39,10 +40,10 @@ _HOMES = {
 __getattr__ = lazy.names(__name__, _HOMES)
 
 __all__ = [
-    "VAE", "Autoencoder", "BackendError", "DataError", "MissingExtraError", "ModelFileError",
-    "NotFittedError", "NpvaeError", "NumericalError", "ParameterError", "WakeSleep", "data",
-    "distributions", "estimators", "evaluation", "load", "load_state_dict", "optim", "plotting",
-    "testing",
+    "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "MissingExtraError",
+    "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError", "ParameterError",
+    "WakeSleep", "data", "distributions", "estimators", "evaluation", "load", "load_state_dict",
+    "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

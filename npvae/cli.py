@@ -85,7 +85,15 @@ def train(arguments: argparse.Namespace) -> int:
     terms = f"reconstruction {last['reconstruction']:.2f}"
     if hasattr(model, "elbo"):  # an auto-encoder has no bound
         terms = f"ELBO {last['elbo']:.2f} = {terms} − KL {last['kl']:.2f}"
+    elif "log_joint" in last:
+        terms = f"log p(x, z) {last['log_joint']:.2f} = {terms} + log p(z) {last['log_prior']:.2f}"
     print(f"training   {terms} nats, epoch {last['epoch']}")
+    if "acceptance" in last:
+        print(f"chains     {last['acceptance']:.0%} of proposals accepted")
+    if last.get("objective") is not None:
+        print(f"maximised  {last['objective']:.2f} nats: the ELBO with its KL weighed or free")
+    if "parameter_kl" in last:
+        print(f"parameters KL {last['parameter_kl']:.2f} nats, told apart from the ELBO")
     if last.get("validation_elbo") is not None:
         name = "ELBO" if hasattr(model, "elbo") else "reconstruction"
         print(f"held out   {name} {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
@@ -110,14 +118,24 @@ def evaluate(arguments: argparse.Namespace) -> None:
     dataset = find_data(arguments, run)
     if arguments.limit < 1:
         raise ParameterError(f"--limit {arguments.limit} leaves no datapoint; ask for 1 or more")
-    if arguments.samples < 2:
+    if arguments.curve and arguments.method:
+        raise ParameterError("--curve is of importance samples; leave out --method")
+    if arguments.samples is not None and arguments.samples < 2:
         raise ParameterError(f"--samples {arguments.samples} gives no standard error; ask for more")
     pixels, scale = model._data(dataset)  # checked before binarising, which would hide a NaN
     pixels, scale = model._binarized(pixels[: arguments.limit], scale)
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
-    print(f"bound      {model.elbo(X)}")
-    print(f"likelihood {model.log_likelihood(X, arguments.samples, 0, progress_bar('chunks'))}")
+    if hasattr(model, "elbo"):
+        print(f"bound      {model.elbo(X)}")
+    watched = {"rng": 0, "progress": progress_bar("chunks")}
+    if arguments.curve:
+        if not hasattr(model, "iwae_bound"):
+            raise ParameterError("a curve of bounds needs an encoder; leave out --curve")
+        print(model.iwae_bound(X, n_samples=arguments.samples or 5000, **watched))
+    else:
+        found = model.log_likelihood(X, arguments.samples, method=arguments.method, **watched)
+        print(f"likelihood {found}")
     if len(X) > 1:
         active = evaluation.active_units(model.transform(X))
         print(f"latents    {int(active.sum())} of {len(active)} active")
@@ -165,6 +183,24 @@ def gradcheck(arguments: argparse.Namespace) -> int:
     report = testing.check_gradients(model, X)
     print(report)
     return 0 if report.ok else 1
+
+
+def reproduce(arguments: argparse.Namespace) -> None:
+    from npvae.reproduce import FIGURES
+
+    if not 1 <= arguments.budget < 1e12:
+        raise ParameterError(f"--budget {arguments.budget:g} is no number of training samples")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise ParameterError(f"--jobs {arguments.jobs} trains nothing; ask for 1 or more")
+    figure, folder = FIGURES[arguments.figure], Path(arguments.out)
+    try:
+        table = figure.reproduce(folder, arguments.budget, arguments.curves, arguments.jobs)
+    except KeyboardInterrupt:
+        print("npvae: interrupted; the same command goes on", file=sys.stderr)
+        raise
+    if table:
+        print(table)
+    print(folder / f"{figure.name}.png", folder / f"{figure.name}.json")
 
 
 def show_data(arguments: argparse.Namespace) -> None:
@@ -231,20 +267,28 @@ def progress_bar(unit: str) -> Callable[[Iterable], Iterable]:
 
 # name, type, help; every default is the class's own, so None here means "not given"
 MODEL_OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("model", str, "vae, autoencoder or wake-sleep"),
+    ("model", str, "vae, autoencoder, wake-sleep, full-vb or mcem"),
     ("data", str, "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file or image folder"),
     ("latent_dim", int, "J, number of latent variables"),
     ("hidden", "widths", "widths of the encoder's hidden layers"),
     ("decoder_hidden", "widths", "widths of the decoder's; the encoder's reversed if not given"),
     ("activation", str, "tanh, relu, sigmoid, softplus, elu or identity"),
-    ("likelihood", str, "bernoulli or normal"),
+    ("likelihood", str, "p(x|z): bernoulli, continuous-bernoulli, normal, laplace, poisson, "
+                        "categorical or discretized-logistic"),
     ("likelihood_mean", str, "linear or sigmoid: the mean of a normal likelihood"),
-    ("posterior", str, "normal"),
-    ("prior", str, "normal"),
+    ("likelihood_std", float, "of a normal likelihood; learned if not given"),
+    ("n_levels", int, "of a categorical or discretized-logistic likelihood"),
+    ("posterior", str, "q(z|x): normal, elliptical, laplace, student-t, gamma, beta, dirichlet, …"),
+    ("prior", str, "p(z): a family that suits the posterior, or learned: mixture or vamp"),
+    ("prior_components", int, "of a mixture or vamp prior"),
     ("estimator", str, "A or B, the paper's SGVB estimators"),
     ("n_samples", int, "L, samples of z a datapoint"),
     ("parameter_prior", bool, "log N(weights; 0, I) / N in the objective"),
+    ("kl_weight", float, "beta, the weight of the KL in the objective"),
+    ("free_bits", float, "nats of KL a latent that cost the objective nothing more"),
     ("l2", float, "an autoencoder's weight penalty"),
+    ("n_leapfrog", int, "of mcem: leapfrog steps of a move"),
+    ("n_updates", int, "of mcem: updates of the parameters with one sample"),
     ("dtype", str, "float32 or float64"),
     ("random_state", int, "seed of everything random"),
 )
@@ -255,9 +299,12 @@ TRAINING_OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("batch_size", int, "M, datapoints a step"),
     ("epochs", int, "passes over the data"),
     ("binarize", str, "none, threshold, fixed or dynamic: what becomes of grey pixels"),
+    ("kl_warmup", int, "epochs over which the weight of the KL rises from 0"),
     ("clip_norm", float, "largest norm of the gradient"),
     ("early_stopping", int, "epochs without a better held-out bound to stop after"),
-    ("validation", int, "datapoints to hold out, 0 for none; a tenth, at most 5000, if not given"),
+    ("n_train", int, "datapoints to train on; all that are not held out if not given"),
+    ("validation", "rows", "datapoints to hold out, 0 for none; a tenth, at most 5000, if not "
+                           "given; or test: MNIST's test set"),
     ("backend", str, "numpy, cupy or auto"),
     ("tf32", bool, "on a GPU, round the factors of float32 products to ten bits of fraction"),
 )
@@ -286,7 +333,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
     p = command("evaluate", evaluate, "bound and likelihood, with its standard error")
     with_model(p, data=True)
-    p.add_argument("--samples", type=int, default=5000, help="importance samples (5000)")
+    p.add_argument("--method", help="importance (if the model has an encoder), annealed, harmonic "
+                                    "(appendix D) or prior; the first that serves if not given")
+    p.add_argument("--samples", type=int, help="a datapoint, or annealed chains; the method's own "
+                                               "number if not given: 5000 importance samples")
+    p.add_argument("--curve", action="store_true",
+                   help="the importance-weighted bounds of 1, 10, 100 and 1000 samples instead")
     p.add_argument("--limit", type=int, default=1000, help="datapoints at most (1000)")
     p = command("sample", sample, "a sheet of images from the prior")
     with_model(p, out=True)
@@ -299,6 +351,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-n", type=int, default=20, help="images a side (20)")
     command("gradcheck", gradcheck, "hand-written gradients against differences, in float64",
             *(option for option in MODEL_OPTIONS if option[0] != "dtype"))  # fmt: skip
+    p = command("reproduce", reproduce, "a figure of the paper: train its curves, draw it, compare")
+    p.add_argument("figure", choices=("figure2", "figure3", "figure4", "figure5"))
+    p.add_argument("--budget", type=float, default=1e7, help="training samples a curve (1e7)")
+    p.add_argument("--curves", nargs="+", default=(), metavar="NAME",
+                   help="train these alone, as mnist-20-vae; a wrong name lists them all")
+    p.add_argument("--jobs", type=int, help="curves at a time; one a processor if not given")
+    p.add_argument("--out", metavar="DIR", default="reproductions",
+                   help="runs, which figures share, and results (reproductions)")
     command("data", show_data, "which data sets are here")
     command("doctor", doctor, "versions, BLAS, GPU, data, and what to do about each")
     return top
@@ -310,6 +370,8 @@ def add_option(sub: argparse.ArgumentParser, name: str, kind: Any, text: str) ->
         sub.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif kind == "widths":
         sub.add_argument(flag, type=int, nargs="*", metavar="WIDTH", help=text)
+    elif kind == "rows":
+        sub.add_argument(flag, type=lambda s: s if s == "test" else int(s), metavar="N", help=text)
     else:
         sub.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text)
 

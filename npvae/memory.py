@@ -45,7 +45,8 @@ class Layout:
         ``{"encoder.hidden.0.weight": (H, D), ...}``: weights (out, in), then biases (out,).
     joints : mapping of str to tuple of str
         Names for neighbours seen as one array, stacked on their first axis: heads that share
-        an input are one matrix, so one product serves them all.
+        an input are one matrix, so one product serves them all. Where their other axes differ,
+        they are one vector.
 
     Examples
     --------
@@ -95,9 +96,10 @@ class Layout:
             starts[name] = start
             start += prod(shape)
         for joint, names in self.joints.items():
-            rows, tail = sum(self.shapes[n][0] for n in names), self.shapes[names[0]][1:]
-            first = starts[names[0]]
-            views[joint] = flat[first : first + rows * prod(tail)].reshape(rows, *tail)
+            first, size = starts[names[0]], sum(prod(self.shapes[n]) for n in names)
+            tails = {self.shapes[n][1:] for n in names}
+            tail = tails.pop() if len(tails) == 1 else ()
+            views[joint] = flat[first : first + size].reshape(-1, *tail)
         return views
 
 
@@ -128,6 +130,9 @@ class Workspace:
         self._views: dict[tuple, Any] = {}  # (name, shape) → view of it
         self._constants: dict[tuple, Any] = {}  # (value, shape) → array
         self.allocations = 0  # so far: whoever recorded where the buffers are can see them move
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._memory
 
     def __call__(self, name: str, *shape: int, dtype: Any = None) -> Any:
         """The buffer ``name``, of this shape. What it holds is what was last written."""

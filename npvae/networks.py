@@ -14,6 +14,8 @@ from typing import Any
 from npvae.memory import Layout, Shape, Views, Workspace
 from npvae.ops import Ops
 
+APART = ("prior.mean", "prior.inputs")  # of components, which learn nothing apart from equal ones
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -76,7 +78,8 @@ class MLP:
         """d_a (…, Σ heads) → the gradients of all weights and hidden biases in G, and d_x.
 
         The forward pass read upside down. The head's bias gradient was written, with d_a, by
-        the op that follows the heads. ``d_x`` (…, n_in) is written if it is given.
+        the op that follows the heads. ``d_x`` (…, n_in) is written if it is given, and weights
+        that are not in G are passed by: what remains is the way to d_x.
         """
         x = x.reshape(-1, self.n_in)  # (B, n_in)
         B = x.shape[0]
@@ -86,14 +89,16 @@ class MLP:
         for i in reversed(range(len(self.hidden))):
             layer, H = f"{self.name}.hidden.{i}", self.hidden[i]
             h = work(layer + ".h", B, H)  # as the forward pass left it
-            ops.gemm(d_a.T, h, G[above + ".weight"])  # (out, H)
-            d_h = ops.gemm(d_a, P[above + ".weight"], work(layer + ".d_h", B, H))  # (B, H)
+            if (weight := above + ".weight") in G:
+                ops.gemm(d_a.T, h, G[weight])  # (out, H)
+            d_h = ops.gemm(d_a, P[weight], work(layer + ".d_h", B, H))  # (B, H)
             d_a = work(layer + ".a", B, H)  # a was used up: its buffer is free
             activation_backward(d_h, h, d_a, G[layer + ".bias"])
             above = layer
-        ops.gemm(d_a.T, x, G[above + ".weight"])  # (out, n_in)
+        if (weight := above + ".weight") in G:
+            ops.gemm(d_a.T, x, G[weight])  # (out, n_in)
         if d_x is not None:
-            ops.gemm(d_a, P[above + ".weight"], d_x.reshape(B, self.n_in))
+            ops.gemm(d_a, P[weight], d_x.reshape(B, self.n_in))
 
 
 def layout(*networks: MLP) -> Layout:
@@ -110,7 +115,7 @@ def layout(*networks: MLP) -> Layout:
 
 
 def initialize(layout: Layout, normal: Any) -> Any:
-    """First values: weights N(0, 1 / in), biases 0 (LeCun et al. 1998).
+    """First values: weights N(0, 1 / in), biases 0 (LeCun et al. 1998), and N(0, 1) apart.
 
     Every layer then passes on the variance of its input. The paper draws from N(0, 0.01)
     without saying whether that is a variance or a deviation; neither suits every width.
@@ -121,5 +126,6 @@ def initialize(layout: Layout, normal: Any) -> Any:
         Standard normal noise, scaled in place.
     """
     for name, view in layout.named(normal).items():
-        view *= layout.shapes[name][-1] ** -0.5 if name.endswith(".weight") else 0.0
+        if name not in APART:
+            view *= layout.shapes[name][-1] ** -0.5 if name.endswith(".weight") else 0.0
     return normal

@@ -91,10 +91,18 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """The paper's optimiser (Duchi et al. 2011); its rate is one of 0.01, 0.02, 0.1."""
+    """The paper's optimiser (Duchi et al. 2011); its rate is one of 0.01, 0.02, 0.1.
+
+    A first step moves every parameter by the whole rate, however small its gradient. So the
+    first ``accumulate`` updates only add to the squares, as in the first author's code.
+    """
 
     slots: ClassVar[tuple[str, ...]] = ("square",)
     epsilon: float = 1e-8
+    accumulate: int = 0
+
+    def numbers(self, rate, t):
+        return (rate if t > self.accumulate else 0.0,)
 
     def step(self, ops, theta, grad, state, scratch, rate):
         ops.adagrad(theta, grad, state["square"], scratch, rate, self.epsilon)

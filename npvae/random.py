@@ -21,7 +21,9 @@ import numpy as np
 from npvae.errors import ParameterError
 
 # Streams: one for each use of noise, so that no two uses ever share a random number.
-INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM = range(8)
+(
+    INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM, PARAMETERS,
+) = range(9)  # fmt: skip
 
 
 def _philox(seed: int, stream: int, step: int, block: int = 0) -> np.random.Philox:

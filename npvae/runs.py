@@ -6,7 +6,7 @@
     model.npz         the trained model: this file alone rebuilds it
     plots/*.png       what to look at
 """
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,18 +16,21 @@ from npvae import data
 from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
-from npvae.estimators import VAE, Autoencoder, WakeSleep, load
+from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
 from npvae.estimators.arguments import one_of
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_toml, write_toml
-from npvae.training import HistoryFile
+from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
-    "vae": VAE, "autoencoder": Autoencoder, "wake-sleep": WakeSleep,
+    "vae": VAE, "autoencoder": Autoencoder, "wake-sleep": WakeSleep, "full-vb": FullVB,
+    "mcem": MCEM,
 }  # fmt: skip
 
 # What a run is beside the model's own parameters.
-RUN_DEFAULTS: dict[str, Any] = {"model": "vae", "data": "digits", "validation": None}
+RUN_DEFAULTS: dict[str, Any] = {
+    "model": "vae", "data": "digits", "n_train": None, "validation": None,
+}  # fmt: skip
 # The bundled digits are few and small: a narrower network, and more passes.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"hidden": [256, 128], "epochs": 300}
@@ -61,10 +64,13 @@ class Run:
 
     def datasets(self) -> tuple[Dataset, Dataset | None]:
         """Data to train on, and data held out for validation, if any is."""
-        dataset = data.load(self.settings["data"])
-        n = self.settings["validation"]
-        n = min(len(dataset) // 10, 5000) if n is None else n
-        return dataset.split(n, seed=0) if n else (dataset, None)
+        name, n = self.settings["data"], self.settings["validation"]
+        training, held_out = data.load(name), None
+        if n == "test":
+            held_out = data.load(name, "test")
+        elif n != 0:
+            training, held_out = training.split(n or min(len(training) // 10, 5000), seed=0)
+        return training.first(self.settings["n_train"]), held_out
 
     def unseen(self) -> Dataset:
         """Data that training never saw: MNIST's test set, else the rows held out.
@@ -96,8 +102,8 @@ def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str,
     if not isinstance(given["data"], str):
         raise ParameterError(f"data={given['data']!r} is no name or path; write it in quotes")
     held_out = given["validation"]
-    if held_out is not None and (type(held_out) is not int or held_out < 0):
-        raise ParameterError(f"validation={held_out!r} must be a whole number, 0 for none")
+    if held_out not in (None, "test") and (type(held_out) is not int or held_out < 0):
+        raise ParameterError(f"validation={held_out!r} must be a whole number, 0 for none, or test")
     cls = MODELS[given["model"]]
     params = cls().get_params()
     for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):
@@ -161,7 +167,9 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
     return Run(folder, settle(options or {}, config))
 
 
-def train(run: Run, resume: bool = False) -> tuple[GenerativeModel, Dataset]:
+def train(
+    run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = ()
+) -> tuple[GenerativeModel, Dataset]:
     """Train, or go on training, and save; the model, and the data to show it on."""
     model = build(run.settings)
     training, held_out = run.datasets()
@@ -169,8 +177,8 @@ def train(run: Run, resume: bool = False) -> tuple[GenerativeModel, Dataset]:
         resume = False  # interrupted before the first checkpoint: nothing is lost by starting
     model.fit(
         training,
-        validation=held_out,
-        callbacks=[HistoryFile(run.folder / "history.jsonl")],
+        validation=held_out if model.takes_validation else None,
+        callbacks=[HistoryFile(run.folder / "history.jsonl"), *callbacks],
         checkpoint=run.checkpoint,
         resume=resume,
     )

@@ -79,7 +79,7 @@ class Case:
     @property
     def upstream(self) -> list[str]:
         """The outputs v whose d_v the backward pass reads."""
-        written = calls(self.forward)[0].words("!")
+        written = [word for call in calls(self.forward) for word in call.words("!")]
         read = {word.removesuffix(".T") for call in calls(self.backward) for word in call.words("")}
         return [v for v in written if "d_" + v in read]
 
@@ -158,8 +158,8 @@ def gradients(
     def objective(v: str, index: tuple[int, ...], step: Any) -> Any:
         point = copied(arrays, np.result_type(np.float64, step))
         point[v][index] += step
-        (forward,) = calls(case.forward)
-        returned = forward(ops, point)
+        for forward in calls(case.forward):
+            returned = forward(ops, point)
         if case.upstream:
             return sum((point["d_" + v] * point[v]).sum() for v in case.upstream)
         return returned  # l2 returns its number
@@ -194,6 +194,14 @@ def pixels(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
+def counts(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return np.floor(3000.0 ** (rng.random(shape) * 1.2 - 0.2))  # some 0, some beyond the table
+
+
+def five_levels(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.integers(0, 5, shape) / 4
+
+
 def row_numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.integers(0, shape[0] + 2, shape)  # of M + 2 rows; some twice
 
@@ -219,6 +227,16 @@ NORMAL = {
     "a": "L M 2D", "bias": "2D", "x": "M D",
     "inv_sigma": "L M D", "residual": "L M D", "nll": "L M",
 }  # fmt: skip
+SLOPE = {"a": "L M D", "bias": "D", "x": ("M D", unit), "slope": "L M D", "nll": "L M"}
+TWO_SLOPES = SLOPE | {"a": "L M 2D", "bias": "2D", "x": "M D", "slope": "L M 2D"}
+LOGISTIC = TWO_SLOPES | {
+    "x": ("M D", five_levels), "levels": 5, "scratch": "3 L M D", "mask": "M D"
+}  # fmt: skip
+CATEGORICAL = {
+    "a": "L M 5D", "bias": "5D", "x": ("M D", five_levels),
+    "slope": "L M 5D", "scratch": "L M D", "mask": "M D", "nll": "L M",
+}  # fmt: skip
+SLOPE_BACKWARD = "nll_backward d_nll slope d_a! d_bias!"
 UPDATE = {
     "theta": "P", "grad": "P", "scratch": "P",
     "velocity": "P", "mean": "P", "square": ("P", positive),
@@ -274,6 +292,15 @@ CASES: dict[str, Case] = {
         "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
         STREAM | LATENT,
     ),
+    "free_bits": Case(
+        "normal_kl a~ bias eps sigma! z! kl!; free_bits a sigma least is_open! floored!",
+        "free_bits_backward d_z d_floored is_open a eps sigma d_a! d_bias!",
+        LATENT | {"least": 0.9, "is_open": "J", "floored": "1 M"},
+    ),
+    "weigh": Case(
+        "weigh kl weight term! d_kl!", "",
+        {"kl": "L M", "weight": 0.3, "term": "L M", "d_kl": "L M"},
+    ),
     "bernoulli_nll": Case(
         "bernoulli_nll a~ bias x y! scratch! nll!",
         "bernoulli_nll_backward d_nll x y d_a! d_bias!",
@@ -281,10 +308,43 @@ CASES: dict[str, Case] = {
     ),
     "normal_nll": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=False)),
     "normal_nll, sigmoid mean": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=True)),
+    **{
+        f"fixed_normal_nll, sigmoid mean {sigmoid}": Case(
+            "fixed_normal_nll a~ bias x sigmoid_mean std slope! nll!", SLOPE_BACKWARD,
+            SLOPE | {"x": "M D", "sigmoid_mean": sigmoid, "std": 0.3},
+        )
+        for sigmoid in (False, True)
+    },
+    "laplace_nll": Case("laplace_nll a~ bias x slope! nll!", SLOPE_BACKWARD, TWO_SLOPES),
+    "poisson_nll": Case(
+        "poisson_nll a~ bias x slope! scratch! nll!", SLOPE_BACKWARD,
+        SLOPE | {"x": ("M D", counts), "scratch": "M D"},
+    ),
+    "categorical_nll": Case(
+        "categorical_nll a~ bias x slope! scratch! mask! nll!", SLOPE_BACKWARD, CATEGORICAL
+    ),
+    "continuous_bernoulli_nll": Case(
+        "continuous_bernoulli_nll a~ bias x slope! scratch! nll!", SLOPE_BACKWARD,
+        SLOPE | {"scratch": "2 L M D"},
+    ),
+    "discretized_logistic_nll": Case(
+        "discretized_logistic_nll a~ bias x levels slope! scratch! mask! nll!",
+        SLOPE_BACKWARD, LOGISTIC,
+    ),
     "l2": Case(
         "l2 weights strength",
         "l2_backward weights strength scratch! d_weights~",
         {"weights": "P", "strength": 0.3, "scratch": "P"},
+    ),
+    "parameter_sample": Case(
+        "parameter_sample mu logvar zeta sigma! theta!",
+        "parameter_sample_backward d_theta zeta sigma d_logvar!",
+        {"mu": "P", "logvar": "P", "zeta": "P", "sigma": "P", "theta": "P"},
+    ),
+    "parameter_kl": Case(
+        "parameter_kl mu logvar strength",
+        "parameter_kl_backward mu logvar strength scratch! d_mu~ d_logvar~",
+        {"mu": "P", "logvar": "P", "strength": 0.3, "scratch": "P"},
     ),
     "posterior_noise": Case(
         "posterior_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
@@ -295,6 +355,16 @@ CASES: dict[str, Case] = {
             STREAM | {"a": "M 2D", "bias": "2D", "sigmoid_mean": sigmoid, "x": "M D"},
         )
         for sigmoid in (False, True)
+    },
+    **{
+        f"{name}_draw": Case(
+            f"{name}_draw seed stream step a bias {own} x!", "",
+            STREAM | {"a": f"M {H}D", "bias": f"{H}D", "levels": 5, "x": "M D"},
+        )
+        for name, H, own in (
+            ("laplace", 2, ""), ("discretized_logistic", 2, "levels"), ("poisson", 1, ""),
+            ("continuous_bernoulli", 1, ""), ("categorical", 5, ""),
+        )
     },
     "clip_factor": Case(
         "squares grad parts!; clip_factor parts max_norm factor!", "",

@@ -7,6 +7,8 @@ bound that every step is held to is made of
                                     radius, angle and cosine, which a pair shares, 4 B each
      8 KB                           views, dicts, a few arrays of M or L·M numbers, buffers
     12 B a pixel drawn at a time    the uniforms of dynamic binarisation, if that is on
+    32 B a count looked up at a time    its number, its place in a table, log x!: of a Poisson
+    28 B a normal drawn at a time   the noise of parameters that have a distribution
 
 NumPy's own iterators buffer what they cast or broadcast, at most 8,192 numbers an operand. That
 is a constant, up to 96 KB, which would hide what grows; so it is turned down for the test.
@@ -18,12 +20,12 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae.ops import ACTIVATIONS, noise
+from npvae.ops import ACTIVATIONS, likelihood, noise
 from npvae.optim import OPTIMIZERS
 from npvae.training import BINARIZE, Course, Minibatches, Recipe, TrainingState
 
 M = 100
-SHAPES = {"bernoulli": (784, 500, 20), "normal": (560, 200, 2)}  # D, H, J
+SHAPES = {"bernoulli": (784, 500, 20), "normal": (560, 200, 2)}  # D, H, J; others as the first
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +37,7 @@ def no_buffers():
 
 def start(binarize="none", dtype=np.uint8, model=npvae.VAE, **settings):
     """A step function, and the bound on what each of its steps may allocate, in bytes."""
-    D, H, J = SHAPES[settings.setdefault("likelihood", "bernoulli")]
+    D, H, J = SHAPES.get(settings.get("likelihood", "bernoulli"), SHAPES["bernoulli"])
     X = np.random.default_rng(0).integers(0, 2, (12 * M, D)).astype(dtype)
     vae = model(latent_dim=J, hidden=(H,), random_state=0, **settings).initialize(D)
     data = Minibatches(vae.engine_, X, 0.5, M, 0, binarize)
@@ -43,6 +45,8 @@ def start(binarize="none", dtype=np.uint8, model=npvae.VAE, **settings):
     recipe = Recipe(vae._optimizer(), 1e-3, vae._schedule(), vae.clip_norm, 1, L, 0)
     n_noise = L * M * vae.engine_.model.n_noise
     bound = 28 * n_noise + 8192 + (12 * noise.DRAW if binarize == "dynamic" else 0)
+    bound += 32 * likelihood.BLOCK if settings.get("likelihood") == "poisson" else 0
+    bound += 28 * noise.NORMALS if model is npvae.FullVB else 0
     assert bound < M * H * vae.engine_.theta.itemsize  # the smaller hidden layer, (M, H)
     course = Course(state, data, recipe)
     course.open_epoch()
@@ -95,10 +99,21 @@ def test_nor_does_any_activation(activation):
         {"dtype": np.float32},  # of the data
         {"dtype": np.float64},
         {"model": npvae.Autoencoder},
+        {"model": npvae.FullVB},
     ],
     ids=str,
 )
 def test_nor_does_any_option(settings):
+    assert_small(**settings)
+
+
+@pytest.mark.parametrize("settings", [
+    {"likelihood": "continuous-bernoulli"}, {"likelihood": "normal", "likelihood_std": 0.3},
+    {"likelihood": "laplace"}, {"likelihood": "poisson"},
+    {"likelihood": "categorical", "n_levels": 3},
+    {"likelihood": "discretized-logistic", "n_levels": 3},
+], ids=str)  # fmt: skip
+def test_nor_does_any_likelihood(settings):
     assert_small(**settings)
 
 

@@ -47,6 +47,24 @@ def test_a_run_leaves_its_folder(run):
     assert all({"elbo", "reconstruction", "kl", "validation_elbo"} <= row.keys() for row in rows)
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    (["--method", "prior"], "by 100000 samples each"),
+    (["--method", "annealed", "--samples", "2"], "HMC accepted"),
+    (["--method", "harmonic"], "HMC accepted"),
+    (["--curve", "--samples", "2000"], "L_k, nats"),
+])  # fmt: skip
+def test_evaluate_estimates_in_every_way(run, options, words, capsys):
+    assert main(["evaluate", str(run), "--limit", "3", *options]) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_evaluate_refuses_what_does_not_go_together(run, capsys):
+    line = one_line_error(capsys, "evaluate", run, "--curve", "--method", "prior")
+    assert "leave out --method" in line
+    line = one_line_error(capsys, "evaluate", run, "--limit", "3", "--method", "magic")
+    assert "choose from importance, annealed, harmonic, prior" in line
+
+
 def test_a_config_file_repeats_a_run(run, tmp_path):
     assert main(["train", "--config", str(run / "config.toml"), "--out", str(tmp_path / "b")]) == 0
     first, second = npvae.load(run / "model.npz"), npvae.load(tmp_path / "b" / "model.npz")

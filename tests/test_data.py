@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from npvae.data import Dataset, available, check_data, load, load_digits, make_swiss_roll
+from npvae.distributions import BernoulliLikelihood
 from npvae.errors import DataError, ParameterError
+
+UNIT = BernoulliLikelihood.support
 
 
 def says(error: pytest.ExceptionInfo[BaseException], *parts: str) -> bool:
@@ -32,7 +35,7 @@ def test_the_digits_need_no_network_and_fill_the_unit_interval():
     assert digits.pixels.dtype == np.uint8 and digits.images.dtype == np.float32
     assert (digits.images.min(), digits.images.max()) == (0.0, 1.0)
     assert (len(digits), digits.image_shape, digits.name) == (1797, (8, 8), "digits")
-    assert check_data(digits.images, 64, unit_interval=True) is digits.images
+    assert check_data(digits.images, 64, support=UNIT) is digits.images
 
 
 # --- the swiss roll -----------------------------------------------------------------------
@@ -160,7 +163,7 @@ def test_importing_the_room_costs_numpy_alone():
 def test_good_data_passes_uncopied_in_its_own_dtype(dtype):
     X = np.ones((3, 5), dtype)
     before = X.copy()
-    assert check_data(X, 5, unit_interval=True) is X
+    assert check_data(X, 5, support=UNIT) is X
     np.testing.assert_array_equal(X, before)
 
 
@@ -193,10 +196,10 @@ def spoiled(value, i=1, j=2, shape=(3, 4), dtype=np.float64):
     (spoiled(np.inf), {}, ("X[1, 2] is inf", "remove or impute")),
     (spoiled(-np.inf, dtype=np.float32), {}, ("X[1, 2] is -inf",)),
     (spoiled(np.nan, 2500, 1, (5000, 2)), {}, ("X[2500, 1] is NaN",)),  # in a later block
-    (spoiled(255.0), {"unit_interval": True},
+    (spoiled(255.0), {"support": UNIT},
      ("X[1, 2] = 255 lies outside [0, 1]", "Bernoulli", "divide", "likelihood='normal'")),
-    (spoiled(200, dtype=np.uint8), {"unit_interval": True}, ("X[1, 2] = 200 lies outside",)),
-    (spoiled(-0.25), {"unit_interval": True}, ("X[1, 2] = -0.25 lies outside",)),
+    (spoiled(200, dtype=np.uint8), {"support": UNIT}, ("X[1, 2] = 200 lies outside",)),
+    (spoiled(-0.25), {"support": UNIT}, ("X[1, 2] = -0.25 lies outside",)),
     (np.ones((2, 2), complex), {}, ("Complex data not supported", "complex128")),
     (np.array([["a", "b"]]), {}, ("<U1", "no numbers")),
     (np.array([["a", 1.0]], object), {}, ("could not convert string to float: 'a'",)),
@@ -225,10 +228,10 @@ def test_sparse_data_is_refused_by_name():
 
 def test_the_range_may_be_touched():
     X = np.array([[0.0, 1.0]])
-    assert check_data(X, unit_interval=True) is X
+    assert check_data(X, support=UNIT) is X
     for beyond in (np.nextafter(0.0, -1.0), np.nextafter(1.0, 2.0)):
         with pytest.raises(DataError, match="outside"):
-            check_data(np.array([[beyond, 1.0]]), unit_interval=True)
+            check_data(np.array([[beyond, 1.0]]), support=UNIT)
 
 
 def test_another_array_module_is_used_through_two_functions():
@@ -238,6 +241,6 @@ def test_another_array_module_is_used_through_two_functions():
         asarray=lambda X: used.append("asarray") or X,
         isfinite=lambda X: used.append("isfinite") or np.isfinite(X))
     X = np.full((2, 2), 0.5)
-    assert check_data(X, 2, unit_interval=True, xp=xp) is X and used == ["asarray"]
+    assert check_data(X, 2, support=UNIT, xp=xp) is X and used == ["asarray"]
     with pytest.raises(DataError, match=r"X\[0, 1\] is NaN"):
         check_data(np.array([[0.5, np.nan]]), xp=xp)

@@ -85,7 +85,10 @@ def test_likelihoods_say_what_their_heads_are():
     assert BernoulliLikelihood().heads(5) == {"logits": 5}
     assert NormalLikelihood().heads(5) == {"mean": 5, "logvar": 5}
     # Cross-entropy of pixels outside [0, 1] is not a likelihood: the data check asks this.
-    assert BernoulliLikelihood.unit_interval and not NormalLikelihood.unit_interval
+    x = np.array([-0.1, 0, 0.5, 1, 1.1])
+    outside = BernoulliLikelihood.support.excludes(np, x)
+    np.testing.assert_array_equal(outside, [True, False, False, False, True])
+    assert not NormalLikelihood.support.excludes(np, x).any()
 
 
 # --- the families -------------------------------------------------------------------------

@@ -230,8 +230,8 @@ def test_blocks_add_up_whatever_their_size(order):
     log_w = np.sort(np.random.default_rng(0).uniform(-5000, 5000, (60, 3)), axis=0)[::order]
     sums = None
     for block in np.split(log_w, [1, 2, 10, 11, 40]):
-        sums = importance._add(np, sums, block)
-    estimate, _, ess = importance._summary(np, sums, 60)
+        sums = importance.add(np, sums, block)
+    estimate, _, ess = importance.summary(np, sums, 60)
     total, squares = special.logsumexp(log_w, axis=0), special.logsumexp(2 * log_w, axis=0)
     np.testing.assert_allclose(estimate, total - np.log(60), rtol=1e-14)
     np.testing.assert_allclose(ess, np.exp(2 * total - squares), rtol=1e-9)
@@ -380,14 +380,14 @@ def test_one_sample_has_no_standard_error():
 
 
 def wrong_sign(monkeypatch):
-    add = importance._add
-    monkeypatch.setattr(importance, "_add", lambda xp, sums, log_w: add(xp, sums, -log_w))
+    add = importance.add
+    monkeypatch.setattr(importance, "add", lambda xp, sums, log_w: add(xp, sums, -log_w))
     return importance.log_likelihood
 
 
 def closed_form_kl(monkeypatch):
     """KL(q‖p) where a sample's own log q(z|x) − log p(z) belongs."""
-    monkeypatch.setattr(importance, "EstimatorA", EstimatorB)
+    monkeypatch.setattr(importance, "estimator_for", lambda *pair: EstimatorB())
     return importance.log_likelihood
 
 

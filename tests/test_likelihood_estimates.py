@@ -40,6 +40,8 @@ from npvae.evaluation import (
     harmonic_log_likelihood,
     iwae_bound,
     log_likelihood,
+    prior,
+    prior_log_likelihood,
 )  # fmt: skip
 from npvae.evaluation.hmc import Noise
 
@@ -84,6 +86,10 @@ def assert_true(result, truth, largest):
     assert squares <= 1.5 * stats.chi2.ppf(1 - 1e-4, len(truth))
 
 
+def arrays(result):
+    return [result.estimate, result.standard_error, result.effective_sample_size]
+
+
 # --- annealed importance sampling ---------------------------------------------------------
 
 
@@ -119,7 +125,7 @@ def another_start(monkeypatch):
 
     def wider(name, posterior):
         q = true(name, posterior)
-        return SimpleNamespace(mu=q.mu, sigma=q.sigma, energy=q.energy,
+        return SimpleNamespace(mu=q.mu, sigma=q.sigma, energy=q.energy, n_noise=q.n_noise,
                                draw=lambda eps: q.draw(1.5 * eps))  # fmt: skip
 
     monkeypatch.setattr(annealed, "start_at", wider)
@@ -131,8 +137,8 @@ def no_density_of_the_start(monkeypatch):
 
 
 def moves_to_another_target(monkeypatch):
-    true = annealed.between
-    monkeypatch.setattr(annealed, "between", lambda q, p, beta: true(q, p, min(1.0, beta + 0.2)))
+    true = annealed.Between
+    monkeypatch.setattr(annealed, "Between", lambda q, p, beta: true(q, p, min(1.0, beta + 0.2)))
 
 
 @pytest.mark.parametrize(
@@ -360,6 +366,75 @@ def test_the_curve_refuses(settings, words):
         iwae_bound(linear().engine_, FEW, **settings)
 
 
+# --- samples of the prior -----------------------------------------------------------------
+
+
+def test_samples_of_the_prior_find_what_quadrature_finds():
+    """Datapoints share their samples, so each is held to its own error: 4 of them, 6e-5."""
+    for vae, truth in QUADRATURE:
+        result = prior_log_likelihood(vae.engine_, ONES, n_samples=100_000)
+        assert result.standard_error.max() < 0.02
+        assert (np.abs(deviations(result, truth)) <= 4).all()
+
+
+def test_samples_of_the_prior_come_in_any_blocks(monkeypatch):
+    vae = plane_model()
+    expected = prior_log_likelihood(vae.engine_, ONES, n_samples=500)
+    for block in (1, 7, 500):
+        monkeypatch.setattr(prior, "BLOCK", block)
+        pixels = (255 * ONES).astype("u1")
+        result = prior_log_likelihood(vae.engine_, pixels, 1 / 255, n_samples=500)
+        for value, reference in zip(arrays(result), arrays(expected), strict=True):
+            np.testing.assert_allclose(value, reference, rtol=1e-9)
+
+
+def test_samples_of_the_prior_refuse_what_they_do_not_serve():
+    with pytest.raises(ParameterError, match="serve a Bernoulli likelihood"):
+        prior_log_likelihood(linear().engine_, FEW)
+    with pytest.raises(ParameterError, match="n_samples=1 gives no standard error"):
+        prior_log_likelihood(plane_model().engine_, ONES, n_samples=1)
+
+
+def test_samples_of_the_prior_are_alike_on_cupy(cupy):
+    settings = {"latent_dim": 2, "hidden": (5,), "random_state": 4, "dtype": "float64"}
+    numpy = npvae.VAE(**settings).initialize(6)
+    other = npvae.VAE(backend="cupy", **settings).initialize(6)
+    expected = prior_log_likelihood(numpy.engine_, ONES, n_samples=300)
+    result = prior_log_likelihood(other.engine_, cupy.asarray(ONES), n_samples=300)
+    for value, reference in zip(arrays(result), arrays(expected), strict=True):
+        np.testing.assert_allclose(to_numpy(value), reference, rtol=1e-9)
+
+
+# --- by name, from the public class -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "function", "options"), [
+    ("importance", log_likelihood, {"n_samples": 50}),
+    ("annealed", annealed_log_likelihood, {"n_chains": 5, "n_temperatures": 6}),
+    ("harmonic", harmonic_log_likelihood, {"n_samples": 20, "n_chains": 4, "warm_up": 10}),
+    ("prior", prior_log_likelihood, {"n_samples": 50}),
+])  # fmt: skip
+def test_every_method_has_a_name(method, function, options):
+    vae, expected = plane_model(), function(plane_model().engine_, ONES, seed=3, **options)
+    n = options.pop("n_chains") if method == "annealed" else options.pop("n_samples")
+    result = vae.log_likelihood(ONES, n, 3, method=method, **options)
+    assert type(result) is type(expected) and str(result) == str(expected)
+    np.testing.assert_array_equal(result.estimate, expected.estimate)
+
+
+def test_a_method_that_is_not_there_is_said():
+    with pytest.raises(ParameterError, match="method='magic' is not known; choose from importance"):
+        plane_model().log_likelihood(ONES, method="magic")
+    with pytest.raises(ParameterError, match="method='prior' has no option 'n_temperatures'"):
+        plane_model().log_likelihood(ONES, method="prior", n_temperatures=5)
+
+
+def test_the_bound_curve_from_the_public_class():
+    curve = plane_model().iwae_bound(ONES, k=(1, 5), n_samples=20, rng=2)
+    expected = iwae_bound(plane_model().engine_, ONES, k=(1, 5), n_samples=20, seed=2)
+    np.testing.assert_array_equal(curve.estimate, expected.estimate)
+
+
 # --- whatever the cut, and wherever it runs -----------------------------------------------
 
 ESTIMATES = {
@@ -374,10 +449,6 @@ ESTIMATES = {
     "iwae": partial(iwae_bound, k=(1, 5), n_samples=20),
 }
 each_estimate = pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
-
-
-def arrays(result):
-    return [result.estimate, result.standard_error, result.effective_sample_size]
 
 
 @each_estimate

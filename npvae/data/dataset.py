@@ -107,6 +107,22 @@ class Dataset:
         order = np.random.default_rng(seed).permutation(len(self))
         return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
 
+    def first(self, n: int | None) -> Dataset:
+        """The first ``n`` datapoints, a view; all of them for None.
+
+        Raises
+        ------
+        ParameterError
+            If there are not so many, or ``n`` is less than 1.
+        """
+        if n is None:
+            return self
+        if not 0 < n <= len(self):
+            raise ParameterError(f"n = {n} datapoints of {self.name} cannot be taken: "
+                                 f"choose from 1 to {len(self)}")
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(self, pixels=self.pixels[:n], labels=labels)
+
     def _rows(self, rows: np.ndarray) -> Dataset:
         rows = np.sort(rows)  # a memory-mapped file is then read from front to back
         labels = None if self.labels is None else self.labels[rows]

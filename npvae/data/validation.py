@@ -1,24 +1,30 @@
 """The gate through which all data reaches a model.
 
 One pass finds the smallest and the largest value; a NaN makes both NaN and an infinity shows
-itself, so good data costs two reductions and no memory. Only bad data is searched, block by
-block, for the first value to name. The wording keeps to the phrases that scikit-learn's
-``check_estimator`` looks for.
+itself, so good data costs two reductions and no memory. Only bad data, and data that must be
+whole numbers or levels, is searched, block by block, for the first value to name. The wording
+keeps to the phrases that scikit-learn's ``check_estimator`` looks for.
 """
+from __future__ import annotations
+
 from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npvae.errors import DataError
 
+if TYPE_CHECKING:
+    from npvae.distributions.support import Support
+
 BLOCK = 1024  # rows searched at a time
 
 
 def check_data(
-    X: Any, n_features: int | None = None, unit_interval: bool = False, *, xp: Any = np
-) -> Any:
+    X: Any, n_features: int | None = None, support: Support | None = None, scale: float = 1.0,
+    *, name: str = "X", xp: Any = np,
+) -> Any:  # fmt: skip
     """``X`` as an array that a model can use, or one line on why it cannot be.
 
     Parameters
@@ -27,8 +33,12 @@ def check_data(
         Real numbers. A memory-mapped array is read, never loaded whole.
     n_features : int, optional
         The D that the model was made for.
-    unit_interval : bool
-        Whether a likelihood needs values in [0, 1].
+    support : Support, optional
+        Where a likelihood needs the values to lie.
+    scale : float
+        ``X * scale`` are the values.
+    name : str
+        What to call the values where they do not lie in the support.
     xp : module
         The array module that ``X`` belongs to: numpy or cupy.
 
@@ -42,13 +52,14 @@ def check_data(
     ------
     DataError
         If ``X`` is sparse, not 2-D, empty, of another width, not real numbers, not finite, or
-        outside [0, 1] where that is needed; the message names the offending value.
+        outside the support; the message names the offending value.
     TypeError
         Python's own, if an element is no number at all, such as a dict.
 
     Examples
     --------
-    >>> check_data([[0.5, 1.0], [0.0, 2.0]], unit_interval=True)
+    >>> from npvae.distributions import BernoulliLikelihood
+    >>> check_data([[0.5, 1.0], [0.0, 2.0]], support=BernoulliLikelihood.support)
     Traceback (most recent call last):
     npvae.errors.DataError: X[1, 1] = 2 lies outside [0, 1], as the Bernoulli likelihood needs; \
 divide 8-bit pixels by 255, or choose likelihood='normal'
@@ -66,13 +77,17 @@ divide 8-bit pixels by 255, or choose likelihood='normal'
                         "input, as many as this model was made for")
     low, high = float(X.min()), float(X.max())
     if not (isfinite(low) and isfinite(high)):
-        where, value = _first(X, lambda block: ~xp.isfinite(block))
-        value = value.replace("nan", "NaN")
-        raise DataError(f"{where} is {value}; remove or impute what is missing or infinite")
-    if unit_interval and (low < 0.0 or high > 1.0):
-        where, value = _first(X, lambda block: (block < 0) | (block > 1))
-        raise DataError(f"{where} = {value} lies outside [0, 1], as the Bernoulli likelihood "
-                        "needs; divide 8-bit pixels by 255, or choose likelihood='normal'")
+        (i, j), value = _first(X, lambda block: ~xp.isfinite(block)) or ((0, 0), low)
+        what = f"{value:g}".replace("nan", "NaN")
+        raise DataError(f"X[{i}, {j}] is {what}; remove or impute what is missing or infinite")
+    if support is not None and not (
+        support.step is None and support.low <= low * scale and high * scale <= support.high
+    ):
+        wrong = _first(X, lambda block: support.excludes(xp, block * scale))
+        if wrong is not None:
+            (i, j), value = wrong
+            at = f" (at scale {scale:.6g})" if scale != 1 else ""
+            raise DataError(f"{name}[{i}, {j}] = {value * scale:.6g}{at} {support.fault}")
     return X
 
 
@@ -92,8 +107,11 @@ def _as_numbers(X: Any, xp: Any) -> Any:
     return X
 
 
-def _first(X: Any, wrong: Callable[[Any], Any]) -> tuple[str, str]:
-    """Name and value of the first element that is ``wrong``; there must be one."""
-    start = next(s for s in range(0, len(X), BLOCK) if bool(wrong(X[s : s + BLOCK]).any()))
-    i, j = divmod(int(wrong(X[start : start + BLOCK]).argmax()), X.shape[1])
-    return f"X[{start + i}, {j}]", f"{X[start + i, j].item():.6g}"
+def _first(X: Any, wrong: Callable[[Any], Any]) -> tuple[tuple[int, int], Any] | None:
+    """Place and value of the first element that is ``wrong``, if there is one."""
+    for start in range(0, len(X), BLOCK):
+        found = wrong(X[start : start + BLOCK])
+        if bool(found.any()):
+            i, j = divmod(int(found.argmax()), X.shape[1])
+            return (start + i, j), X[start + i, j].item()
+    return None

@@ -12,6 +12,10 @@ decoder speaks, fused for the training step. The families of section 2.4, by how
 Every real number is a valid parameter: scales and shapes go in as logarithms. ``kl`` is to the
 member of the family with all parameters 0, and absent where it has no closed form; ``kl_normal``
 is to the standard normal.
+
+A model calls them by lower-case names with hyphens, ``"student-t"``, and as J variables at once:
+:mod:`npvae.distributions.latents`. Which may be the prior of which posterior is told in
+:mod:`npvae.distributions.suitable`, and priors that learn are in :mod:`npvae.distributions.priors`.
 """
 from typing import TYPE_CHECKING
 

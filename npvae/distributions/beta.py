@@ -32,25 +32,47 @@ def sigmoid(xp: Any, y: Array) -> Array:
     return xp.where(y < 0, e, 1) / (1 + e)
 
 
-def log_odds(noise: Array, log_a: Array, log_b: Array) -> Array:
-    """y = log x_a − log x_b.   noise: (2, …)"""
-    return log_gamma_sample(noise[0], log_a) - log_gamma_sample(noise[1], log_b)
-
-
-def log_odds_backward(
-    d_y: Array, noise: Array, log_a: Array, log_b: Array
-) -> tuple[Array, Array]:
-    """d_log_a, d_log_b."""
-    log_x_a, log_x_b = log_gamma_sample(noise[0], log_a), log_gamma_sample(noise[1], log_b)
-    return (
-        log_gamma_sample_backward(d_y, log_x_a, log_a),
-        log_gamma_sample_backward(-d_y, log_x_b, log_b),
-    )
-
-
 def log_beta(a: Array, b: Array) -> Array:
     """log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b)."""
     return gammaln(a) + gammaln(b) - gammaln(a + b)
+
+
+class LogOdds(Family):
+    """log q(y) = −a log(1 + e⁻ʸ) − b log(1 + eʸ) − log B(a, b): the log-odds of a beta variable."""
+
+    parameters = ("log_a", "log_b")
+    noise = ("uniform", "uniform")
+
+    def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
+        """y = log x_a − log x_b.   noise: (2, …)"""
+        return log_gamma_sample(noise[0], log_a) - log_gamma_sample(noise[1], log_b)
+
+    def rsample_backward(
+        self, d_y: Array, noise: Array, log_a: Array, log_b: Array
+    ) -> tuple[Array, Array]:
+        """What the shapes of the two gamma variables get."""
+        log_x_a, log_x_b = log_gamma_sample(noise[0], log_a), log_gamma_sample(noise[1], log_b)
+        return (
+            log_gamma_sample_backward(d_y, log_x_a, log_a),
+            log_gamma_sample_backward(-d_y, log_x_b, log_b),
+        )
+
+    def log_prob(self, y: Array, log_a: Array, log_b: Array) -> Array:
+        """−a log(1 + e⁻ʸ) − b log(1 + eʸ) − log B(a, b), in nats."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        return -a * softplus(xp, -y) - b * softplus(xp, y) - log_beta(a, b)
+
+    def log_prob_backward(
+        self, d_logp: Array, y: Array, log_a: Array, log_b: Array
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """d_y = d_logp (a sigmoid(−y) − b sigmoid(y)),   d_log_a by ψ(a+b) − ψ(a) − log(1+e⁻ʸ)."""
+        xp = array_module(log_a)
+        a, b = xp.exp(log_a), xp.exp(log_b)
+        both = digamma(a + b)
+        d_log_a = d_logp * a * (both - digamma(a) - softplus(xp, -y))
+        d_log_b = d_logp * b * (both - digamma(b) - softplus(xp, y))
+        return d_logp * (a * sigmoid(xp, -y) - b * sigmoid(xp, y)), (d_log_a, d_log_b)
 
 
 class Beta(Family):
@@ -70,25 +92,29 @@ class Beta(Family):
     parameters = ("log_a", "log_b")
     support = "unit interval"
     noise = ("uniform", "uniform")
+    base = LogOdds()
 
     def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
         """z = sigmoid(y), y the log-odds.   noise: (2, …)"""
-        xp = array_module(log_a)
-        return self._squash(xp, log_odds(noise, log_a, log_b))[0]
+        return self.value(self.base.rsample(noise, log_a, log_b))[0]
 
     def rsample_backward(
         self, d_z: Array, noise: Array, log_a: Array, log_b: Array
     ) -> tuple[Array, Array]:
         """d_y = d_z z (1 − z), and on through the log-odds."""
-        xp = array_module(log_a)
-        _, slope = self._squash(xp, log_odds(noise, log_a, log_b))
-        return log_odds_backward(d_z * slope, noise, log_a, log_b)
+        _, slope = self.value(self.base.rsample(noise, log_a, log_b))
+        return self.base.rsample_backward(d_z * slope, noise, log_a, log_b)
 
-    def _squash(self, xp: Any, y: Array) -> tuple[Array, Array]:
+    def value(self, y: Array) -> tuple[Array, Array]:
         """z = sigmoid(y) strictly between 0 and 1, and ∂z/∂y."""
+        xp = array_module(y)
         first, last = -exponent_limit(xp, y.dtype), -log(float(xp.finfo(y.dtype).eps))
         z = sigmoid(xp, xp.minimum(xp.maximum(y, first), last))
         return z, z * sigmoid(xp, -y) * ((y > first) & (y < last))
+
+    def centre(self, log_a: Array, log_b: Array) -> Array:
+        """E[z] = a/(a + b)."""
+        return sigmoid(array_module(log_a), log_a - log_b)
 
     def log_prob(self, z: Array, log_a: Array, log_b: Array) -> Array:
         """(a − 1) log z + (b − 1) log(1 − z) − log B(a, b), in nats; −∞ outside (0, 1)."""
@@ -144,65 +170,62 @@ class LogF(Family):
 
     parameters = ("log_df1", "log_df2")
     noise = ("uniform", "uniform")
+    odds = LogOdds()
 
     def rsample(self, noise: Array, log_df1: Array, log_df2: Array) -> Array:
         """y = (log x_a − log a) − (log x_b − log b)."""
-        return log_odds(noise, log_df1 - LOG_2, log_df2 - LOG_2) - (log_df1 - log_df2)
+        return self.odds.rsample(noise, *self._shapes(log_df1, log_df2)) - (log_df1 - log_df2)
 
     def rsample_backward(
         self, d_y: Array, noise: Array, log_df1: Array, log_df2: Array
     ) -> tuple[Array, Array]:
         """d_log_df1 is what the shape a gets, less d_y; d_log_df2 what b gets, and d_y."""
-        d_log_a, d_log_b = log_odds_backward(d_y, noise, log_df1 - LOG_2, log_df2 - LOG_2)
+        d_log_a, d_log_b = self.odds.rsample_backward(d_y, noise, *self._shapes(log_df1, log_df2))
         return d_log_a - d_y, d_log_b + d_y
 
     def log_prob(self, y: Array, log_df1: Array, log_df2: Array) -> Array:
-        """−a log(1 + e⁻ʷ) − b log(1 + eʷ) − log B(a, b), in nats."""
-        xp = array_module(log_df1)
-        a, b, w = self._shapes(xp, y, log_df1, log_df2)
-        return -a * softplus(xp, -w) - b * softplus(xp, w) - log_beta(a, b)
+        """That of the log-odds at w, in nats."""
+        return self.odds.log_prob(y + (log_df1 - log_df2), *self._shapes(log_df1, log_df2))
 
     def log_prob_backward(
         self, d_logp: Array, y: Array, log_df1: Array, log_df2: Array
     ) -> tuple[Array, tuple[Array, Array]]:
-        """d_y = d_w = d_logp (a sigmoid(−w) − b sigmoid(w)); each shape gets ±d_w, and its own."""
-        xp = array_module(log_df1)
-        a, b, w = self._shapes(xp, y, log_df1, log_df2)
-        d_w = d_logp * (a * sigmoid(xp, -w) - b * sigmoid(xp, w))
-        both = digamma(a + b)
-        d_log_a = d_logp * a * (both - digamma(a) - softplus(xp, -w))
-        d_log_b = d_logp * b * (both - digamma(b) - softplus(xp, w))
+        """d_y = d_w; each shape gets ±d_w, and its own."""
+        d_w, (d_log_a, d_log_b) = self.odds.log_prob_backward(
+            d_logp, y + (log_df1 - log_df2), *self._shapes(log_df1, log_df2)
+        )
         return d_w, (d_log_a + d_w, d_log_b - d_w)
 
-    def _shapes(self, xp: Any, y: Array, log_df1: Array, log_df2: Array) -> tuple[Any, Any, Any]:
-        return 0.5 * xp.exp(log_df1), 0.5 * xp.exp(log_df2), y + (log_df1 - log_df2)
+    def _shapes(self, log_df1: Array, log_df2: Array) -> tuple[Array, Array]:
+        """log a, log b."""
+        return log_df1 - LOG_2, log_df2 - LOG_2
+
+    def _a_and_b(self, log_df1: Array, log_df2: Array) -> tuple[Array, Array]:
+        xp = array_module(log_df1)
+        return 0.5 * xp.exp(log_df1), 0.5 * xp.exp(log_df2)
 
     def mean(self, log_df1: Array, log_df2: Array) -> Array:
         """E[y] = ψ(a) − ψ(b) − log(a/b)."""
-        xp = array_module(log_df1)
-        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        a, b = self._a_and_b(log_df1, log_df2)
         return digamma(a) - digamma(b) - (log_df1 - log_df2)
 
     def mean_backward(
         self, d_mean: Array, log_df1: Array, log_df2: Array
     ) -> tuple[Array, Array]:
         """d_log_df1 = d_mean (a ψ′(a) − 1),   d_log_df2 = −d_mean (b ψ′(b) − 1)."""
-        xp = array_module(log_df1)
-        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        a, b = self._a_and_b(log_df1, log_df2)
         return d_mean * (a * trigamma(a) - 1), d_mean * (1 - b * trigamma(b))
 
     def entropy(self, log_df1: Array, log_df2: Array) -> Array:
         """log B(a, b) − a ψ(a) − b ψ(b) + (a + b) ψ(a + b), in nats."""
-        xp = array_module(log_df1)
-        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        a, b = self._a_and_b(log_df1, log_df2)
         return log_beta(a, b) - a * digamma(a) - b * digamma(b) + (a + b) * digamma(a + b)
 
     def entropy_backward(
         self, d_entropy: Array, log_df1: Array, log_df2: Array
     ) -> tuple[Array, Array]:
         """d_log_df1 = d_entropy a ((a + b) ψ′(a + b) − a ψ′(a)), and so for b."""
-        xp = array_module(log_df1)
-        a, b, _ = self._shapes(xp, 0, log_df1, log_df2)
+        a, b = self._a_and_b(log_df1, log_df2)
         both = (a + b) * trigamma(a + b)
         return (
             d_entropy * a * (both - a * trigamma(a)),

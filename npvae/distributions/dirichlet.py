@@ -18,6 +18,44 @@ from npvae.distributions.special import (
 Array = Any
 
 
+class LogDirichlet(Family):
+    """y = log z, all K of them: log q(y) = Σ α_k y_k − log Γ(α_k), and log Γ(Σα)."""
+
+    parameters = ("log_concentration",)
+    joint = True
+
+    def rsample(self, noise: Array, log_concentration: Array) -> Array:
+        """y = log x − log Σx with x_k ~ Gamma(α_k, 1).   noise: (…, K)"""
+        return log_share(log_gamma_sample(noise, log_concentration))
+
+    def rsample_backward(self, d_y: Array, noise: Array, log_concentration: Array) -> tuple[Array]:
+        """d_log x = d_y − z Σ d_y, and on through the gammas."""
+        log_x = log_gamma_sample(noise, log_concentration)
+        z = array_module(log_x).exp(log_share(log_x))
+        d_log_x = d_y - z * d_y.sum(axis=-1, keepdims=True)
+        return (log_gamma_sample_backward(d_log_x, log_x, log_concentration),)
+
+    def log_prob(self, y: Array, log_concentration: Array) -> Array:
+        """Σ α_k y_k − log Γ(α_k), and log Γ(Σα).   (…), in nats"""
+        alpha = array_module(log_concentration).exp(log_concentration)
+        return (alpha * y - gammaln(alpha)).sum(axis=-1) + gammaln(alpha.sum(axis=-1))
+
+    def log_prob_backward(
+        self, d_logp: Array, y: Array, log_concentration: Array
+    ) -> tuple[Array, tuple[Array]]:
+        """d_y = d_logp α,   d_log_concentration = d_logp α (y − ψ(α) + ψ(Σα))."""
+        alpha, d = array_module(y).exp(log_concentration), d_logp[..., None]
+        all_of_it = digamma(alpha.sum(axis=-1, keepdims=True))
+        return d * alpha, (d * alpha * (y - digamma(alpha) + all_of_it),)
+
+
+def log_share(log_x: Array) -> Array:
+    """log x − log Σx.   (…, K)"""
+    xp = array_module(log_x)
+    log_x = log_x - log_x.max(axis=-1, keepdims=True)
+    return log_x - xp.log(xp.exp(log_x).sum(axis=-1, keepdims=True))
+
+
 class Dirichlet(Family):
     """q(z) = Γ(Σα)/ΠΓ(α_k) Π z_k^(α_k − 1) on Σ z_k = 1, with ``log_concentration`` = log α (…, K).
 
@@ -34,25 +72,25 @@ class Dirichlet(Family):
 
     parameters = ("log_concentration",)
     support = "simplex"
+    joint = True
+    base = LogDirichlet()
 
     def rsample(self, noise: Array, log_concentration: Array) -> Array:
         """z = softmax(log x).   noise: (…, K)"""
-        xp = array_module(log_concentration)
-        return finite_exp(xp, self._log_z(xp, log_gamma_sample(noise, log_concentration)))[0]
+        return self.value(self.base.rsample(noise, log_concentration))[0]
 
     def rsample_backward(self, d_z: Array, noise: Array, log_concentration: Array) -> tuple[Array]:
-        """d_log z = d_z z;   d_log x = d_log z − z Σ d_log z, and on through the gammas."""
-        xp = array_module(log_concentration)
-        log_x = log_gamma_sample(noise, log_concentration)
-        z, slope = finite_exp(xp, self._log_z(xp, log_x))
-        d_log_z = d_z * slope
-        d_log_x = d_log_z - z * d_log_z.sum(axis=-1, keepdims=True)
-        return (log_gamma_sample_backward(d_log_x, log_x, log_concentration),)
+        """d_log z = d_z z, and on through log z."""
+        _, slope = self.value(self.base.rsample(noise, log_concentration))
+        return self.base.rsample_backward(d_z * slope, noise, log_concentration)
 
-    def _log_z(self, xp: Any, log_x: Array) -> Array:
-        """log x − log Σx."""
-        log_x = log_x - log_x.max(axis=-1, keepdims=True)
-        return log_x - xp.log(xp.exp(log_x).sum(axis=-1, keepdims=True))
+    def value(self, y: Array) -> tuple[Array, Array]:
+        """z = exp y, and its slope: of each by its own y."""
+        return finite_exp(array_module(y), y)
+
+    def centre(self, log_concentration: Array) -> Array:
+        """E[z] = α/Σα."""
+        return array_module(log_concentration).exp(log_share(log_concentration))
 
     def log_prob(self, z: Array, log_concentration: Array) -> Array:
         """Σ (α_k − 1) log z_k − log Γ(α_k), and log Γ(Σα).   (…), in nats"""

@@ -37,6 +37,7 @@ class Elliptical(Family):
 
     parameters = ("mu", "log_diagonal", "lower")
     noise = ("normal",)
+    joint = True
 
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J variables."""
@@ -56,6 +57,10 @@ class Elliptical(Family):
         """d_μ = d_z,   d_L = d_z εᵀ."""
         d_log_diagonal = d_z * array_module(mu).exp(log_diagonal) * noise
         return d_z, d_log_diagonal, self._outer(d_z, noise)
+
+    def centre(self, mu: Array, log_diagonal: Array, lower: Array) -> Array:
+        """E[z] = μ."""
+        return mu
 
     def log_prob(self, z: Array, mu: Array, log_diagonal: Array, lower: Array) -> Array:
         """−½ (J log 2π + |r|²) − log det L,   r = L⁻¹(z − μ).   (…), in nats"""

@@ -8,19 +8,19 @@ from math import inf
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import Family, finite_exp
+from npvae.distributions.family import Positive, finite_exp
 from npvae.distributions.interval import Uniform
 from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
 from npvae.distributions.real_line import GumbelMinimum
+from npvae.distributions.special import gammaln
 
 Array = Any
 
 
-class Exponentiated(Family):
+class Exponentiated(Positive):
     """z = exp y with y of the family ``base``, and its parameters."""
 
-    support = "positive"
     base: Any
 
     def heads(self, J: int) -> dict[str, int]:
@@ -29,11 +29,11 @@ class Exponentiated(Family):
 
     def rsample(self, noise: Array, *params: Array) -> Array:
         """z = exp y."""
-        return finite_exp(array_module(params[0]), self.base.rsample(noise, *params))[0]
+        return self.value(self.base.rsample(noise, *params))[0]
 
     def rsample_backward(self, d_z: Array, noise: Array, *params: Array) -> tuple[Array, ...]:
         """d_y = d_z · z, and on through y."""
-        _, slope = finite_exp(array_module(params[0]), self.base.rsample(noise, *params))
+        _, slope = self.value(self.base.rsample(noise, *params))
         return self.base.rsample_backward(d_z * slope, noise, *params)
 
     def log_prob(self, z: Array, *params: Array) -> Array:
@@ -52,6 +52,13 @@ class Exponentiated(Family):
     def _log(self, z: Array, *params: Array) -> tuple[Any, Array]:
         xp = array_module(params[0])
         return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
+
+    def centre(self, *params: Array) -> Array:
+        """exp E[log z], the geometric mean, of one whose E[z] may be infinite."""
+        return self._exp(self.base.mean(*params))
+
+    def _exp(self, y: Array) -> Array:
+        return finite_exp(array_module(y), y)[0]
 
     def entropy(self, *params: Array) -> Array:
         """That of y, plus E[y], in nats."""
@@ -92,6 +99,10 @@ class LogNormal(ExponentiatedWithKL):
     noise = ("normal",)
     base = Normal()
 
+    def centre(self, mu: Array, logvar: Array) -> Array:
+        """E[z] = exp(μ + ½ σ²)."""
+        return self._exp(mu + 0.5 * self._exp(logvar))
+
     def entropy(self, mu: Array, logvar: Array) -> Array:
         """½ (log 2π + 1 + log σ²) + μ, in nats."""
         return self.base.entropy(mu, logvar) + mu
@@ -118,6 +129,10 @@ class Weibull(ExponentiatedWithKL):
 
     parameters = ("loc", "log_scale")
     base = GumbelMinimum()
+
+    def centre(self, loc: Array, log_scale: Array) -> Array:
+        """E[z] = λ Γ(1 + 1/k)."""
+        return self._exp(loc + gammaln(1 + self._exp(log_scale)))
 
 
 class Pareto(ExponentiatedWithKL):
@@ -155,3 +170,8 @@ class Reciprocal(ExponentiatedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = Uniform()
+
+    def centre(self, loc: Array, log_scale: Array) -> Array:
+        """E[z] = a (eʷ − 1)/w."""
+        w = self._exp(log_scale)
+        return -self._exp(loc + w) * array_module(w).expm1(-w) / w

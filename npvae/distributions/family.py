@@ -3,8 +3,12 @@
 A family says which real numbers it takes (each is valid, so that a head of an encoder may give
 them), where its values lie, and what noise an element of its sample is made of. The member with
 all parameters zero is the prior that its ``kl`` is to.
+
+Values near 0 or 1 can be nearer than any float. So a family whose support has an end is told by
+its ``base``, the distribution of a y on the real line of which z is a function: the ratio of two
+densities is the same at y as at z, and at y nothing is lost.
 """
-from math import log
+from math import exp, log
 from typing import Any
 
 from npvae.backend import array_module
@@ -27,11 +31,24 @@ class Family:
     noise : tuple of str
         What an element of a sample is made of, "uniform" on (0, 1] or "normal". Noise of two
         numbers or more has an axis for them in front.
+    joint : bool
+        Whether log-density, entropy and KL are of all variables on the last axis together, and
+        not of each.
     """
 
     parameters: tuple[str, ...]
     support: str = "real"
     noise: tuple[str, ...] = ("uniform",)
+    joint: bool = False
+
+    @property
+    def base(self) -> Any:
+        """The distribution of y, with z = :meth:`value` (y); on the real line that is z itself."""
+        return self
+
+    def value(self, y: Array) -> tuple[Array, Any]:
+        """z and ∂z/∂y."""
+        return y, 1
 
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J such variables."""
@@ -45,6 +62,56 @@ class Family:
             for kind in self.noise
         ]
         return drawn[0] if len(drawn) == 1 else array_module(drawn[0]).stack(drawn)
+
+
+class Positive(Family):
+    """z = exp y on z > 0, kept within the floats, beyond which its slope is 0."""
+
+    support = "positive"
+
+    @property
+    def base(self) -> Any:
+        """The distribution of y = log z."""
+        return Logarithm(self)
+
+    def value(self, y: Array) -> tuple[Array, Any]:
+        """z = exp y, and its slope."""
+        return finite_exp(array_module(y), y)
+
+
+class Logarithm(Family):
+    """y = log z of a positive family: log q(y) = log q(z) + y."""
+
+    def __init__(self, family: Any):
+        self.family = family
+        self.parameters, self.noise = family.parameters, family.noise
+
+    def rsample(self, noise: Array, *params: Array) -> Array:
+        """y = log z."""
+        return array_module(noise).log(self._z(noise, params))
+
+    def rsample_backward(self, d_y: Array, noise: Array, *params: Array) -> tuple[Array, ...]:
+        """d_z = d_y/z, and on through z."""
+        d_z = d_y / self._z(noise, params)
+        return self.family.rsample_backward(d_z, noise, *params)
+
+    def _z(self, noise: Array, params: tuple[Array, ...]) -> Array:
+        z = self.family.rsample(noise, *params)
+        xp = array_module(z)
+        return xp.maximum(z, exp(-exponent_limit(xp, z.dtype)))
+
+    def log_prob(self, y: Array, *params: Array) -> Array:
+        """log q(z) + y, in nats."""
+        z, _ = self.family.value(y)
+        return self.family.log_prob(z, *params) + y
+
+    def log_prob_backward(
+        self, d_logp: Array, y: Array, *params: Array
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """d_y = d_z z + d_logp."""
+        z, slope = self.family.value(y)
+        d_z, d_params = self.family.log_prob_backward(d_logp, z, *params)
+        return d_z * slope + d_logp, d_params
 
 
 def exponential(xp: Any, u: Array) -> Array:
@@ -70,6 +137,13 @@ def finite_exp(xp: Any, y: Array) -> tuple[Array, Array]:
     limit = exponent_limit(xp, y.dtype)
     z = xp.exp(xp.minimum(xp.maximum(y, -limit), limit))
     return z, z * (xp.abs(y) < limit)
+
+
+def finite_square(xp: Any, r: Array) -> Array:
+    """r², for any finite r; beyond the root of what :func:`finite_exp` gives at most, that."""
+    most = exp(0.5 * exponent_limit(xp, r.dtype))
+    r = xp.minimum(xp.maximum(r, -most), most)
+    return r * r
 
 
 def slack(xp: Any, *numbers: Array) -> Array:

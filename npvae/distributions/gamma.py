@@ -111,6 +111,10 @@ class Gamma(ExponentiatedWithKL):
     parameters = ("log_shape", "log_scale")
     base = LogGamma()
 
+    def centre(self, log_shape: Array, log_scale: Array) -> Array:
+        """E[z] = αθ."""
+        return self._exp(log_shape + log_scale)
+
 
 class LogChiSquared(Family):
     """The logarithm of a chi-squared variable: of Gamma(ν/2, 2)."""
@@ -178,3 +182,7 @@ class ChiSquared(ExponentiatedWithKL):
 
     parameters = ("log_df",)
     base = LogChiSquared()
+
+    def centre(self, log_df: Array) -> Array:
+        """E[z] = ν."""
+        return self._exp(log_df)

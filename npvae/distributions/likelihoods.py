@@ -2,10 +2,26 @@
 
 A likelihood names the heads it needs and runs the fused ops of
 :mod:`npvae.ops.likelihood` on the step's buffers. It holds no arrays.
+
+    bernoulli               x in {0, 1}, or grey values as its probabilities
+    continuous-bernoulli    x in [0, 1], with the density that grey values need
+    normal, laplace         x real
+    poisson                 counts 0, 1, 2, …
+    categorical             one of K levels, each with a probability of its own
+    discretized-logistic    one of K levels, close ones with alike probabilities
 """
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from npvae.distributions.sloped import (
+    CategoricalLikelihood,
+    ContinuousBernoulliLikelihood,
+    DiscretizedLogisticLikelihood,
+    FixedNormalLikelihood,
+    LaplaceLikelihood,
+    PoissonLikelihood,
+)
+from npvae.distributions.support import REALS, Support, unit_interval
 from npvae.memory import Workspace
 from npvae.ops import Ops
 
@@ -15,12 +31,11 @@ Array = Any
 class Likelihood(Protocol):
     """What a model asks of p(x|z)."""
 
-    mean_head: ClassVar[str]
-    unit_interval: ClassVar[bool]  # whether x must lie in [0, 1]
+    mean_head: ClassVar[str]  # what E[x|z] takes: one of the heads, or "heads" for all
 
     @property
-    def mean_activation(self) -> str:
-        """The activation that turns the products of ``mean_head`` into E[x|z]."""
+    def support(self) -> Support:
+        """Where x must lie."""
 
     def heads(self, D: int) -> dict[str, int]:
         """The decoder's heads and their widths."""
@@ -33,6 +48,8 @@ class Likelihood(Protocol):
     ) -> Array:
         """d_nll (L, M), a as :meth:`nll` left it → d_a (L, M, Σ heads), d_bias (Σ heads,)."""
 
+    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
+        """Products of ``mean_head``, (B, ·), and their bias → E[x|z] in ``out`` (B, D)."""
 
     def draw(
         self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
@@ -45,8 +62,7 @@ class BernoulliLikelihood:
     """x_d ~ Bernoulli(sigmoid(l_d)): black and white pixels, or grey ones as probabilities."""
 
     mean_head: ClassVar[str] = "logits"
-    unit_interval: ClassVar[bool] = True
-    mean_activation = "sigmoid"
+    support: ClassVar[Support] = unit_interval("Bernoulli")
 
     def heads(self, D: int) -> dict[str, int]:
         return {"logits": D}
@@ -56,12 +72,20 @@ class BernoulliLikelihood:
         ops.bernoulli_nll(a, bias, x, work("x.mean", *a.shape), work("x.scratch", *a.shape), nll)
         return nll
 
+    def keep(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> None:
+        """What :meth:`nll_backward` reads, without −log p(x|z): half the passes over pixels."""
+        rows = a.reshape(-1, len(bias))
+        ops.sigmoid(rows, bias, work("x.mean", *a.shape).reshape(rows.shape))
+
     def nll_backward(
         self, ops: Ops, d_nll: Array, a: Array, x: Array, d_bias: Array, work: Workspace
     ) -> Array:
         d_a = a  # the logits were used up: their buffer is free
         ops.bernoulli_nll_backward(d_nll, x, work("x.mean", *a.shape), d_a, d_bias)
         return d_a
+
+    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
+        ops.sigmoid(a, bias, out)
 
     def draw(
         self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
@@ -84,11 +108,7 @@ class NormalLikelihood:
 
     sigmoid_mean: bool = False
     mean_head: ClassVar[str] = "mean"
-    unit_interval: ClassVar[bool] = False
-
-    @property
-    def mean_activation(self) -> str:
-        return "sigmoid" if self.sigmoid_mean else "identity"
+    support: ClassVar[Support] = REALS
 
     def heads(self, D: int) -> dict[str, int]:
         return {"mean": D, "logvar": D}
@@ -106,6 +126,9 @@ class NormalLikelihood:
         ops.normal_nll_backward(d_nll, a, self.sigmoid_mean, *kept, d_a, d_bias)
         return d_a
 
+    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
+        (ops.sigmoid if self.sigmoid_mean else ops.identity)(a, bias, out)
+
     def draw(
         self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
     ) -> Array:
@@ -117,3 +140,33 @@ class NormalLikelihood:
         """1/σ and the residual (x − μ)/σ, which forward leaves for backward.   (L, M, D)"""
         shape = (*a.shape[:-1], x.shape[-1])
         return work("x.inv_sigma", *shape), work("x.residual", *shape)
+
+
+LIKELIHOODS = {
+    "bernoulli": BernoulliLikelihood,
+    "continuous-bernoulli": ContinuousBernoulliLikelihood,
+    "normal": NormalLikelihood,
+    "laplace": LaplaceLikelihood,
+    "poisson": PoissonLikelihood,
+    "categorical": CategoricalLikelihood,
+    "discretized-logistic": DiscretizedLogisticLikelihood,
+}
+
+
+def likelihood(
+    name: str, sigmoid_mean: bool = False, std: float | None = None, n_levels: int | None = None
+) -> Likelihood:
+    """The likelihood called ``name``; each looks at the options that it has.
+
+    Examples
+    --------
+    >>> likelihood("normal", std=0.1)
+    FixedNormalLikelihood(std=0.1, sigmoid_mean=False)
+    >>> likelihood("discretized-logistic")
+    DiscretizedLogisticLikelihood(n_levels=256)
+    """
+    if name == "normal":
+        return NormalLikelihood(sigmoid_mean) if std is None else FixedNormalLikelihood(
+            std, sigmoid_mean)
+    kind: Any = LIKELIHOODS[name]
+    return kind() if n_levels is None else kind(n_levels)

@@ -8,7 +8,7 @@ from math import inf, log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import Family, slack
+from npvae.distributions.family import Family, Positive, slack
 
 Array = Any
 LOG_2PI = log(2 * pi)
@@ -87,6 +87,10 @@ class LocationScale(Standard):
         r = r if self.lower == -inf else xp.maximum(r, self.lower)
         return r if self.upper == inf else xp.minimum(r, self.upper)
 
+    def centre(self, loc: Array, log_scale: Array) -> Array:
+        """The median of one without a mean."""
+        return loc
+
     def entropy(self, loc: Array, log_scale: Array) -> Array:
         """That of s, plus log scale, in nats; the same for every loc."""
         return self.standard_entropy + log_scale + 0 * loc
@@ -108,6 +112,8 @@ class FiniteVariance(LocationScale):
         """E[z] = loc + scale · E[s]."""
         return loc + self.standard_mean * array_module(log_scale).exp(log_scale)
 
+    centre = mean
+
     def mean_backward(self, d_mean: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
         """d_loc = d_mean,   d_log_scale = d_mean · scale · E[s]."""
         xp = array_module(log_scale)
@@ -128,11 +134,11 @@ class FiniteVariance(LocationScale):
         return d_kl * mean, d_kl * (mean * (mean - loc) + variance - 1)
 
 
-class Scale(Standard):
+class Scale(Positive, Standard):
     """Parameter ``log_scale`` alone: z = e^log_scale · s, where sᵖ ~ Gamma(k, ·)."""
 
     parameters = ("log_scale",)
-    support = "positive"
+    standard_mean: float
     power: int = 1  # p
     shape: int = 1  # k
 
@@ -163,6 +169,10 @@ class Scale(Standard):
     def _residual(self, xp: Any, z: Array, log_scale: Array) -> Array:
         r = z * xp.exp(-log_scale)
         return xp.maximum(r, xp.finfo(r.dtype).tiny)
+
+    def centre(self, log_scale: Array) -> Array:
+        """E[z] = scale · E[s]."""
+        return self.standard_mean * array_module(log_scale).exp(log_scale)
 
     def entropy(self, log_scale: Array) -> Array:
         """That of s, plus log scale, in nats."""

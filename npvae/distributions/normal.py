@@ -9,13 +9,13 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.random import as_generator
+from npvae.distributions.family import Family
 
 Array = Any
 LOG_2PI = log(2 * pi)
 
 
-class Normal:
+class Normal(Family):
     """N(μ, σ²) with parameters ``mu`` and ``logvar`` = log σ².
 
     Examples
@@ -30,13 +30,12 @@ class Normal:
     array([0., 0.])
     """
 
+    parameters = ("mu", "logvar")
+    noise = ("normal",)
+
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J such variables."""
         return {"mean": J, "logvar": J}
-
-    def draw_noise(self, rng: Any, shape: tuple[int, ...]) -> Array:
-        """ε ~ N(0, 1).   float64 array of ``shape``; ``rng`` an int, a Generator or None"""
-        return as_generator(rng).standard_normal(shape)
 
     def rsample(self, noise: Array, mu: Array, logvar: Array) -> Array:
         """z = μ + σ ε (eq. 4)."""
@@ -49,6 +48,10 @@ class Normal:
         """d_μ = d_z,   d_logvar = d_z · ½ σ ε."""
         xp = array_module(mu)
         return d_z, d_z * (0.5 * xp.exp(0.5 * logvar) * noise)
+
+    def centre(self, mu: Array, logvar: Array) -> Array:
+        """E[z] = μ."""
+        return mu
 
     def log_prob(self, z: Array, mu: Array, logvar: Array) -> Array:
         """log N(z; μ, σ²) = −½ (log 2π + log σ² + (z − μ)²/σ²), in nats."""

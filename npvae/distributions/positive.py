@@ -3,11 +3,11 @@
 The first two and the last invert their CDF at uniform noise (the first way of section 2.4). The
 CDF of Erlang has no closed inverse, but it is a sum of exponentials (the third).
 """
-from math import inf, lgamma, log
+from math import inf, lgamma, log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import Family, exponent_limit, exponential
+from npvae.distributions.family import Positive, exponent_limit, exponential
 from npvae.distributions.location_scale import FiniteVariance, Scale, Standard
 from npvae.distributions.real_line import EULER
 from npvae.distributions.special import scaled_exp1
@@ -44,6 +44,8 @@ class Exponential(StandardExponential, Scale):
     array([1., 6.])
     """
 
+    standard_mean = 1.0
+
 
 class ShiftedExponential(StandardExponential, FiniteVariance):
     """An exponential variable that begins at ``loc``. It is the logarithm of a Pareto."""
@@ -75,6 +77,7 @@ class Rayleigh(Scale):
     """
 
     power = 2
+    standard_mean = (0.5 * pi) ** 0.5
     standard_entropy = 1 - 0.5 * log(2) + 0.5 * EULER
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
@@ -113,6 +116,7 @@ class Erlang(Scale):
             )
         self.shape = int(shape)
         self.noise = ("uniform",) * self.shape
+        self.standard_mean = float(self.shape)
         psi = sum(1 / i for i in range(1, self.shape)) - EULER  # ψ(k)
         self.standard_entropy = self.shape + lgamma(self.shape) + (1 - self.shape) * psi
 
@@ -127,7 +131,7 @@ class Erlang(Scale):
         return (self.shape - 1) / r - 1
 
 
-class Gompertz(Family):
+class Gompertz(Positive):
     """q(z) = η/b exp(r − η(eʳ − 1)), r = z/b, z > 0: ``log_scale`` = log b, ``log_shape`` = log η.
 
     A rate of dying that grows as eʳ: z = b log(1 − log(u)/η). No closed KL to its own kind.
@@ -140,7 +144,6 @@ class Gompertz(Family):
     """
 
     parameters = ("log_scale", "log_shape")
-    support = "positive"
 
     def rsample(self, noise: Array, log_scale: Array, log_shape: Array) -> Array:
         """z = b log(1 + E/η), with E = −log u."""
@@ -155,6 +158,11 @@ class Gompertz(Family):
         e = exponential(xp, noise)
         z = self.rsample(noise, log_scale, log_shape)
         return d_z * z, -d_z * xp.exp(log_scale) * e / (xp.exp(log_shape) + e)
+
+    def centre(self, log_scale: Array, log_shape: Array) -> Array:
+        """E[z] = b e^η E₁(η)."""
+        xp = array_module(log_scale)
+        return xp.exp(log_scale) * scaled_exp1(xp.exp(log_shape))
 
     def log_prob(self, z: Array, log_scale: Array, log_shape: Array) -> Array:
         """log η − log b + r − η (eʳ − 1), in nats; −∞ for z ≤ 0."""

@@ -7,7 +7,7 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import exponential, finite_exp, folded
+from npvae.distributions.family import exponential, finite_exp, finite_square, folded
 from npvae.distributions.location_scale import FiniteVariance, LocationScale
 from npvae.distributions.special import digamma, gammaln
 
@@ -73,10 +73,10 @@ class Cauchy(LocationScale):
         return sign * xp.cos(pi * v) / xp.sin(pi * v)
 
     def log_density(self, xp: Any, r: Array) -> Array:
-        return -log(pi) - xp.log1p(r * r)
+        return -log(pi) - xp.log1p(finite_square(xp, r))
 
     def slope(self, xp: Any, r: Array) -> Array:
-        return -2 * r / (1 + r * r)
+        return -2 * r / (1 + finite_square(xp, r))
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""

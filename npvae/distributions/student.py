@@ -6,7 +6,7 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import Family, finite_exp
+from npvae.distributions.family import Family, finite_exp, finite_square
 from npvae.distributions.special import (
     digamma,
     gammaln,
@@ -64,12 +64,16 @@ class StudentT(Family):
         width = xp.sqrt(square)
         return width, width * (slope > 0)
 
+    def centre(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
+        """The median, which is the mean where ν > 1 leaves it one."""
+        return loc
+
     def log_prob(self, z: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """log Γ(½(ν+1)) − log Γ(½ν) − ½ log πν − log σ − ½(ν+1) log(1 + r²/ν), in nats."""
         xp = array_module(log_scale)
         df, r = xp.exp(log_df), (z - loc) * xp.exp(-log_scale)
         norm = gammaln(0.5 * (df + 1)) - gammaln(0.5 * df) - 0.5 * (LOG_PI + log_df) - log_scale
-        return norm - 0.5 * (df + 1) * xp.log1p(r * r / df)
+        return norm - 0.5 * (df + 1) * xp.log1p(finite_square(xp, r) / df)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, loc: Array, log_scale: Array, log_df: Array
@@ -78,9 +82,10 @@ class StudentT(Family):
         xp = array_module(log_scale)
         df, inv_scale = xp.exp(log_df), xp.exp(-log_scale)
         r = (z - loc) * inv_scale
-        d_r = -d_logp * (df + 1) * r / (df + r * r)
+        square = finite_square(xp, r)
+        d_r = -d_logp * (df + 1) * r / (df + square)
         by_norm = df * (digamma(0.5 * (df + 1)) - digamma(0.5 * df)) - 1
-        by_df = 0.5 * (by_norm - df * xp.log1p(r * r / df))
+        by_df = 0.5 * (by_norm - df * xp.log1p(square / df))
         d_log_df = d_logp * by_df - 0.5 * d_r * r
         d_z = d_r * inv_scale
         return d_z, (-d_z, -d_r * r - d_logp, d_log_df)

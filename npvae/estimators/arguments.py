@@ -30,6 +30,13 @@ def positive(name: str, value: Any) -> None:
         raise ParameterError(f"{name}={value!r} must be a number above 0")
 
 
+def not_negative(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is a finite number of at least 0."""
+    good = isinstance(value, (int, float, np.number)) and 0 <= value < float("inf")
+    if isinstance(value, bool) or not good:
+        raise ParameterError(f"{name}={value!r} must be a number of at least 0")
+
+
 def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     """Raise a ParameterError unless ``value`` is one of the names."""
     known = tuple(known)

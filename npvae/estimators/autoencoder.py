@@ -40,6 +40,7 @@ class Autoencoder(GenerativeModel):
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
         early_stopping: int | None = None, tf32: bool = False,
+        likelihood_std: float | None = None, n_levels: int | None = None,
     ):  # fmt: skip
         self._store(locals())
 

@@ -12,7 +12,8 @@ import numpy as np
 from npvae import evaluation, networks, random
 from npvae.backend import Backend, array_module, get_backend, is_device_array, to_numpy
 from npvae.data import Dataset, check_data
-from npvae.distributions import BernoulliLikelihood, Likelihood, NormalLikelihood
+from npvae.distributions import Likelihood
+from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
@@ -20,10 +21,12 @@ from npvae.evaluation.bound import draw
 from npvae.io import check_arrays, write_archive
 from npvae.memory import Layout, aligned
 from npvae.models import Engine, Model, Penalty
+from npvae.objectives import KLTerm
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES, Constant, Optimizer, Schedule
 from npvae.training import (
     BINARIZE,
+    Course,
     Minibatches,
     Recipe,
     TrainingState,
@@ -54,6 +57,8 @@ class GenerativeModel(Parametrized):
     activation: str
     likelihood: str
     likelihood_mean: str
+    likelihood_std: float | None
+    n_levels: int | None
     optimizer: Any
     schedule: Any
     learning_rate: float
@@ -69,6 +74,9 @@ class GenerativeModel(Parametrized):
     verbose: bool
     n_samples: int = 1
 
+    takes_validation: ClassVar[bool] = True  # whether it has a bound of held-out data
+    _noise_name: ClassVar[str] = "eps"  # what its latents are made of
+
     # ---- what a subclass supplies
 
     def _model(self, n_features: int) -> Model:
@@ -76,6 +84,14 @@ class GenerativeModel(Parametrized):
 
     def _penalty(self, layout: Layout, n_data: int) -> Penalty:
         raise NotImplementedError
+
+    def _kl_term(self) -> KLTerm:
+        """How the KL enters what is minimised; as in the lower bound."""
+        return KLTerm()
+
+    def _course(self) -> Callable[..., Course]:
+        """What makes the course of training of state, batches and recipe."""
+        return Course
 
     # ---- checking
 
@@ -85,8 +101,7 @@ class GenerativeModel(Parametrized):
             whole_number(name, getattr(self, name))
         self._widths()
         one_of("activation", self.activation, ACTIVATIONS)
-        one_of("likelihood", self.likelihood, ("bernoulli", "normal"))
-        one_of("likelihood_mean", self.likelihood_mean, ("linear", "sigmoid"))
+        self._check_likelihood()
         one_of("binarize", self.binarize, BINARIZE)
         one_of("dtype", self.dtype, ("float32", "float64"))
         self._optimizer()
@@ -104,28 +119,50 @@ class GenerativeModel(Parametrized):
             return encoder, encoder[::-1]
         return encoder, widths("decoder_hidden", self.decoder_hidden)
 
+    def _check_likelihood(self) -> None:
+        """Raise a ParameterError unless the likelihood is known and has the options given."""
+        name, K = self.likelihood, self.n_levels
+        one_of("likelihood", name, LIKELIHOODS)
+        one_of("likelihood_mean", self.likelihood_mean, ("linear", "sigmoid"))
+        if self.likelihood_mean == "sigmoid" and name not in ("normal", "bernoulli"):
+            raise ParameterError(  # a Bernoulli's mean is one anyhow
+                f"likelihood_mean='sigmoid' is for likelihood='normal'; the mean of {name!r} has "
+                "no such choice, so leave it 'linear'"
+            )
+        if self.likelihood_std is not None:
+            positive("likelihood_std", self.likelihood_std)
+            if name != "normal":
+                raise ParameterError(
+                    f"likelihood_std={self.likelihood_std} is that of likelihood='normal'; "
+                    f"likelihood={name!r} has none to set"
+                )
+        if K is None and name == "categorical":
+            raise ParameterError(
+                "n_levels=None leaves likelihood='categorical' without categories; set n_levels "
+                "to how many levels a feature has, or choose 'discretized-logistic'"
+            )
+        if K is not None:
+            whole_number("n_levels", K)
+            if K < 2 or name not in ("categorical", "discretized-logistic"):
+                raise ParameterError(
+                    f"n_levels={K} must be 2 or more, and is for likelihood='categorical' or "
+                    f"'discretized-logistic', not {name!r}"
+                )
+
     def _likelihood(self) -> Likelihood:
-        if self.likelihood == "bernoulli":
-            return BernoulliLikelihood()
-        return NormalLikelihood(sigmoid_mean=self.likelihood_mean == "sigmoid")
+        return likelihood(
+            self.likelihood, self.likelihood_mean == "sigmoid", self.likelihood_std, self.n_levels
+        )
 
     def _data(self, X: Any) -> tuple[Array, float]:
         """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-        n_features = self._engine().model.encoder.n_in
-        return self._check_data(X, n_features)
+        return self._check_data(X, self._engine().model.n_features)
 
     def _check_data(self, X: Any, n_features: int | None) -> tuple[Array, float]:
-        unit = self._likelihood().unit_interval
+        support = self._likelihood().support
         if isinstance(X, Dataset):
-            pixels = check_data(X.pixels, n_features)
-            low, high = float(pixels.min()) * X.scale, float(pixels.max()) * X.scale
-            if unit and not 0 <= low <= high <= 1:
-                raise DataError(
-                    f"{X.name} reaches from {low:.6g} to {high:.6g}, outside [0, 1], as the "
-                    "Bernoulli likelihood needs; change its scale, or choose likelihood='normal'"
-                )
-            return pixels, X.scale
-        return check_data(X, n_features, unit, xp=array_module(X)), 1.0
+            return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
+        return check_data(X, n_features, support, xp=array_module(X)), 1.0
 
     def _engine(self) -> Engine:
         if not hasattr(self, "engine_"):
@@ -175,7 +212,8 @@ class GenerativeModel(Parametrized):
         self.image_shape_: tuple[int, int] | None = None
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(str(self.dtype)))  # (P,)
         flat[...] = backend.asarray(theta)
-        self.engine_ = Engine(model, backend, flat, self._penalty(model.layout(), n_data))
+        penalty = self._penalty(model.layout(), n_data)
+        self.engine_ = Engine(model, backend, flat, penalty, self._kl_term())
         moments = self._optimizer().init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self.history_ = self._state.history
@@ -183,6 +221,7 @@ class GenerativeModel(Parametrized):
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data
         self.engine_.penalty = self._penalty(self.engine_.layout, n_data)
+        self.engine_.kl_term = self._kl_term()
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -292,7 +331,7 @@ class GenerativeModel(Parametrized):
             self.initialize(self._check_data(X, None)[0].shape[1])
         pixels, scale = self._data(X)
         self._set_n_data(len(pixels))
-        self._state.batch, self._state.sums = 0, [0.0, 0.0]  # an interrupted pass was another
+        self._state.begin_epoch()  # an interrupted pass was another
         return self._train(pixels, scale, self._state.epoch + 1, Constant())
 
     def _train(
@@ -303,7 +342,7 @@ class GenerativeModel(Parametrized):
     ) -> Self:  # fmt: skip
         state, config = self._state, self._config()
         for name in ("epochs", "early_stopping"):  # a resumed run may be longer
-            del config["params"][name]
+            config["params"].pop(name, None)
         if resume:
             if checkpoint is None:
                 raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
@@ -321,7 +360,7 @@ class GenerativeModel(Parametrized):
         save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
         room = self.engine_.backend.room()
         with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
-            train(state, batches, recipe, self._validator(held_out), hooks, save)
+            train(state, batches, recipe, self._validator(held_out), hooks, save, self._course())
         return self
 
     def _validator(
@@ -432,8 +471,9 @@ class GenerativeModel(Parametrized):
         Returns
         -------
         loss : float
-            Minus the mean lower bound over ``X``, plus what is put on the weights (a
-            parameter prior or an L2 penalty), in nats per datapoint.
+            What training minimises: minus the mean lower bound over ``X``, its KL with the
+            weight that it has after the warm-up and with free bits, if there are any; plus what
+            is put on the weights (a parameter prior or an L2 penalty). In nats per datapoint.
         gradient : dict of str to array
             ∂loss/∂parameter by name, copies.
 
@@ -467,9 +507,11 @@ class GenerativeModel(Parametrized):
         J = self._engine().model.n_noise
         eps = eps if is_device_array(eps) else np.asarray(eps)
         if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (M, J):
-            raise DataError(f"eps has shape {eps.shape}; it must be (L, {M}, {J}), L ≥ 1")
+            raise DataError(
+                f"{self._noise_name} has shape {eps.shape}; it must be (L, {M}, {J}), L ≥ 1"
+            )
         if not bool(array_module(eps).isfinite(eps).all()):
-            raise DataError("eps holds NaN or infinity; pass finite noise")
+            raise DataError(f"{self._noise_name} holds NaN or infinity; pass finite numbers")
         return eps
 
     # ---- files

@@ -1,6 +1,7 @@
 """Wake-sleep as a scikit-learn-like class."""
 from typing import Any
 
+from npvae.errors import ParameterError
 from npvae.estimators.vae import VAE
 from npvae.models import WakeSleepModel
 
@@ -39,8 +40,16 @@ class WakeSleep(VAE):
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
         early_stopping: int | None = None, tf32: bool = False,
+        likelihood_std: float | None = None, n_levels: int | None = None,
     ):  # fmt: skip
         self._store(locals())
+
+    def _check_pair(self, posterior: str, prior: str) -> None:
+        if (posterior, prior) != ("normal", "normal"):
+            raise ParameterError(
+                f"wake-sleep dreams from N(0, I) and learns a normal q(z|x) from that, not "
+                f"posterior={posterior!r} and prior={prior!r}; choose 'normal' for both, or a VAE"
+            )
 
     def _model(self, n_features: int) -> WakeSleepModel:
         vae = super()._model(n_features)

@@ -11,14 +11,18 @@ if TYPE_CHECKING:
     from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
     from npvae.evaluation.iwae import BoundCurve, iwae_bound
     from npvae.evaluation.latent import active_units
+    from npvae.evaluation.means import posterior_means
     from npvae.evaluation.posterior import Posterior
+    from npvae.evaluation.prior import prior_log_likelihood
 
 _HOMES = {
     "annealed": ("AnnealedLogLikelihood", "annealed_log_likelihood"),
     "harmonic": ("HarmonicLogLikelihood", "harmonic_log_likelihood"),
     "iwae": ("BoundCurve", "iwae_bound"),
     "latent": ("active_units",),
+    "means": ("posterior_means",),
     "posterior": ("Posterior",),
+    "prior": ("prior_log_likelihood",),
 }
 __getattr__ = lazy.names(
     __name__, {name: f"{__name__}.{file}" for file, names in _HOMES.items() for name in names}
@@ -27,5 +31,6 @@ __getattr__ = lazy.names(
 __all__ = [
     "AnnealedLogLikelihood", "BoundCurve", "Elbo", "HarmonicLogLikelihood", "LogLikelihood",
     "Posterior", "active_units", "annealed_log_likelihood", "decode", "elbo", "encode",
-    "harmonic_log_likelihood", "iwae_bound", "log_likelihood",
+    "harmonic_log_likelihood", "iwae_bound", "log_likelihood", "posterior_means",
+    "prior_log_likelihood",
 ]  # fmt: skip

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
-from npvae.evaluation.hmc import Chains, Noise, Point, Report, Target
-from npvae.evaluation.importance import LogLikelihood, _add, _summary
+from npvae.evaluation.hmc import Chains, Noise, Point, Report
+from npvae.evaluation.importance import LogLikelihood, add, summary
 from npvae.evaluation.posterior import Posterior, Start, start_at
 from npvae.memory import Workspace
 from npvae.models import Engine
@@ -108,8 +108,9 @@ def annealed_log_likelihood(
         noise = Noise(engine.ops, seed, n_temperatures + 1, first * pilots)
         steps, _, _ = follow(posterior, q_0, betas, pilots, n_leapfrog, noise)
         noise = Noise(engine.ops, seed, 0, first * L)
-        _, log_w, report = follow(posterior, q_0, betas, L, n_leapfrog, noise, steps)
-        values = *_summary(engine.xp, _add(engine.xp, None, log_w), L), *report.check().columns()
+        _, log_w, chains = follow(posterior, q_0, betas, L, n_leapfrog, noise, steps)
+        fared = chains.report().check().columns()
+        values = *summary(engine.xp, add(engine.xp, None, log_w), L), *fared
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
@@ -122,14 +123,14 @@ def annealed_log_likelihood(
 def follow(
     posterior: Posterior, q_0: Start, betas: list[float], L: int, n_leapfrog: int, noise: Noise,
     steps: list[Array] | None = None,
-) -> tuple[list[Array], Array, Report]:  # fmt: skip
-    """Anneal L chains a datapoint: the step sizes of every β, log w (L, M) float64, the report.
+) -> tuple[list[Array], Array, Chains]:  # fmt: skip
+    """Anneal L chains a datapoint: the step sizes of every β, log w (L, M) float64, the chains.
 
     Without ``steps`` they are tuned on the way, and the weights are of no use: each step size
     has seen the chains that it moves.
     """
     xp, mu = posterior.engine.xp, q_0.mu
-    z = q_0.draw(noise(0, xp.empty((L, *mu.shape), mu.dtype)))
+    z = q_0.draw(noise(0, xp.empty((L, len(mu), q_0.n_noise), mu.dtype)))
     chains = Chains(posterior.energy, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
     taken, log_w = [], xp.zeros(z.shape[:-1], "float64")
     for t, (below, beta) in enumerate(pairwise(betas)):
@@ -139,19 +140,25 @@ def follow(
         chains.point = Point(z, mixed(beta, U_0, U_1), mixed(beta, slope_0, slope_1))
         if steps:
             chains.step_size = steps[t]
-        chains.move(between(q_0, posterior, beta), tune=not steps)
+        chains.move(Between(q_0, posterior, beta), tune=not steps)
         taken.append(chains.step_size)
-    return taken, log_w, chains.report()
+    return taken, log_w, chains
 
 
-def between(q_0: Start, posterior: Posterior, beta: float) -> Target:
-    """−log f_β and its gradient."""
+@dataclass(frozen=True)
+class Between:
+    """−log f_β and its gradient: a target of HMC."""
 
-    def target(z: Array) -> tuple[Array, Array]:
-        (U_0, slope_0), (U_1, slope_1) = q_0.energy(z), posterior.energy(z)
-        return mixed(beta, U_0, U_1), mixed(beta, slope_0, slope_1)
+    q_0: Start
+    posterior: Posterior
+    beta: float
 
-    return target
+    def __call__(self, z: Array) -> tuple[Array, Array]:
+        (U_0, slope_0), (U_1, slope_1) = self.q_0.energy(z), self.posterior.energy(z)
+        return mixed(self.beta, U_0, U_1), mixed(self.beta, slope_0, slope_1)
+
+    def slope(self, z: Array) -> Array:
+        return mixed(self.beta, self.q_0.energy(z)[1], self.posterior.slope(z))
 
 
 def mixed(beta: float, of_0: Array, of_1: Array) -> Array:

@@ -14,7 +14,8 @@ BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays
 def rows_at_a_time(engine: Engine, n_samples: int = 1) -> int:
     """How many datapoints of ``n_samples`` samples each a chunk holds; at least one."""
     budget = BUDGET * engine.backend.breadth
-    return max(1, budget // (engine.layout.widest * n_samples))
+    widest = max(engine.layout.widest, getattr(engine.model, "widest", 0))
+    return max(1, budget // (widest * n_samples))
 
 
 def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
@@ -72,9 +73,10 @@ def map_rows(engine: Engine, step: Any, X: Array, scale: float, n_out: int) -> A
 
 def encode(engine: Engine, X: Array, scale: float = 1.0) -> Array:
     """Posterior means.   X (N, D) → (N, J)"""
-    return map_rows(engine, engine.model.encode, X, scale, engine.model.decoder.n_in)
+    model: Any = engine.model
+    return map_rows(engine, model.encode, X, scale, model.decoder.n_in)
 
 
 def decode(engine: Engine, Z: Array) -> Array:
     """Means of p(x|z).   Z (N, J) → (N, D)"""
-    return map_rows(engine, engine.model.decode, Z, 1.0, engine.model.encoder.n_in)
+    return map_rows(engine, engine.model.decode, Z, 1.0, engine.model.n_features)

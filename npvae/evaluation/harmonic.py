@@ -105,12 +105,13 @@ def harmonic_log_likelihood(
 
     def estimate(work: Workspace, part: tuple[int, int]) -> None:
         first, last = part
-        xp, shape = engine.xp, (2 * C, last - first, J)
+        xp = engine.xp
         posterior = Posterior(engine, load(engine, X[first:last], scale, work), work)
         noise, q_0 = Noise(engine.ops, seed, 0, first * 2 * C), start_at(start, posterior)
+        shape = (2 * C, last - first, q_0.n_noise)
         z = q_0.draw(noise(0, xp.empty(shape, engine.theta.dtype)))
-        chains = Chains(posterior.energy, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
-        drawn = sample(posterior.energy, chains, L // C, warm_up)  # (L/C, 2C, M, ·)
+        chains = Chains(posterior, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
+        drawn = sample(posterior, chains, L // C, warm_up)  # (L/C, 2C, M, ·)
         z, energy = drawn.z.astype("float64"), drawn.energy.astype("float64")
         q = DENSITIES[density](xp, z[:, :C])
         log_r = q(z[:, C:]) + energy[:, C:]  # log q(z) − log p(x, z)   (L/C, C, M)

@@ -80,11 +80,18 @@ def leapfrog(target: Target, start: Point, p: Array, step: Array, n: int) -> tup
     """``n`` leapfrog steps of size ``step`` (L, M, 1) or a number, to a point and its p."""
     z, _, slope = start
     p = p - 0.5 * step * slope
-    for left in range(n, 0, -1):
+    for _ in range(n - 1):
         z = z + step * p
-        energy, slope = target(z)
-        p = p - (step if left > 1 else 0.5 * step) * slope
-    return Point(z, energy, slope), p
+        p = p - step * slope_of(target, z)
+    z = z + step * p
+    energy, slope = target(z)
+    return Point(z, energy, slope), p - 0.5 * step * slope
+
+
+def slope_of(target: Target, z: Array) -> Array:
+    """∂U/∂z: on the way U is not needed, and a target may have a ``slope`` that costs less."""
+    slope = getattr(target, "slope", None)
+    return slope(z) if slope else target(z)[1]
 
 
 def hamiltonian(point: Point, p: Array) -> Array:

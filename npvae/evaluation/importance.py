@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from npvae.distributions.suitable import covers
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
 from npvae.memory import Workspace
 from npvae.models import Engine
-from npvae.objectives import EstimatorA
+from npvae.objectives import estimator_for
 
 Array = Any
 
@@ -80,8 +81,10 @@ def log_likelihood(
     Raises
     ------
     ParameterError
-        If ``n_samples`` is less than 2: the standard error needs two.
+        If ``n_samples`` is less than 2: the standard error needs two; or if q(z|x) does not reach
+        all of the prior.
     """
+    check_cover(engine)
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     xp, S = engine.xp, n_samples
@@ -90,13 +93,24 @@ def log_likelihood(
     def weigh(work: Workspace, part: tuple[int, int]) -> None:
         sums: Any = None
         for log_w in log_weights(engine, X, scale, part, S, seed, work):
-            sums = _add(xp, sums, log_w)
-        for column, value in zip(columns, _summary(xp, sums, S), strict=True):
+            sums = add(xp, sums, log_w)
+        for column, value in zip(columns, summary(xp, sums, S), strict=True):
             column[slice(*part)] = value
 
     each_chunk(engine, weigh, len(X), max(1, rows_at_a_time(engine) // S), progress)
     estimate, standard_error, ess = columns
     return LogLikelihood(estimate, standard_error, ess, n_samples)
+
+
+def check_cover(engine: Engine) -> None:
+    """Raise a ParameterError if q(z|x) is 0 where the prior is not: E[w] then is not p(x)."""
+    vae: Any = engine.model
+    if not covers(vae.posterior.name):
+        raise ParameterError(
+            f"posterior={vae.posterior.name!r} does not reach all of the prior, so its importance "
+            "weights do not have the mean p(x); take samples of the prior, method='prior', or from "
+            "there on annealed ones"
+        )
 
 
 def log_weights(
@@ -106,7 +120,8 @@ def log_weights(
     """log w of S samples for each datapoint of ``part``, in blocks of some.   (s, M) float64"""
     start, stop = part
     vae: Any = engine.model
-    model = replace(vae, estimator=EstimatorA())  # −log w = nll + log q − log p(z)
+    A = estimator_for("A", vae.posterior, vae.prior)
+    model = replace(vae, estimator=A)  # −log w = nll + log q − log p(z)
     x = load(engine, X[start:stop], scale, work)  # (M, D)
     block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
     for first, last in chunks(S, max(1, block // (stop - start))):
@@ -116,7 +131,7 @@ def log_weights(
         yield (-kept.nll - kept.kl).astype(engine.xp.float64)
 
 
-def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
+def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     """Add a block (s, M) to (top, Σ e^{log w − top}, Σ e^{2(log w − top)}), each (M,)."""
     top = log_w.max(axis=0)
     if sums is not None:
@@ -129,7 +144,7 @@ def _add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     return top, total, squares
 
 
-def _summary(xp: Any, sums: tuple[Array, Array, Array], S: int) -> tuple[Array, Array, Array]:
+def summary(xp: Any, sums: tuple[Array, Array, Array], S: int) -> tuple[Array, Array, Array]:
     """Estimate, standard error and effective sample size, each (M,)."""
     top, total, squares = sums
     ess = total * total / squares

@@ -14,7 +14,7 @@ from typing import Any
 
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import each_chunk, rows_at_a_time
-from npvae.evaluation.importance import _add, _summary, log_weights, said
+from npvae.evaluation.importance import add, check_cover, log_weights, said, summary
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -78,8 +78,10 @@ def iwae_bound(
     Raises
     ------
     ParameterError
-        If one of ``k`` is less than 1 or does not divide the next, or the last leaves one group.
+        If one of ``k`` is less than 1 or does not divide the next, or the last leaves one group;
+        or if q(z|x) does not reach all of the prior.
     """
+    check_cover(engine)
     ks, S = tuple(k), n_samples
     for small, large in pairwise((1, *ks, S)):
         if small < 1 or large % small:
@@ -102,7 +104,7 @@ def iwae_bound(
         for block in log_weights(engine, X, scale, part, S, seed, work):
             log_w[done : done + len(block)] = block
             done += len(block)
-        _, _, ess[here] = _summary(xp, _add(xp, None, log_w), S)
+        _, _, ess[here] = summary(xp, add(xp, None, log_w), S)
         for i, n in enumerate(ks):
             groups = log_mean_exp(xp, log_w.reshape(S // n, n, -1), axis=1)  # (S/k, M)
             bounds[i, here] = groups.mean(axis=0)

@@ -1,54 +1,96 @@
-"""The posterior p(z|x) ∝ p(x, z) of a decoder, and a path that leads there from a normal.
+"""The posterior p(z|x) ∝ p(x, z) of a decoder, and where a path that leads there starts.
 
-    U(z) = −log p(x, z) = −log p(x|z) + ½‖z‖² + ½ J log 2π,        p(z) = N(0, I)
-    ∂U/∂z = d_z of the decoder's backward pass + z
+    U(z) = −log p(x, z) = −log p(x|z) − log p(z),       for p(z) = N(0, I) ½‖z‖² + ½ J log 2π
+    ∂U/∂z = d_z of the decoder's backward pass and of the prior's, z for N(0, I)
 
-The same forward and backward pages that train the decoder give both; the gradient of the
-parameters, which comes with d_z, goes where nobody reads it.
+The same forward and backward pages that train the decoder give both. Its weights' gradients are
+left out, a third of the products; those of its biases, which come with d_z, go where nobody reads.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
+from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
+from npvae.distributions.suitable import WORDS, covers
 from npvae.errors import ParameterError
 from npvae.memory import Workspace
 from npvae.models import Engine
-from npvae.ops.latent import halves
 
 Array = Any
 STARTS = ("prior", "posterior")
 
 
 class Posterior:
-    """p(z|x) up to its normalisation, which is p(x), for M datapoints at once.
+    """p(z|x) up to its normalisation, which is p(x), for M datapoints at once: a target of HMC.
 
     Parameters
     ----------
     engine : Engine
-        Of a model with a decoder, a likelihood and the prior N(0, I).
+        Of a model with a decoder, a likelihood and a prior on the real line; N(0, I) if it speaks
+        of none.
     x : array (M, D)
         Datapoints, on the engine's device and of its dtype.
     work : Workspace
         Buffers, the engine's own if not given.
+
+    Raises
+    ------
+    ParameterError
+        If the prior is not on the whole real line, over which HMC moves.
     """
 
     def __init__(self, engine: Engine, x: Array, work: Workspace | None = None):
         self.engine, self.x, self.work = engine, x, work or engine.work
-        self.scratch = engine.layout.views(self.work("posterior.grad", engine.theta.size))
+        views = engine.layout.views(self.work("posterior.grad", engine.theta.size))
+        self.scratch = {name: view for name, view in views.items() if name.endswith(".bias")}
+        model: Any = engine.model
+        lies = model.prior.variables.family.support if hasattr(model, "prior") else "real"
+        if lies != "real":
+            raise ParameterError(
+                f"HMC moves over the whole real line, and the prior is on {WORDS[lies]}; take "
+                "samples of q(z|x) or of the prior: method='importance' or 'prior'"
+            )
+        self.prior = prior_density(engine, self.work)
 
     def energy(self, z: Array) -> tuple[Array, Array]:
         """z (L, M, J) → U = −log p(x, z) (L, M), nats, and ∂U/∂z (L, M, J)."""
+        p_x: Any = self.engine.model.likelihood  # type: ignore[attr-defined]
+        U, d_z = self._there_and_back(z, p_x.nll)
+        return U - self.prior.log_prob(z), d_z + self._prior_slope(z)
+
+    __call__ = energy
+
+    def slope(self, z: Array) -> Array:
+        """∂U/∂z alone, (L, M, J): by a cheaper way where the likelihood knows one."""
+        p_x: Any = self.engine.model.likelihood  # type: ignore[attr-defined]
+        _, d_z = self._there_and_back(z, getattr(p_x, "keep", p_x.nll))
+        return d_z + self._prior_slope(z)
+
+    def _prior_slope(self, z: Array) -> Array:
+        """d_z of −log p(z)."""
+        return self.prior.log_prob_backward(self.work.constant(-1, *z.shape[:-1]), z)[0]
+
+    def _there_and_back(self, z: Array, nll: Callable[..., Any]) -> tuple[Any, Array]:
+        """What ``nll`` makes of z (L, M, J), and d_z of −log p(x|z)."""
         ops, P, work, model = self.engine.ops, self.engine.P, self.work, self.engine.model
         p_x, scratch = model.likelihood, self.scratch  # type: ignore[attr-defined]
         a = model.decoder.forward(ops, P, z, work)  # (L, M, ·)
-        U = p_x.nll(ops, a, P["decoder.heads.bias"], self.x, work)  # (L, M)
-        U = U + 0.5 * (z * z).sum(axis=-1) + 0.5 * z.shape[-1] * log(2 * pi)
-        d_nll = work.constant(1, *U.shape)
+        value = nll(ops, a, P["decoder.heads.bias"], self.x, work)  # (L, M)
+        d_nll = work.constant(1, *z.shape[:-1])
         d_a = p_x.nll_backward(ops, d_nll, a, self.x, scratch["decoder.heads.bias"], work)
         d_z = self.engine.xp.empty(z.shape, z.dtype)  # chains keep it
         model.decoder.backward(ops, P, scratch, z, d_a, work, d_z)
-        return U, d_z + z
+        return value, d_z
+
+
+def prior_density(engine: Engine, work: Workspace) -> Density:
+    """p(z) of the engine's model; N(0, I) of one that speaks of none."""
+    model: Any = engine.model
+    if hasattr(model, "prior_at"):
+        return model.prior_at(engine.ops, engine.P, work)
+    return NORMAL.standard(work.constant(0, model.decoder.n_in))
 
 
 @dataclass(frozen=True)
@@ -57,6 +99,11 @@ class Start:
 
     mu: Array
     sigma: Array
+
+    @property
+    def n_noise(self) -> int:
+        """Standard normals that a draw is made of."""
+        return self.mu.shape[-1]
 
     def draw(self, eps: Array) -> Array:
         """z = μ + σ ε.   (L, M, J)"""
@@ -69,22 +116,54 @@ class Start:
         return U + 0.5 * z.shape[-1] * log(2 * pi), r / self.sigma
 
 
+@dataclass(frozen=True)
+class OtherStart(Start):
+    """Any other density. Of it mu and sigma say only where it is, and how wide, about."""
+
+    density: Density
+    numbers: int
+
+    @property
+    def n_noise(self) -> int:
+        return self.numbers
+
+    def draw(self, eps: Array) -> Array:
+        """(L, M, n_noise) → z (L, M, J)."""
+        return self.density.draw(eps)
+
+    def energy(self, z: Array) -> tuple[Array, Array]:
+        """z (L, M, J) → minus its logarithm (L, M), nats, and the gradient of that (L, M, J)."""
+        minus = array_module(z).full(z.shape[:-1], -1, z.dtype)
+        return -self.density.log_prob(z), self.density.log_prob_backward(minus, z)[0]
+
+
 def start_at(name: str, posterior: Posterior) -> Start:
-    """``"prior"``: N(0, I). ``"posterior"``: the encoder's q(z|x).
+    """``"prior"``: p(z). ``"posterior"``: the encoder's q(z|x).
 
     Raises
     ------
     ParameterError
-        If it is neither, or the encoder speaks of no normal.
+        If it is neither, or there is no q(z|x) that reaches all of the prior.
     """
     engine, work, x = posterior.engine, posterior.work, posterior.x
-    model, xp, shape = engine.model, engine.xp, (len(x), engine.model.decoder.n_in)
+    model: Any = engine.model
+    xp, J = engine.xp, model.decoder.n_in
     if name == "prior":
-        return Start(xp.zeros(shape, x.dtype), xp.ones(shape, x.dtype))
+        unit = Start(xp.zeros((len(x), J), x.dtype), xp.ones((len(x), J), x.dtype))
+        if getattr(model, "prior", STANDARD_NORMAL) == STANDARD_NORMAL:
+            return unit
+        return OtherStart(unit.mu, unit.sigma, posterior.prior, model.prior.n_noise(J))
     if name != "posterior":
         raise ParameterError(f"start={name!r} is not known; choose from {', '.join(STARTS)}")
-    if tuple(model.encoder.heads) != ("mean", "logvar"):
-        raise ParameterError("start='posterior' needs a normal q(z|x); take start='prior'")
-    a = model.encoder.forward(engine.ops, engine.P, x, work) + engine.P["encoder.heads.bias"]
-    mu, logvar = halves(a)
-    return Start(mu, xp.exp(0.5 * logvar))
+    if not (hasattr(model, "posterior_at") and covers(model.posterior.name)):
+        raise ParameterError(
+            "start='posterior' needs a normal q(z|x), or one that reaches all of the prior; "
+            "take start='prior'"
+        )
+    q = model.posterior_at(engine.ops, engine.P, x, work)
+    if model.posterior == NORMAL:
+        mu, logvar = q.params
+        return Start(mu, xp.exp(0.5 * logvar))
+    one = work.constant(1, len(x), model.n_noise)
+    low, high = q.draw(-one), q.draw(one)  # for a normal, μ ∓ σ
+    return OtherStart(q.centre(), 0.5 * abs(high - low), q, model.n_noise)

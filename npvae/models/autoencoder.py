@@ -27,6 +27,11 @@ class AutoencoderModel:
     likelihood: Likelihood
     n_noise = 0  # eps is (1, M, 0)
 
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.encoder.n_in
+
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)

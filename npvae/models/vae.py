@@ -13,16 +13,20 @@ One datapoint's way from pixels to the bound, and back to ∂loss/∂W:
      ↓  likelihood       −log p(x|z)              ↑
     nll (L, M), kl                               d_nll = 1/(LM), d_kl
 
-The loss is minus the mean over the minibatch of the lower bound, in nats per datapoint.
+The loss is minus the mean over the minibatch of the lower bound, in nats per datapoint. That is
+the page for any q(z|x) and p(z); of those that are not both normal the latent layer is one of
+:mod:`npvae.objectives.families`, and a_q has the parameters of another family.
 """
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from npvae import networks
 from npvae.distributions import Likelihood
+from npvae.distributions.latents import Member, Variables
+from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
 from npvae.memory import Layout, Views, Workspace
 from npvae.networks import MLP
-from npvae.objectives import Draw, Estimator, mean_weights
+from npvae.objectives import ESTIMATORS, Draw, Estimator, mean_weights
 from npvae.ops import Ops
 
 Array = Any
@@ -37,6 +41,7 @@ class Pass(NamedTuple):
     a_q: Array  # [μ | log σ²]                               (M, 2J)
     a_x: Array  # the decoder's products                     (L, M, ·)
     draw: Draw = None  # where ε came from, if it was drawn on the way
+    kl_term: Array = None  # what the loss has in place of kl, if anything; same shape
 
 
 def decode(
@@ -45,12 +50,12 @@ def decode(
     """z (M, J) → the mean of p(x|z), written into ``out`` (M, D)."""
     head = likelihood.mean_head
     a = decoder.forward(ops, P, z, work, head)
-    getattr(ops, likelihood.mean_activation)(a, P[f"decoder.{head}.bias"], out)
+    likelihood.mean(ops, a, P[f"decoder.{head}.bias"], work, out)
 
 
 @dataclass(frozen=True)
 class VAEModel:
-    """Encoder q_φ(z|x), decoder p_θ(x|z), prior N(0, I), and the estimator that trains them.
+    """Encoder q_φ(z|x), decoder p_θ(x|z), prior p(z), and the estimator that trains them.
 
     Attributes
     ----------
@@ -59,13 +64,19 @@ class VAEModel:
     likelihood : Likelihood
         p(x|z).
     estimator : Estimator
-        SGVB A or B.
+        SGVB A or B, for this posterior and this prior.
+    posterior : Variables
+        The family of q(z|x). If it is no normal, the encoder has other heads than (μ, log σ²).
+    prior : Prior
+        p(z), which has nothing to learn here.
     """
 
     encoder: MLP
     decoder: MLP
     likelihood: Likelihood
     estimator: Estimator
+    posterior: Variables = NORMAL
+    prior: Any = STANDARD_NORMAL
 
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
@@ -74,7 +85,7 @@ class VAEModel:
     def forward(
         self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
     ) -> Pass:
-        """x (M, D), eps (L, M, J) → the terms of the bound, nats.
+        """x (M, D), eps (L, M, n_noise) → the terms of the bound, nats.
 
         With ``draw`` = (seed, stream, step), ε is drawn into ``eps`` on the way.
         """
@@ -94,7 +105,7 @@ class VAEModel:
         d_a_x = self.likelihood.nll_backward(
             ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
         )  # (L, M, ·)
-        d_z = work("d_z", *eps.shape)  # (L, M, J)
+        d_z = work("d_z", *kept.z.shape)  # (L, M, J)
         self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
         d_a_q = self.estimator.latent_backward(
             ops, d_z, kept.a_q, eps, G["encoder.heads.bias"], work
@@ -102,15 +113,37 @@ class VAEModel:
         self.encoder.backward(ops, P, G, x, d_a_q, work)
 
     def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
-        """x (M, D) → the posterior means μ, written into ``out`` (M, J)."""
-        a = self.encoder.forward(ops, P, x, work, head="mean")
-        ops.identity(a, P["encoder.mean.bias"], out)
+        """x (M, D) → the posterior means, written into ``out`` (M, J)."""
+        if self.posterior == NORMAL:
+            a = self.encoder.forward(ops, P, x, work, head="mean")
+            ops.identity(a, P["encoder.mean.bias"], out)
+        else:
+            out[...] = self.posterior_at(ops, P, x, work).centre()
 
     def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
         """z (M, J) → E[x|z], written into ``out`` (M, D)."""
         decode(self.decoder, self.likelihood, ops, P, z, work, out)
 
     @property
+    def n_features(self) -> int:
+        """D."""
+        return self.encoder.n_in
+
+    @property
     def n_noise(self) -> int:
         """Noise variables a sample: ``eps`` is (L, M, n_noise)."""
-        return self.decoder.n_in
+        return self.posterior.n_noise(self.decoder.n_in)
+
+    @property
+    def recordable(self) -> bool:
+        """Whether a step makes no arrays on the way, so that a device may replay it."""
+        return self.estimator in ESTIMATORS.values()
+
+    def posterior_at(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Member:
+        """q(z|x) as a density of z, for x (M, D)."""
+        a = self.encoder.forward(ops, P, x, work) + P["encoder.heads.bias"]
+        return self.posterior.at(a, self.decoder.n_in)
+
+    def prior_at(self, ops: Ops, P: Views, work: Workspace) -> Density:
+        """p(z) as a density of z."""
+        return self.prior.at(work.constant(0, self.decoder.n_in))

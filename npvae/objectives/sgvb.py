@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from npvae.memory import Workspace
+from npvae.objectives.kl_term import kl_weights, open_latents
 from npvae.ops import Ops
 
 Array = Any
@@ -42,11 +43,6 @@ class Estimator(Protocol):
         """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
 
 
-def mean_weights(work: Workspace, terms: int, M: int) -> Array:
-    """∂(mean of all terms)/∂(each term) = 1/(their number).   (terms, M), terms being L or 1"""
-    return work.constant(1 / (terms * M), terms, M)
-
-
 @dataclass(frozen=True)
 class EstimatorB:
     """KL in closed form, reconstruction by sampling (eq. 7)."""
@@ -67,8 +63,12 @@ class EstimatorB:
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         _, M, J = eps.shape
-        d_kl, d_a = mean_weights(work, 1, M), work("z.d_a", M, 2 * J)
-        ops.normal_kl_backward(d_z, d_kl, a, eps, work("sigma", M, J), d_a, d_bias)
+        d_kl, d_a, sigma = kl_weights(work, 1, M), work("z.d_a", M, 2 * J), work("sigma", M, J)
+        is_open = open_latents(work, J)
+        if is_open is None:
+            ops.normal_kl_backward(d_z, d_kl, a, eps, sigma, d_a, d_bias)
+        else:
+            ops.free_bits_backward(d_z, d_kl, is_open, a, eps, sigma, d_a, d_bias)
         return d_a
 
 
@@ -92,7 +92,7 @@ class EstimatorA:
         self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
     ) -> Array:
         L, M, J = eps.shape
-        d_ratio, d_a = mean_weights(work, L, M), work("z.d_a", M, 2 * J)
+        d_ratio, d_a = kl_weights(work, L, M), work("z.d_a", M, 2 * J)
         z, sigma = work("z", L, M, J), work("sigma", M, J)
         ops.normal_log_ratio_backward(d_z, d_ratio, a, eps, sigma, z, d_a, d_bias)
         return d_a

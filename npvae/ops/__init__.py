@@ -4,8 +4,8 @@ An op ``name`` has its backward ``name_backward`` beside it. ``d_v`` always mean
 the loss being minus the objective. An op writes its outputs, every element of them, and
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
 given, which has no other reader; every other input it leaves alone. Some say otherwise:
-``l2_backward`` adds; ``binarize``, ``bernoulli_draw``, ``scale``, the parameter updates and what
-keeps the course of training work in place.
+``l2_backward`` and ``parameter_kl_backward`` add; ``binarize``, ``bernoulli_draw``, ``scale``,
+the parameter updates and what keeps the course of training work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some with kernels.
@@ -22,6 +22,7 @@ from npvae.ops import (
     latent,
     likelihood,
     noise,
+    parameters,
     penalty,
     products,
     update,
@@ -40,6 +41,11 @@ class Ops:
     bernoulli_draw: Callable[..., Any]
     posterior_noise: Callable[..., Any]
     normal_draw: Callable[..., Any]
+    laplace_draw: Callable[..., Any]
+    poisson_draw: Callable[..., Any]
+    categorical_draw: Callable[..., Any]
+    continuous_bernoulli_draw: Callable[..., Any]
+    discretized_logistic_draw: Callable[..., Any]
     # activations: a + b → h
     identity: Callable[..., Any]
     identity_backward: Callable[..., Any]
@@ -60,14 +66,30 @@ class Ops:
     normal_log_ratio_backward: Callable[..., Any]
     draw_normal_kl: Callable[..., Any]
     draw_normal_log_ratio: Callable[..., Any]
+    # what the objective has in place of that distance
+    free_bits: Callable[..., Any]
+    free_bits_backward: Callable[..., Any]
+    weigh: Callable[..., Any]
     # likelihoods: decoder products, x → −log p(x|z)
     bernoulli_nll: Callable[..., Any]
     bernoulli_nll_backward: Callable[..., Any]
     normal_nll: Callable[..., Any]
     normal_nll_backward: Callable[..., Any]
+    fixed_normal_nll: Callable[..., Any]
+    laplace_nll: Callable[..., Any]
+    poisson_nll: Callable[..., Any]
+    categorical_nll: Callable[..., Any]
+    continuous_bernoulli_nll: Callable[..., Any]
+    discretized_logistic_nll: Callable[..., Any]
+    nll_backward: Callable[..., Any]  # of these six
     # a quadratic penalty on the weights
     l2: Callable[..., Any]
     l2_backward: Callable[..., Any]
+    # a distribution over the parameters: μ, log σ², ζ → θ, and its distance from the prior
+    parameter_sample: Callable[..., Any]
+    parameter_sample_backward: Callable[..., Any]
+    parameter_kl: Callable[..., Any]
+    parameter_kl_backward: Callable[..., Any]
     # parameter updates
     squares: Callable[..., Any]
     clip_factor: Callable[..., Any]
@@ -86,6 +108,8 @@ class Ops:
 
 def reference(xp: Any) -> Ops:
     """The readable bodies of all ops, bound to the array module ``xp``."""
-    rooms = (products, batch, activations, latent, noise, likelihood, penalty, update, course)
+    rooms = (
+        products, batch, activations, latent, noise, likelihood, parameters, penalty, update, course
+    )  # fmt: skip
     bodies = {name: body for room in rooms for name, body in vars(room).items()}
     return Ops(**{f.name: partial(bodies[f.name], xp) for f in fields(Ops)})

@@ -47,6 +47,11 @@ def matrix(M: int, H: int) -> Launch:
     return Launch((-(-H // threads), min(M, MOST_BLOCKS)), threads, (M, H))
 
 
+def choices(heads: int, M: int, D: int) -> Launch:
+    """As a matrix, the kernel being told how many heads an element has."""
+    return matrix(M, D)._replace(sizes=(M, D, heads // D))
+
+
 def every(*shape: int) -> Launch:
     """A thread for each element, the kernel being told the whole shape."""
     return elements(*shape)._replace(sizes=shape)
@@ -60,6 +65,16 @@ def rows(L: int, M: int, D: int) -> Launch:
 def datapoints(L: int, M: int, J: int) -> Launch:
     """A block for each of M datapoints, which takes all its samples."""
     return Launch((M,), power_of_two(J, THREADS), (L, M, J))
+
+
+def features(L: int, M: int, _: int, D: int) -> Launch:
+    """A block for each of L · M rows, a thread for each of D features and all its heads."""
+    return Launch((L * M,), power_of_two(D, THREADS), (M, D))
+
+
+def chosen(L: int, M: int, heads: int, _: int, D: int) -> Launch:
+    """As features, the kernel being told how many heads one has."""
+    return features(L, M, M, D)._replace(sizes=(M, D, heads // D))
 
 
 def columns(*shape: int, heads: int = 1) -> Launch:
@@ -93,17 +108,36 @@ KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     "normal_kl": ("eps", datapoints),
     "posterior_noise": ("eps", every),
     "normal_draw": ("x", matrix),
+    "laplace_draw": ("x", matrix),
+    "poisson_draw": ("x", matrix),
+    "categorical_draw": ("bias x", choices),
+    "continuous_bernoulli_draw": ("x", matrix),
+    "discretized_logistic_draw": ("x", matrix),
     "draw_normal_kl": ("eps", datapoints),
     "normal_kl_backward": ("eps", partial(columns, heads=2)),
     "normal_log_ratio": ("eps", datapoints),
     "draw_normal_log_ratio": ("eps", datapoints),
+    "free_bits": ("sigma", one_block),
+    "free_bits_backward": ("eps", partial(columns, heads=2)),
+    "weigh": ("kl", elements),
     "normal_log_ratio_backward": ("eps", partial(columns, heads=2)),
     "bernoulli_nll": ("y", rows),
     "bernoulli_nll_backward": ("y", columns),
     "normal_nll": ("residual", rows),
     "normal_nll_backward": ("residual", partial(columns, heads=2)),
+    "fixed_normal_nll": ("nll x", features),
+    "laplace_nll": ("nll x", features),
+    "poisson_nll": ("nll x", features),
+    "categorical_nll": ("slope x", chosen),
+    "continuous_bernoulli_nll": ("nll x", features),
+    "discretized_logistic_nll": ("nll x", features),
+    "nll_backward": ("slope", columns),
     "l2": ("weights", one_block),
     "l2_backward": ("weights", elements),
+    "parameter_sample": ("theta", elements),
+    "parameter_sample_backward": ("d_logvar", elements),
+    "parameter_kl": ("mu", one_block),
+    "parameter_kl_backward": ("mu", elements),
     "squares": ("parts grad", a_block_a_part),
     "clip_factor": ("parts factor", one_block),
     "scale": ("grad", elements),
@@ -118,9 +152,9 @@ KERNELS: dict[str, tuple[str, Callable[..., Launch]]] = {
     "tally": ("nll kl", one_block),
 }
 
-SPARE = ("scratch", "taken")  # working space that no kernel needs
+SPARE = ("scratch", "mask", "taken")  # working space that no kernel needs
 STORED = ("uint8", "float32", "float64")  # data that gather reads; it comes as it is stored
-EITHER = ("rate", "epsilon", "threshold")  # a number, or an array on the device
+EITHER = ("rate", "epsilon", "threshold", "weight")  # a number, or an array on the device
 ARRAYS = {  # whose dtype is not the model's
     "data": STORED,
     **dict.fromkeys(("rows", "order", "step", "now", "first"), ("int64",)),
@@ -128,7 +162,7 @@ ARRAYS = {  # whose dtype is not the model's
 }
 NUMBERS = {
     **dict.fromkeys(("seed", "stream"), "uint64"),
-    **dict.fromkeys(("batch_size", "start"), "int64"),
+    **dict.fromkeys(("batch_size", "start", "levels"), "int64"),
     "sigmoid_mean": "bool_",
 }
 
@@ -183,18 +217,24 @@ def on_device(ops: Ops, xp: Any) -> Ops:
         return run
 
     stored = {dtype: launcher("gather", "gather_" + dtype) for dtype in STORED}
-    half_square = launcher("l2", "l2", "total")
 
     def gather(data: Array, *rest: Any) -> None:
         stored.get(name_of(data.dtype), ops.gather)(data, *rest)
 
-    def l2(weights: Array, strength: float) -> Array:
-        total = xp.empty((), weights.dtype)
-        half_square(weights, strength, total)
-        return total
+    def summing(op: str) -> Callable[..., Array]:
+        """``op``, which returns a number: its kernel writes one."""
+        launch = launcher(op, op, "total")
+
+        def run(vector: Array, *rest: Any) -> Array:
+            total = xp.empty((), vector.dtype)
+            launch(vector, *rest, total)
+            return total
+
+        return run
 
     fused = {op: launcher(op, op) for op in KERNELS}
-    return replace(ops, **fused | {"gather": gather, "l2": l2})
+    sums = {op: summing(op) for op in ("l2", "parameter_kl")}
+    return replace(ops, **fused | {"gather": gather} | sums)
 
 
 @cache

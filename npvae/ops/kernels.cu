@@ -105,6 +105,13 @@ __device__ REAL logistic(REAL u)
     return (u < 0 ? e : 1) / (1 + e);
 }
 
+// eᵛ, kept below the square root of the largest number: products of two stay finite.
+__device__ REAL bounded_exp(REAL v)
+{
+    const REAL most = sizeof(REAL) == 4 ? 44.36141955583649 : 354.891356446692;  // ½ log max
+    return exp(v > most ? most : v);
+}
+
 // --- activations -------------------------------------------------------------------------------
 
 // h = f(u), u = a + b.   a, h (M, H), bias (H,)
@@ -220,6 +227,108 @@ KERNEL(bernoulli_draw)(Word seed, Word stream, const Index* __restrict__ step,
             const Index i = 8 * block + k;
             if (i < n) x[i] = x[i] > REAL(bits) * REAL(0x1p-24);
         }
+    }
+}
+
+// Element e of a stream of uniforms on (0, 1].
+__device__ double uniform(Word seed, Word stream, Word step, Index e)
+{
+    const Block b = philox(seed, stream, step, e / 4);
+    return uniform(e & 2 ? (e & 1 ? b.w[3] : b.w[2]) : (e & 1 ? b.w[1] : b.w[0]));
+}
+
+// How far a uniform u is from the nearer end; 1 stands for the middle of its cell.
+__device__ double folded(double u)
+{
+    const double rest = 1 - u < 0x1p-54 ? 0x1p-54 : 1 - u;
+    return u < rest ? u : rest;
+}
+
+// μ + s · standard(u), [μ | log s] = a + b, u uniform: element (m, d).   a (M, 2D), bias (2D,)
+template <class F>
+__device__ double placed(Word seed, Word stream, Word step, const REAL* a, const REAL* bias,
+                         Index m, Index d, Index D, F standard)
+{
+    const REAL mean = a[m * 2 * D + d] + bias[d], logscale = a[m * 2 * D + D + d] + bias[D + d];
+    return mean + bounded_exp(logscale) * standard(uniform(seed, stream, step, m * D + d));
+}
+
+// x = μ ∓ b log 2v
+KERNEL(laplace_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                     const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                     REAL* __restrict__ x, Index M, Index D)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        x[m * D + d] = placed(seed, stream, *step, a, bias, m, d, D, [](double u) {
+            return (u < 0.5 ? 1 : -1) * log(2 * folded(u));
+        });
+    }
+}
+
+// x = μ ± s log((1 − v)/v), to the nearest of the levels 0, 1/(K − 1), …, 1
+KERNEL(discretized_logistic_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                                  const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                                  Index levels, REAL* __restrict__ x, Index M, Index D)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        const double y = placed(seed, stream, *step, a, bias, m, d, D, [](double u) {
+            return (u < 0.5 ? -1 : 1) * log((1 - folded(u)) / folded(u));
+        });
+        const double top = levels - 1, level = floor(y * top + 0.5);
+        x[m * D + d] = (level < 0 ? 0 : level > top ? top : level) / top;
+    }
+}
+
+// x = −log(1 + u (e⁻ᵗ − 1))/t, t = |l|, turned round where l = a + b > 0.   a (M, D), bias (D,)
+KERNEL(continuous_bernoulli_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                                  const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                                  REAL* __restrict__ x, Index M, Index D)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        const REAL l = a[m * D + d] + bias[d], t = fabs(l) + REAL(1e-30);
+        const double u = uniform(seed, stream, *step, m * D + d);
+        const double y = -log1p((u < 1 ? u : 1 - 0x1p-54) * expm1(-t)) / t;
+        x[m * D + d] = l > 0 ? 1 - (y > 1 ? 1 : y) : y > 1 ? 1 : y;
+    }
+}
+
+// Counts at the rates exp(a + b): the CDF added up until it passes u, or a normal through the
+// series of the quantile, rounded down.   a (M, D), bias (D,)
+KERNEL(poisson_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                     const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                     REAL* __restrict__ x, Index M, Index D)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        const double rate = bounded_exp(a[m * D + d] + bias[d]);
+        const double u1 = uniform(seed, stream, *step, 2 * (m * D + d));
+        const double u2 = uniform(seed, stream, *step, 2 * (m * D + d) + 1);
+        if (rate <= 64) {
+            int k = 0;
+            for (double p = exp(-rate), cdf = p; u1 > cdf && k < 255; cdf += p) p *= rate / ++k;
+            x[m * D + d] = k;
+        } else {
+            const double w = sqrt(-2 * log(u1)) * cospi(2 * u2), root = sqrt(rate), ww = w * w;
+            x[m * D + d] = floor(rate + w * root + (ww + 2) / 6 - w * (ww + 2) / (72 * root)
+                                 + (ww * (9 * ww + 21) - 48) / (2430 * rate));
+        }
+    }
+}
+
+// The first of K levels with the sum of exp(l) up to it at u of the whole.   a (M, KD), bias (KD,)
+KERNEL(categorical_draw)(Word seed, Word stream, const Index* __restrict__ step,
+                         const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                         REAL* __restrict__ x, Index M, Index D, Index K)
+{
+    FOR_EACH_OF(m, M, d, D) {
+        const auto l = [=](Index k) { return a[(m * K + k) * D + d] + bias[k * D + d]; };
+        REAL top = l(0);
+        for (Index k = 1; k < K; k++) top = !(l(k) <= top) ? l(k) : top;
+        double whole = 0, below = 0;
+        for (Index k = 0; k < K; k++) whole += exp(l(k) - top);
+        whole *= uniform(seed, stream, *step, m * D + d);
+        Index level = 0;
+        for (Index k = 0; k < K - 1; k++) level += (below += exp(l(k) - top)) < whole;
+        x[m * D + d] = double(level) / (K - 1);
     }
 }
 
@@ -403,13 +512,12 @@ KERNEL(normal_nll)(REAL* __restrict__ a, const REAL* __restrict__ bias, const RE
                    REAL* __restrict__ nll, Index L, Index M, Index D)
 {
     const REAL log_2pi = 1.8378770664093453;
-    const REAL bound = sizeof(REAL) == 4 ? 44.36141955583649 : 354.891356446692;  // ½ log max
     const Index row = blockIdx.x, m = row % M;
     const REAL sum = sum_row<REAL>(D, [=](Index d) {
         const Index mean = row * 2 * D + d, i = row * D + d;
         const REAL u = a[mean] + bias[d], logvar = a[mean + D] + bias[D + d];
         const REAL mu = sigmoid_mean ? logistic(u) : u;
-        const REAL w = exp(logvar / -2 > bound ? bound : logvar / -2), r = (x[m * D + d] - mu) * w;
+        const REAL w = bounded_exp(logvar / -2), r = (x[m * D + d] - mu) * w;
         a[mean] = mu, a[mean + D] = logvar, inv_sigma[i] = w, residual[i] = r;
         return log_2pi + logvar + r * r;
     });
@@ -433,6 +541,136 @@ SUMS(normal_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __restrict
     });
 }
 
+// --- likelihoods that leave their slope --------------------------------------------------------
+
+// nll = Σ_d of what ``nats`` makes of (x, heads u), which also writes ∂/∂u into s: the H heads of
+// feature d lie D apart.   a, slope (L, M, HD), bias (HD,), x (M, D), nll (L, M)
+template <int H, class F>
+__device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REAL* slope, REAL* nll,
+                             Index M, Index D, F nats)
+{
+    const Index row = blockIdx.x, m = row % M;
+    const REAL sum = sum_row<REAL>(D, [=](Index d) {
+        REAL u[H], s[H];
+        for (int h = 0; h < H; h++) u[h] = a[(row * H + h) * D + d] + bias[h * D + d];
+        const REAL value = nats(x[m * D + d], u, s);
+        for (int h = 0; h < H; h++) slope[(row * H + h) * D + d] = s[h];
+        return value;
+    });
+    if (threadIdx.x == 0) nll[row] = sum;
+}
+
+// Of H heads a feature, and with arguments of its own at the end, each with its comma.
+#define LIKELIHOOD(name, H, nats, ...)                                                        \
+    KERNEL(name##_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,             \
+                       const REAL* __restrict__ x, __VA_ARGS__ REAL* __restrict__ slope,      \
+                       REAL* __restrict__ nll, Index M, Index D)                              \
+    {                                                                                         \
+        sum_features<H>(a, bias, x, slope, nll, M, D,                                         \
+                        [=](REAL x, const REAL* u, REAL* s) { return nats; });                \
+    }
+
+// ½ r² + log σ + ½ log 2π,   r = (μ − x)/σ
+__device__ REAL fixed_normal(REAL x, bool sigmoid_mean, REAL std, const REAL* u, REAL* s)
+{
+    const REAL mu = sigmoid_mean ? logistic(u[0]) : u[0], r = (mu - x) / std;
+    s[0] = r / std * (sigmoid_mean ? mu * (1 - mu) : 1);
+    return r * r / 2 + log(std) + REAL(0.9189385332046727);
+}
+
+// log 2b + |r|,   r = (μ − x)/b,   u = μ, log b
+__device__ REAL laplace(REAL x, const REAL* u, REAL* s)
+{
+    const REAL inv_scale = bounded_exp(-u[1]), r = (u[0] - x) * inv_scale;
+    s[0] = inv_scale * (r > 0 ? 1 : r < 0 ? -1 : r);
+    s[1] = 1 - fabs(r);
+    return REAL(0.6931471805599453) + u[1] + fabs(r);
+}
+
+// λ − x l + log x!,   λ = exp(l)
+__device__ REAL poisson(REAL x, const REAL* u, REAL* s)
+{
+    const REAL rate = bounded_exp(u[0]);
+    s[0] = rate - x;
+    return rate - x * u[0] + lgamma(x + 1);
+}
+
+// κ(l) − x l,   κ(l) = max(l, 0) + log(w/t),  t = |l|,  w = 1 − e⁻ᵗ, and κ′ by its series near 0
+__device__ REAL continuous_bernoulli(REAL x, const REAL* u, REAL* s)
+{
+    const REAL l = u[0], t = fabs(l) + REAL(1e-30), w = -expm1(-t), square = l * l;
+    REAL series = REAL(1.0 / 74724249600);
+    const double next[] = {-691.0 / 1307674368000, 1.0 / 47900160, -1.0 / 1209600, 1.0 / 30240,
+                           -1.0 / 720, 1.0 / 12};
+    for (double c : next) series = series * square + REAL(c);
+    const REAL beyond = 1 / w - 1 / t;
+    s[0] = (t < REAL(0.5) ? REAL(0.5) + l * series : l < 0 ? 1 - beyond : beyond) - x;
+    return (l < 0 ? 0 : l) + log(w / t) - x * l;
+}
+
+// softplus(u), and the sigmoid beside it.
+__device__ REAL softplus(REAL u, REAL* y)
+{
+    const REAL e = exp(-fabs(u));
+    *y = (u < 0 ? e : 1) / (1 + e);
+    return (u < 0 ? 0 : u) + log1p(e);
+}
+
+// −log(F(x + h) − F(x − h)), the first and the last level with one edge;   u = μ, log s
+__device__ REAL discretized_logistic(REAL x, REAL top, const REAL* u, REAL* s)
+{
+    const REAL h = REAL(0.5) / top, mu = u[0];
+    const REAL log_delta = -(u[1] + log(top)), own = bounded_exp(log_delta);
+    const REAL delta = own < REAL(1e-30) ? REAL(1e-30) : own, w = -expm1(-delta);
+    const REAL inv_scale = delta * top, has_lower = x > h, has_upper = x < 1 - h;
+    REAL y_lower, y_upper;
+    const REAL lower = (x - mu - h) * inv_scale, upper = (mu - x - h) * inv_scale;
+    const REAL nats = has_lower * softplus(lower, &y_lower) + has_upper * softplus(upper, &y_upper);
+    y_lower *= has_lower, y_upper *= has_upper;
+    const REAL both = has_lower * has_upper;
+    s[0] = inv_scale * (y_upper - y_lower);
+    s[1] = both * ((1 - w) / w * delta) - lower * y_lower - upper * y_upper;
+    return nats + both * ((log_delta > 0 ? 0 : -log_delta) - log(w / (delta > 1 ? 1 : delta)));
+}
+
+LIKELIHOOD(fixed_normal, 1, fixed_normal(x, sigmoid_mean, std, u, s),
+           bool sigmoid_mean, double std,)
+LIKELIHOOD(laplace, 2, laplace(x, u, s),)
+LIKELIHOOD(poisson, 1, poisson(x, u, s),)
+LIKELIHOOD(continuous_bernoulli, 1, continuous_bernoulli(x, u, s),)
+LIKELIHOOD(discretized_logistic, 2, discretized_logistic(x, levels - 1, u, s), Index levels,)
+
+// log Σ_k exp(l_k) − l_c, x = c/(K − 1).   a, slope (L, M, KD), bias (KD,), x (M, D), nll (L, M)
+KERNEL(categorical_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                        const REAL* __restrict__ x, REAL* __restrict__ slope,
+                        REAL* __restrict__ nll, Index M, Index D, Index K)
+{
+    const Index row = blockIdx.x, m = row % M;
+    const REAL sum = sum_row<REAL>(D, [=](Index d) {
+        const auto l = [=](Index k) { return a[(row * K + k) * D + d] + bias[k * D + d]; };
+        REAL top = l(0), whole = 0, chosen = 0;
+        for (Index k = 1; k < K; k++) top = l(k) <= top || top != top ? top : l(k);
+        for (Index k = 0; k < K; k++) whole += slope[(row * K + k) * D + d] = exp(l(k) - top);
+        const Index c = rint(x[m * D + d] * (K - 1));
+        for (Index k = 0; k < K; k++) {
+            const Index i = (row * K + k) * D + d;
+            slope[i] = slope[i] / whole - (k == c);
+            if (k == c) chosen = l(k) - top;
+        }
+        return log(whole) - chosen;
+    });
+    if (threadIdx.x == 0) nll[row] = sum;
+}
+
+// d_a = d_nll · slope.   d_nll (L, M), slope (L, M, H) → d_a (L, M, H), d_bias (H,)
+SUMS(nll_backward)(const REAL* __restrict__ d_nll, const REAL* __restrict__ slope,
+                   REAL* __restrict__ d_a, REAL* __restrict__ d_bias, Index L, Index M, Index H)
+{
+    sum_columns(L * M, H, d_bias, [=](Index row, Index c) {
+        return d_a[row * H + c] = d_nll[row] * slope[row * H + c];
+    });
+}
+
 // --- the penalty on the weights ----------------------------------------------------------------
 
 // ½ · strength · Σ w².   weights (n,) → total, one number.   One block, summed in double.
@@ -447,6 +685,44 @@ KERNEL(l2_backward)(const REAL* __restrict__ weights, double strength,
                     REAL* __restrict__ d_weights, Index n)
 {
     FOR_EACH(i, n) d_weights[i] += weights[i] * REAL(strength);
+}
+
+// --- a distribution over the parameters (appendix F) -------------------------------------------
+
+// θ = μ + σ ζ.   mu, logvar, zeta → sigma, theta, all (n,)
+KERNEL(parameter_sample)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar,
+                         const REAL* __restrict__ zeta, REAL* __restrict__ sigma,
+                         REAL* __restrict__ theta, Index n)
+{
+    FOR_EACH(i, n) theta[i] = mu[i] + (sigma[i] = exp(logvar[i] / 2)) * zeta[i];
+}
+
+// d_logvar = d_θ · ½ σ ζ.   all (n,)
+KERNEL(parameter_sample_backward)(const REAL* __restrict__ d_theta, const REAL* __restrict__ zeta,
+                                  const REAL* __restrict__ sigma, REAL* __restrict__ d_logvar,
+                                  Index n)
+{
+    FOR_EACH(i, n) d_logvar[i] = d_theta[i] * zeta[i] * sigma[i] / 2;
+}
+
+// total = ½ · strength · Σ (μ² + σ² − 1 − log σ²).   mu, logvar (n,) → total ()
+SUMS(parameter_kl)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar, double strength,
+                   REAL* __restrict__ total, Index n)
+{
+    const REAL sum = sum_row<REAL>(
+        n, [=](Index i) { return mu[i] * mu[i] + exp(logvar[i]) - 1 - logvar[i]; });
+    if (threadIdx.x == 0) *total = REAL(strength / 2) * sum;
+}
+
+// d_μ += strength · μ,   d_logvar += ½ · strength · (σ² − 1).   all (n,)
+KERNEL(parameter_kl_backward)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar,
+                              double strength, REAL* __restrict__ d_mu,
+                              REAL* __restrict__ d_logvar, Index n)
+{
+    FOR_EACH(i, n) {
+        d_mu[i] += mu[i] * REAL(strength);
+        d_logvar[i] += (exp(logvar[i]) - 1) * REAL(strength / 2);
+    }
 }
 
 // --- parameter updates -------------------------------------------------------------------------
@@ -577,4 +853,54 @@ SUMS(tally)(const REAL* __restrict__ nll, const REAL* __restrict__ kl,
     const double n = sum_row<double>(L * M, [=](Index i) { return nll[i]; });
     const double k = sum_row<double>(K * M, [=](Index i) { return kl[i]; });
     if (threadIdx.x == 0) sums[0] -= n / L, sums[1] += k / K;
+}
+
+// --- what the objective has in place of the KL -------------------------------------------------
+
+// KL of one latent of one datapoint, twice over.   a = [μ | log σ²] (M, 2J), sigma (M, J)
+__device__ REAL twice_kl(const REAL* a, const REAL* sigma, Index m, Index j, Index J)
+{
+    const REAL mu = a[m * 2 * J + j], logvar = a[m * 2 * J + J + j], s = sigma[m * J + j];
+    return mu * mu + s * s - 1 - logvar;
+}
+
+// is_open[j] = whether KL_j, the mean over m, is above ``least``;   floored[m] = Σ_j KL_mj where
+// it is, least where it is not.   is_open (J,), floored (1, M).   One block.
+SUMS(free_bits)(const REAL* __restrict__ a, const REAL* __restrict__ sigma, double least,
+                REAL* __restrict__ is_open, REAL* __restrict__ floored, Index M, Index J)
+{
+    for (Index j = threadIdx.x; j < J; j += blockDim.x) {
+        const REAL sum = sum_every<4, REAL>(
+            0, 1, M, [=](Index m) { return twice_kl(a, sigma, m, j, J); });
+        is_open[j] = !(sum / 2 / M <= REAL(least));
+    }
+    __syncthreads();
+    for (Index m = threadIdx.x; m < M; m += blockDim.x)
+        floored[m] = sum_every<1, REAL>(0, 1, J, [=](Index j) {
+            return is_open[j] ? twice_kl(a, sigma, m, j, J) / 2 : REAL(least);
+        });
+}
+
+// As normal_kl_backward, for the latents that are open.   d_floored (1, M), is_open (J,)
+SUMS(free_bits_backward)(const REAL* __restrict__ d_z, const REAL* __restrict__ d_floored,
+                         const REAL* __restrict__ is_open, const REAL* __restrict__ a,
+                         const REAL* __restrict__ eps, const REAL* __restrict__ sigma,
+                         REAL* __restrict__ d_a, REAL* __restrict__ d_bias,
+                         Index L, Index M, Index J)
+{
+    sample_backward(
+        eps, sigma, d_a, d_bias, L, M, J,
+        [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
+        [=](Index m, Index j, bool is_mean) {
+            const REAL s = sigma[m * J + j];
+            return d_floored[m] * is_open[j] * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+        });
+}
+
+// term = weight · kl and d_kl = weight / n, n = K · M.   kl, term, d_kl (K, M)
+KERNEL(weigh)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__ term,
+              REAL* __restrict__ d_kl, Index n)
+{
+    READ(weight);
+    FOR_EACH(i, n) term[i] = weight * kl[i], d_kl[i] = weight / n;
 }

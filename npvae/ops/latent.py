@@ -11,6 +11,8 @@ reparameterization. With p(z) = N(0, I) the two estimators of the paper keep q n
     A (eq. 6)   log q(z_l) − log p(z_l) = ½ Σ_j (z² − ε² − log σ²)                  (L, M)
 
 The second is a sample of the first. Each forward op overwrites ``a`` with [μ | log σ²].
+
+The objective may have another term in place of r: weighed, or with free bits.
 """
 
 
@@ -58,11 +60,49 @@ def normal_kl_backward(xp, d_z, d_kl, a, eps, sigma, d_a, d_bias):
     d_z (L, M, J), d_kl (1, M), a = [μ | log σ²] (M, 2J) → d_a (M, 2J), d_bias (2J,)
     """
     d_mu, d_logvar = _sample_backward(xp, d_z, eps, sigma, d_a)
+    _kl_backward(xp, d_kl[0, :, None], a, sigma, d_mu, d_logvar)
+    xp.sum(d_a, axis=0, out=d_bias)
+
+
+def _kl_backward(xp, d, a, sigma, d_mu, d_logvar):
+    """Add the gradient of the KL of each latent, d (M, 1) or (M, J) being that by it."""
     mu, _ = halves(a)
-    d = d_kl[0, :, None]  # (M, 1)
     d_mu += d * mu
     d_logvar += d * (0.5 * (sigma * sigma - 1))
+
+
+def free_bits(xp, a, sigma, least, is_open, floored):
+    """The KL, no latent's mean over the minibatch counting for less than ``least`` nats.
+
+    KL_j = mean_m KL_mj decides which latents are open, KL_j > least; then Σ_j KL_mj of those,
+    and ``least`` for each of the others, has the mean Σ_j max(least, KL_j).
+
+    a = [μ | log σ²] (M, 2J), sigma (M, J), as normal_kl left them → is_open (J,), floored (1, M)
+    """
+    mu, logvar = halves(a)
+    kl = 0.5 * (mu * mu + sigma * sigma - 1 - logvar)  # (M, J)
+    closed = xp.mean(kl, axis=0).real <= least  # (J,); NaN is open, and seen
+    is_open[...] = ~closed
+    xp.sum(xp.where(closed, least, kl), axis=-1, out=floored[0])
+
+
+def free_bits_backward(xp, d_z, d_floored, is_open, a, eps, sigma, d_a, d_bias):
+    """As that of normal_kl, but a latent that is not open has no KL to lower.
+
+    d_z (L, M, J), d_floored (1, M), is_open (J,) → d_a (M, 2J), d_bias (2J,)
+    """
+    d_mu, d_logvar = _sample_backward(xp, d_z, eps, sigma, d_a)
+    _kl_backward(xp, d_floored[0, :, None] * is_open, a, sigma, d_mu, d_logvar)
     xp.sum(d_a, axis=0, out=d_bias)
+
+
+def weigh(xp, kl, weight, term, d_kl):
+    """term = weight · kl, and d_kl = weight / (K · M): the gradient of its mean.
+
+    kl (K, M), weight a number or an array without dimensions → term, d_kl (K, M)
+    """
+    xp.multiply(kl, weight, out=term)
+    xp.divide(weight, kl.size, out=d_kl)
 
 
 def normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio):

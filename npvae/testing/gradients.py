@@ -22,7 +22,7 @@ from npvae.backend import Array, array_module, to_numpy
 from npvae.data import check_data
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.memory import Shape
-from npvae.models import Engine
+from npvae.models import Engine, FullVBModel
 from npvae.ops import reference
 from npvae.random import as_generator
 from npvae.testing.report import GradientReport, ParameterCheck
@@ -126,11 +126,15 @@ def check_gradients(
             "call initialize(n_features) or fit(X) first"
         )
     how, rng = METHODS[method], as_generator(rng)
-    engine = Engine(given.model, given.backend, given.theta.astype("float64"), given.penalty)
+    theta = given.theta.astype("float64")
+    engine = Engine(given.model, given.backend, theta, given.penalty, given.kl_term)
     x = check_data(X, getattr(model, "n_features_in_", None), xp=array_module(X))
     x = engine.backend.asarray(x, "float64")  # (M, D)
     eps = _noise(eps, (getattr(model, "n_samples", 1), len(x), engine.model.n_noise), rng)
     eps = engine.backend.asarray(eps, "float64")  # (L, M, J)
+    if isinstance(engine.model, FullVBModel):  # the noise of its parameters is held still as well
+        zeta = rng.standard_normal(engine.P["theta.mu"].size)
+        engine.model = replace(engine.model, zeta=engine.backend.asarray(zeta))
 
     engine.backward(x, eps, engine.forward(x, eps))
     gradient = to_numpy(engine.grad)  # (P,)
@@ -189,7 +193,7 @@ class Slopes:
         if how.unit == 1j:
             backend = replace(engine.backend, ops=reference(engine.xp))
             theta, x, eps = (array.astype("complex128") for array in (engine.theta, x, eps))
-            engine = Engine(engine.model, backend, theta, engine.penalty)
+            engine = Engine(engine.model, backend, theta, engine.penalty, engine.kl_term)
         self.engine, self.x, self.eps, self.how = engine, x, eps, how
         self.at = engine.layout.views(engine.theta.copy())
         self.here = self._loss()

@@ -35,6 +35,8 @@ class Course:
         The data.
     recipe : Recipe
         How to train.
+    n_updates : int
+        Of the parameters, in a step.
 
     Attributes
     ----------
@@ -42,25 +44,32 @@ class Course:
         Number of the step to come, of the one in hand, and of the first of this epoch.
     order : array (N,) int64
         In which the epoch visits the data.
-    rates : array (n_batches, K) float64
-        The optimiser's numbers for each step of the epoch.
-    sums : array (2,) float64
-        Over the epoch's datapoints so far: the reconstruction, and the KL, in nats.
+    rates : array (n_batches, n_updates · K) float64
+        The optimiser's numbers for each step of the epoch, one update's after the other's. While
+        the KL is warmed up, its weight comes last.
+    sums : array (4,) float64
+        Over the epoch's datapoints so far: the reconstruction, and the KL, in nats; and both as
+        the objective has them, if that is not the bound.
     """
 
-    def __init__(self, state: TrainingState, batches: Minibatches, recipe: Recipe):
+    def __init__(
+        self, state: TrainingState, batches: Minibatches, recipe: Recipe, n_updates: int = 1
+    ):
         self.state, self.batches, self.recipe = state, batches, recipe
+        self.n_updates = n_updates
         self.engine = state.engine
         xp, theta = self.engine.xp, self.engine.theta
         self.step, self.now, self.first = (xp.full(1, state.step, xp.int64) for _ in range(3))
-        self.sums = xp.asarray(state.sums, dtype=xp.float64)
+        self.sums = xp.empty(4, xp.float64)
         self.rows = xp.empty(batches.batch_size, xp.int64)
-        K = len(recipe.optimizer.numbers(recipe.learning_rate, 1))
+        K = n_updates * len(recipe.optimizer.numbers(recipe.learning_rate, 1))
         self.order = xp.empty(len(batches.data), xp.int64)
-        self.rates = xp.empty((batches.n_batches, K), xp.float64)
-        self.current = aligned(xp.empty, K, theta.dtype)
+        warms_up = self.engine.kl_term.warmup > 0
+        self.rates = xp.empty((batches.n_batches, K + warms_up), xp.float64)
+        self.current = aligned(xp.empty, K + warms_up, theta.dtype)
         self.squares, self.factor = xp.empty(PARTS, xp.float64), xp.ones(1, theta.dtype)
         self.numbers = [self.current[k : k + 1].reshape(()) for k in range(K)]
+        self.kl_weight = self.current[K:].reshape(()) if warms_up else None
         self._next: tuple[int, Array] = (-1, None)  # an epoch, and its order if it is laid out
         self._warm = False  # whether a whole minibatch has made the buffers
         self._replays: dict[int, Callable[[], None]] = {}  # steps → what replays them
@@ -73,11 +82,16 @@ class Course:
         self.first[...], self.step[...] = first, state.step
         epoch, order = self._next
         self.order[...] = order if epoch == state.epoch else batches.order(state.epoch)
-        self.sums[...] = xp.asarray(state.sums)
+        self.sums[...] = xp.asarray(state.sums + state.objective)
         rates = [recipe.learning_rate * recipe.schedule(t / steps)
                  for t in range(first, first + batches.n_batches)]  # fmt: skip
         numbers = recipe.optimizer.numbers
-        table = [numbers(rate, t) for t, rate in enumerate(rates, first + 1)]
+        U = self.n_updates
+        table = [[number for t in range(U * i + 1, U * i + U + 1) for number in numbers(rate, t)]
+                 for i, rate in enumerate(rates, first)]  # fmt: skip
+        if self.kl_weight is not None:
+            n, weight_at = batches.n_batches, self.engine.kl_term.weight_at
+            table = [[*row, weight_at(state.epoch * n + i, n)] for i, row in enumerate(table)]
         self.rates[...] = xp.asarray(table, dtype=xp.float64)
 
     def advance(self) -> None:
@@ -108,39 +122,69 @@ class Course:
 
         With ``look`` the host stops at a bad loss, before it reaches the parameters.
         """
-        engine, recipe, batches = self.engine, self.recipe, self.batches
-        ops, rows, theta = engine.ops, self.rows[:M], engine.theta
-        ops.clock(
-            self.step, self.now, self.first, self.order, batches.batch_size, self.rates,
-            rows, self.current,
-        )  # fmt: skip
-        x = batches.fetch(rows, self.now)  # (M, D)
+        engine, recipe = self.engine, self.recipe
+        x = self.fetch(M)  # (M, D)
         eps = engine.work("eps", recipe.n_samples, M, engine.model.n_noise)  # (L, M, J)
         kept = engine.forward(x, eps, (recipe.seed, random.POSTERIOR, self.now))
-        ops.tally(kept.nll, kept.kl, self.sums)
+        kept = engine.weighed(kept, self.kl_weight)
+        engine.ops.tally(kept.nll, kept.kl, self.sums)  # into the first two
+        if kept.kl_term is not None:
+            engine.ops.tally(kept.nll, kept.kl_term, self.sums[2:])
         if look:
             self.look(1)
         engine.backward(x, eps, kept)
+        self.update()
+
+    def fetch(self, M: int) -> Array:
+        """A step begins: its minibatch, whose datapoints are the first M of ``rows``.   (M, D)"""
+        rows = self.rows[:M]
+        self.engine.ops.clock(
+            self.step, self.now, self.first, self.order, self.batches.batch_size, self.rates,
+            rows, self.current,
+        )  # fmt: skip
+        return self.batches.fetch(rows, self.now)
+
+    def update(self, k: int = 0) -> None:
+        """Update number ``k`` of a step: the parameters, by the gradient at hand."""
+        engine, recipe, ops = self.engine, self.recipe, self.engine.ops
         if recipe.clip_norm is not None:
             clip_by_norm(ops, engine.grad, recipe.clip_norm, self.squares, self.factor)
-        scratch = engine.work("update.scratch", theta.size)
+        scratch = engine.work("update.scratch", engine.theta.size)
+        K = len(self.numbers) // self.n_updates
+        numbers = self.numbers[k * K : (k + 1) * K]
         recipe.optimizer.step(
-            ops, theta, engine.grad, self.state.moments, scratch, *self.numbers
+            ops, engine.theta, engine.grad, self.state.moments, scratch, *numbers
         )
 
     def look(self, n: int) -> None:
         """Read the sums, after ``n`` steps; raise a NumericalError if they are not finite."""
         state = self.state
-        state.sums[:] = map(float, to_numpy(self.sums))
-        loss = state.sums[1] - state.sums[0]
+        sums = [float(total) for total in to_numpy(self.sums)]
+        state.sums[:], state.objective[:] = sums[:2], sums[2:]
+        loss = sums[1] - sums[0] + sums[3] - sums[2]
         if not isfinite(loss):
             when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
             raise NumericalError(
                 diagnose(state, f"the loss is {loss} {when}, in epoch {state.epoch + 1}")
             )
 
+    def means(self) -> dict[str, float]:
+        """What the history keeps of an epoch: means over its datapoints, in nats."""
+        reconstruction, kl = (total / len(self.batches.data) for total in self.state.sums)
+        row = {"elbo": reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+        if any(self.state.objective):
+            reconstruction, term = self.state.objective
+            row["objective"] = (reconstruction - term) / len(self.batches.data)
+        return row | self.engine.penalty.report(self.engine)
+
     def _can_replay(self) -> bool:
-        """Whether whole minibatches can be replayed; recorded here, and anew if buffers moved."""
+        """Whether whole minibatches can be replayed; recorded here, and anew if buffers moved.
+
+        Not those of a model that says it is not ``recordable``: it makes arrays on the way, and
+        a recording would write to where they were.
+        """
+        if not getattr(self.engine.model, "recordable", True):
+            return False
         allocations = self.engine.work.allocations
         if self._warm and self._recorded_at != allocations:
             self._replays, self._recorded_at = self._record(), allocations

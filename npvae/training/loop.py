@@ -27,6 +27,7 @@ def train(
     validate: Callable[[], dict[str, float]] | None = None,
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
+    course: Callable[..., Course] = Course,
 ) -> TrainingState:
     """Run epochs until ``recipe.epochs`` of them are done.
 
@@ -42,6 +43,8 @@ def train(
         Called with the state after every epoch; one that returns True ends the run.
     checkpoint : callable, optional
         Called with the state after every epoch, and on Ctrl-C before the interrupt goes on.
+    course : callable
+        Makes the course of training from state, batches and recipe: what a step is.
 
     Raises
     ------
@@ -51,15 +54,15 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand.
     """
-    course = Course(state, batches, recipe)
+    steps = course(state, batches, recipe)
     with interrupts() as interrupted:
         while state.epoch < recipe.epochs and not out_of_patience(state, recipe):
             began = perf_counter()
-            course.open_epoch()
+            steps.open_epoch()
             while state.batch < batches.n_batches and not interrupted():
-                course.advance()
+                steps.advance()
             if not interrupted():
-                close_epoch(state, batches, recipe, perf_counter() - began, validate)
+                close_epoch(steps, perf_counter() - began, validate)
                 done = [callback(state) is True for callback in callbacks]
             check_finite(state)
             if checkpoint:
@@ -74,21 +77,14 @@ def train(
 
 
 def close_epoch(
-    state: TrainingState, batches: Minibatches, recipe: Recipe, seconds: float,
-    validate: Callable[[], dict[str, float]] | None,
-) -> None:  # fmt: skip
+    course: Course, seconds: float, validate: Callable[[], dict[str, float]] | None
+) -> None:
     """Turn the sums of an epoch into a row of the history, and keep the best parameters."""
-    N = len(batches.data)
-    reconstruction, kl = state.sums[0] / N, state.sums[1] / N
-    state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0]
-    row = {
-        "epoch": state.epoch,
-        "elbo": reconstruction - kl,
-        "reconstruction": reconstruction,
-        "kl": kl,
-        "samples": state.epoch * N,
-        "seconds": seconds,
-    }
+    state, recipe, means = course.state, course.recipe, course.means()
+    state.epoch += 1
+    state.begin_epoch()
+    samples = state.epoch * len(course.batches.data)
+    row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     if validate:
         row |= validate()
         if not isfinite(row["validation_elbo"]):

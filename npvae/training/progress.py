@@ -19,8 +19,15 @@ def print_epoch(state: TrainingState) -> None:
         return
     row = state.last()
     line = f"epoch {row['epoch']:>4}   reconstruction {row['reconstruction']:>9.3f}"
-    if state.engine.model.n_noise:  # without noise there is no bound: an auto-encoder
+    if "log_joint" in row:  # Monte Carlo EM has no bound either
+        line += f"   log p(z) {row['log_prior']:>8.3f}   log p(x, z) {row['log_joint']:>9.3f}"
+        line += f"   accepted {row['acceptance']:>4.0%}"
+    elif state.engine.model.n_noise:  # without noise there is no bound: an auto-encoder
         line += f"   KL {row['kl']:>7.3f}   ELBO {row['elbo']:>9.3f}"
+    if row.get("objective") is not None:
+        line += f"   objective {row['objective']:>9.3f}"
+    if "parameter_kl" in row:
+        line += f"   parameters' KL {row['parameter_kl']:>8.3f}"
     if "validation_elbo" in row:
         line += f"   held out {row['validation_elbo']:>9.3f}"
     print(f"{line}   nats   {row['seconds']:.1f} s", flush=True)

@@ -31,12 +31,16 @@ class TrainingState:
         Finished epochs; finished batches of the next one; steps since the start.
     sums : list of float
         Sums over the unfinished epoch's datapoints of reconstruction and KL, in nats.
+    objective : list of float
+        The same, of what was maximised; zeros where that is the bound itself.
     history : dict of str to list
         One entry an epoch.
     best : array (P,) or None
         Parameters of the epoch with the best validation bound.
     best_epoch, best_elbo : int, float or None
         That epoch and that bound.
+    chains : dict of str to array
+        Where a Monte Carlo algorithm's Markov chains stand.
     """
 
     engine: Engine
@@ -45,10 +49,16 @@ class TrainingState:
     batch: int = 0
     step: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    objective: list[float] = field(default_factory=lambda: [0.0, 0.0])
     history: History = field(default_factory=dict)
     best: Array = None
     best_epoch: int = 0
     best_elbo: float | None = None
+    chains: State = field(default_factory=dict)
+
+    def begin_epoch(self) -> None:
+        """No batch of it is done."""
+        self.batch, self.sums, self.objective = 0, [0.0, 0.0], [0.0, 0.0]
 
     def record(self, row: dict[str, Any]) -> None:
         """Append one epoch to the history; None where an epoch lacks what others have."""
@@ -62,7 +72,7 @@ class TrainingState:
         return {key: values[-1] for key, values in self.history.items()}
 
 
-COUNTERS = ("epoch", "batch", "step", "sums", "history", "best_epoch", "best_elbo")
+COUNTERS = ("epoch", "batch", "step", "sums", "objective", "history", "best_epoch", "best_elbo")
 
 
 def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
@@ -74,6 +84,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         If it cannot be written; what stood there before is left as it was.
     """
     arrays = {"theta": state.engine.theta} | {f"optimizer.{k}": v for k, v in state.moments.items()}
+    arrays |= {f"chains.{k}": v for k, v in state.chains.items()}
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
@@ -118,6 +129,7 @@ def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
     shape = state.engine.theta.shape
     expected = {"theta": shape} | {f"optimizer.{name}": shape for name in state.moments}
+    expected |= {f"chains.{name}": array.shape for name, array in state.chains.items()}
     if "best" in arrays:
         expected["best"] = shape
     check_arrays(path, arrays, expected)
@@ -126,5 +138,7 @@ def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     state.engine.theta[...] = state.engine.backend.asarray(arrays["theta"])
     for name, moment in state.moments.items():
         moment[...] = state.engine.backend.asarray(arrays[f"optimizer.{name}"])
+    for name, chain in state.chains.items():
+        chain[...] = state.engine.backend.asarray(arrays[f"chains.{name}"])
     if "best" in arrays:
         state.best = state.engine.backend.asarray(arrays["best"])

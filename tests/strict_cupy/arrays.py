@@ -17,7 +17,7 @@ KEYWORDS = {  # of some functions, in CuPy's order
     """abs absolute add bitwise_and bitwise_or bitwise_xor cos divide equal exp expm1 floor
     floor_divide greater greater_equal invert isfinite isinf isnan less less_equal log log1p
     logaddexp logical_and logical_not logical_or maximum minimum multiply negative not_equal power
-    reciprocal remainder right_shift sign sin sqrt square subtract tanh true_divide""":
+    reciprocal remainder right_shift rint sign sin sqrt square subtract tanh true_divide""":
         "out dtype casting",
     "sum mean": "axis dtype out keepdims",
     "max min any all argmax argmin": "axis out keepdims",
@@ -134,9 +134,12 @@ class ndarray:
         return ndarray._of(self._host[hosts], self._memory)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, ndarray) and key.dtype != bool:  # rows by their numbers
+            value = value if isinstance(value, ndarray) else operand(value)
+            return launch(np.ndarray.__setitem__, self, key, value)
         view = self[key]
         if view._memory is not self._memory:
-            raise NotImplementedError("the stand-in assigns to no index that is an array")
+            raise NotImplementedError("the stand-in assigns to no such index")
         if not isinstance(value, ndarray):
             view.fill(value)
         elif value.__cuda_array_interface__ != view.__cuda_array_interface__:  # it is in a[i] += b

@@ -1,0 +1,73 @@
+"""The marginal likelihood by plain Monte Carlo: samples of the prior, the same for every datapoint.
+
+    p(x) = E_{p(z)}[p(x|z)] ≈ (1/S) Σ_s p(x|z_s),   z_s ~ p(z)
+
+The estimator that asks for nothing: no encoder, no chains, no fitted density. What it costs is
+that few of the samples lie where p(z|x) does, e^{−KL(p(z|x) ‖ p(z))} of them or so: it serves a
+handful of latents. What makes it affordable is that a Bernoulli likelihood is linear in x,
+
+    log p(x|z) = x · l(z) − Σ_d log(1 + e^{l_d(z)}),
+
+so that S samples for N datapoints are S decoded images and one product (S, D) (D, N).
+"""
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from npvae import random
+from npvae.distributions import BernoulliLikelihood
+from npvae.errors import ParameterError
+from npvae.evaluation.chunks import chunks, load
+from npvae.evaluation.importance import LogLikelihood, add, summary
+from npvae.evaluation.posterior import prior_density
+from npvae.models import Engine
+
+Array = Any
+BLOCK = 2000  # samples decoded at a time
+
+
+def prior_log_likelihood(
+    engine: Engine, X: Array, scale: float = 1.0, *, n_samples: int = 100_000, seed: int = 0,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> LogLikelihood:  # fmt: skip
+    """Estimate log p(x) for every row of ``X`` (N, D) by samples of the prior.
+
+    Parameters
+    ----------
+    n_samples : int
+        S. The datapoints share them, so that the errors of their estimates are correlated.
+    seed : int
+        Of the samples.
+    progress : callable
+        Wraps the iterable of blocks of samples, as tqdm does.
+
+    Raises
+    ------
+    ParameterError
+        If ``n_samples`` is less than 2, or the likelihood is not Bernoulli.
+    """
+    if n_samples < 2:
+        raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
+    model: Any = engine.model
+    if not isinstance(model.likelihood, BernoulliLikelihood):
+        raise ParameterError(
+            "samples of the prior serve a Bernoulli likelihood alone; take log_likelihood or "
+            "annealed_log_likelihood"
+        )
+    ops, xp, P, work, J = engine.ops, engine.xp, engine.P, engine.work, model.decoder.n_in
+    p = prior_density(engine, work)
+    n_noise = model.prior.n_noise(J) if hasattr(model, "prior") else J
+    x = load(engine, X, scale, work)  # (N, D)
+    sums: Any = None
+    for first, last in progress(list(chunks(n_samples, BLOCK))):
+        eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
+        ops.posterior_noise(seed, random.EVALUATE, step, first, eps)
+        z, _ = p.value(p.draw(eps[:, 0]))  # (s, J)
+        a, bias = model.decoder.forward(ops, P, z, work), P["decoder.heads.bias"]  # (s, D)
+        logits, softplus = (work(f"prior.{name}", *a.shape) for name in ("logits", "softplus"))
+        xp.add(a, bias, out=logits)
+        ops.softplus(a, bias, softplus)  # and uses a up
+        log_p = ops.gemm(logits, x.T, work("prior.log_p", last - first, len(x)))  # (s, N)
+        log_p -= softplus.sum(axis=1, keepdims=True)
+        sums = add(xp, sums, log_p.astype("float64"))
+    estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
+    return LogLikelihood(estimate, error, ess, n_samples)

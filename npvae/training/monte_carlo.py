@@ -1,0 +1,150 @@
+"""Monte Carlo EM (appendix E): every datapoint has a chain, which goes on from step to step.
+
+    E    the chains of a minibatch move once by HMC:    z ~ p(z|x) for the θ there is
+    M    n updates of θ along ∇ log p(x, z), z held where it is
+
+As θ changes slowly, so does p(z|x), and a chain that has reached it stays there. What one step
+leaves to the next is kept in the training state, so that a resumed run continues bit for bit:
+
+    z             (N, J)   where each chain is
+    step_size     (N,)     of the leapfrog, one for each chain
+    age           (1,)     steps since they began
+    acceptance    (N,)     of its last proposal
+    diverged      (N,)     whether that one's energy rose beyond all bounds
+    refused       (N,)     its proposals that were refused since it last moved
+"""
+from typing import Any
+
+from npvae import random
+from npvae.errors import NumericalError
+from npvae.evaluation.hmc import ACCEPTANCE, STUCK, Point, transition
+from npvae.evaluation.posterior import Posterior
+from npvae.models import Engine
+from npvae.training.batches import Minibatches
+from npvae.training.course import Course
+from npvae.training.recipe import Recipe
+from npvae.training.state import TrainingState
+
+Array = Any
+FIRST_STEP_SIZE = 0.5
+SETTLED = 50  # steps by which ε has found its scale
+TOO_LONG = 20  # refusals in a row: at an acceptance of 0.9 there are never so many
+
+
+def new_chains(engine: Engine, n_data: int, seed: int, step: int = 0) -> dict[str, Array]:
+    """Chains that start where the prior N(0, I) puts them, at step number ``step``."""
+    xp, dtype, J = engine.xp, engine.theta.dtype, engine.model.n_noise
+    z = xp.empty((1, n_data, J), dtype)
+    number = xp.full(1, step + 1, "int64")  # number 0 of the stream are the first parameters
+    engine.ops.posterior_noise(seed, random.INITIALIZE, number, 0, z)
+    step_size, age = xp.full(n_data, FIRST_STEP_SIZE, dtype), xp.zeros(1, dtype)
+    fared = {name: xp.zeros(n_data, dtype) for name in ("acceptance", "diverged", "refused")}
+    return {"z": z[0], "step_size": step_size, "age": age, **fared}
+
+
+class MonteCarloEM(Course):
+    """Steps of one run of training.
+
+    Parameters
+    ----------
+    state, batches, recipe
+        As a :class:`Course` has them; the state has chains, one for each datapoint.
+    n_leapfrog : int
+        Leapfrog steps of a move.
+    n_updates : int
+        Updates of θ with one sample.
+    """
+
+    def __init__(
+        self, state: TrainingState, batches: Minibatches, recipe: Recipe, n_leapfrog: int = 10,
+        n_updates: int = 5,
+    ):  # fmt: skip
+        super().__init__(state, batches, recipe, n_updates)
+        self.n_leapfrog = n_leapfrog
+
+    def one_step(self, M: int, look: bool = False) -> None:
+        """The chains of a minibatch move; the parameters follow."""
+        engine = self.engine
+        x = self.fetch(M)  # (M, D)
+        z = self.move(x, self.rows[:M])  # (1, M, J)
+        for k in range(self.n_updates):
+            kept = engine.forward(x, z)
+            if k == 0:
+                engine.ops.tally(kept.nll, kept.kl, self.sums)
+                if look:
+                    self.look(1)
+            engine.backward(x, z, kept)
+            self.update(k)
+
+    def move(self, x: Array, rows: Array) -> Array:
+        """Move the chains of the datapoints x (M, D) in ``rows``; where they are then.   (1, M, J)
+
+        ε is tuned on the way (Robbins & Monro 1951). That of all chains follows the minibatch's
+        mean acceptance a, log ε += γ (a − 0.9), with a gain γ that falls to 0.2 and stays there
+        to keep up with θ; that of each, log ε_i += 0.1 (a_i − a), departs as it needs to.
+        """
+        engine, chains = self.engine, self.state.chains
+        xp, posterior = engine.xp, Posterior(engine, x)
+        z = chains["z"][rows][None]  # (1, M, J)
+        noise = engine.work("noise", 1, len(rows), z.shape[-1] + 3)
+        engine.ops.posterior_noise(self.recipe.seed, random.POSTERIOR, self.now, 0, noise)
+        start, step_size = Point(z, *posterior(z)), chains["step_size"]  # (N,)
+        end, (acceptance, diverged) = transition(
+            posterior, start, step_size[rows][None], self.n_leapfrog, noise
+        )
+        chains["age"] += 1
+        mean, gain = acceptance.mean(), xp.maximum(2 / xp.sqrt(chains["age"]), 0.2)
+        share = len(rows) / self.batches.size(0)  # few say little: a ragged last minibatch
+        step_size *= xp.exp(share * gain * (mean - ACCEPTANCE))
+        step_size[rows] *= xp.exp(0.1 * (acceptance[0] - mean))
+        chains["z"][rows], chains["acceptance"][rows] = end.z[0], acceptance[0]
+        chains["diverged"][rows] = diverged[0]
+        stays = (end.z == z).all(axis=-1)[0]  # (M,)
+        chains["refused"][rows] = (chains["refused"][rows] + 1) * stays
+        return end.z
+
+    def means(self) -> dict[str, float]:
+        """What the history keeps of an epoch: means over its datapoints, in nats; and how the
+        chains fared.
+
+        Raises
+        ------
+        NumericalError
+            If they do not move: then nothing is sampled.
+        """
+        reconstruction, distance = (s / len(self.batches.data) for s in self.state.sums)
+        chains = self.state.chains
+        acceptance, diverged = float(chains["acceptance"].mean()), int(chains["diverged"].sum())
+        if acceptance < STUCK and float(chains["age"][0]) >= SETTLED:
+            raise NumericalError(
+                f"the chains do not move: {100 * acceptance:.2g} % of proposals were accepted in "
+                f"epoch {self.state.epoch + 1} and {diverged} diverged, at a step size of "
+                f"{float(chains['step_size'].mean()):.2g}; lower the learning rate"
+            )
+        return {
+            "log_joint": reconstruction - distance,
+            "reconstruction": reconstruction,
+            "log_prior": -distance,
+            "acceptance": acceptance,
+            "divergences": diverged,
+            "step_size": float(chains["step_size"].mean()),
+        }
+
+
+def complaint(chains: dict[str, Array]) -> str:
+    """One line on how the chains fell short in the last epoch; empty if they fared well."""
+    acceptance, diverged = float(chains["acceptance"].mean()), int(chains["diverged"].sum())
+    stuck, N = int((chains["refused"] >= TOO_LONG).sum()), len(chains["z"])
+    faults = []
+    if acceptance < ACCEPTANCE - 0.1:
+        faults.append(f"{100 * acceptance:.0f} % of proposals were accepted, not 90 %")
+    if diverged > 0.01 * N:
+        faults.append(f"{diverged} of {N} diverged")
+    if stuck:
+        faults.append(f"the chains of {stuck} datapoints have not moved for {TOO_LONG} epochs")
+    if not faults:
+        return ""
+    return (
+        f"in the last epoch {', and '.join(faults)}: the chains have not kept up with p(z|x); "
+        "train longer or lower the learning rate"
+    )
