@@ -11,7 +11,7 @@ HOUSE = Path(npvae.__file__).parent
 FLOORS = (
     "errors", "lazy", "kernels", "random", "ops", "backend", "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
-    "plotting", "explain", "runs",
+    "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip
 ROOF = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")

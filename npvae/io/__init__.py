@@ -11,13 +11,14 @@ This floor knows nothing of models: whoever calls it gives names to the arrays a
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
 from npvae.io.archive import check_arrays, read_archive, write_archive
-from npvae.io.jsonl import write_jsonl
+from npvae.io.jsonl import read_jsonl, write_jsonl
 from npvae.io.state_dict import read_state_dict
 from npvae.io.toml import read_toml, write_toml
 
 __all__ = [
     "check_arrays",
     "read_archive",
+    "read_jsonl",
     "read_state_dict",
     "read_toml",
     "write_archive",

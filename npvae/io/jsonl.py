@@ -1,9 +1,10 @@
 """JSON lines: one object a line, which people, ``grep`` and every language can read."""
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from npvae.errors import ParameterError
+from npvae.errors import ModelFileError, ParameterError
 from npvae.io.files import StrPath, atomic_write
 
 
@@ -44,3 +45,20 @@ def write_jsonl(path: StrPath, rows: Iterable[Mapping[str, Any]]) -> None:
     lines = [to_json(row).encode() + b"\n" for row in rows]
     with atomic_write(path) as file:
         file.writelines(lines)
+
+
+def read_jsonl(path: StrPath) -> list[dict[str, Any]]:
+    """The rows of a file, in order; none if there is no file.
+
+    Raises
+    ------
+    ModelFileError
+        If a line is not JSON.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged: {error}; delete it to do without") from error

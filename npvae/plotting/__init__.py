@@ -9,18 +9,23 @@ A model is anything with the public surface: ``transform``, ``inverse_transform`
 """
 from npvae.plotting.curves import learning_curve
 from npvae.plotting.data_space import reconstructions, samples
-from npvae.plotting.latent_space import latent_scatter, manifold
+from npvae.plotting.experiments import Trace, experiment, sheets
+from npvae.plotting.latent_space import latent_scatter, manifold, manifold_pixels
 from npvae.plotting.paper import save
 from npvae.plotting.run import write_plots
 from npvae.plotting.tiles import tile
 
 __all__ = [
+    "Trace",
+    "experiment",
     "latent_scatter",
     "learning_curve",
     "manifold",
+    "manifold_pixels",
     "reconstructions",
     "samples",
     "save",
+    "sheets",
     "tile",
     "write_plots",
 ]

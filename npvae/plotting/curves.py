@@ -21,7 +21,8 @@ def learning_curve(history: History) -> "Figure":
         ``epoch``, and in nats per datapoint ``elbo``, ``reconstruction`` and ``kl``; may have
         ``validation_elbo``, with None where none was computed, and ``samples``, the
         datapoints seen so far. Where every KL is zero, as an auto-encoder's is, the bound
-        *is* the reconstruction term and is shown alone.
+        *is* the reconstruction term and is shown alone. Of Monte Carlo EM, which has no bound,
+        ``log_joint`` stands in its place, above ``reconstruction`` and ``log_prior``.
 
     Returns
     -------
@@ -34,20 +35,23 @@ def learning_curve(history: History) -> "Figure":
     """
     if not history.get("epoch"):
         raise DataError("the history has no epoch to draw: train the model for one first")
-    x, has_kl = "epoch", any(history["kl"])
+    whole, title, part = ("elbo", "Lower bound (ELBO)", ("kl", "KL(q(z|x) ‖ p(z))"))
+    if "log_joint" in history:
+        whole, title, part = ("log_joint", "log p(x, z)", ("log_prior", "log p(z)"))
+    x, has_parts = "epoch", any(history[part[0]])
     if history.get("samples"):
         x += f" ({history['samples'][-1]:,} datapoints seen)"
-    fig = new_figure(7, 5.4 if has_kl else 3.6, layout="constrained")
-    grid = fig.add_gridspec(2 if has_kl else 1, 2, height_ratios=(2, 1)[:1 + has_kl])
-    ax = chart(fig, grid[0, :], y="nats per datapoint", x="" if has_kl else x,
-               title="Lower bound (ELBO)" if has_kl else "Reconstruction log-likelihood")
-    for name, key, colour in (("training", "elbo", ONE),
+    fig = new_figure(7, 5.4 if has_parts else 3.6, layout="constrained")
+    grid = fig.add_gridspec(2 if has_parts else 1, 2, height_ratios=(2, 1)[:1 + has_parts])
+    ax = chart(fig, grid[0, :], y="nats per datapoint", x="" if has_parts else x,
+               title=title if has_parts else "Reconstruction log-likelihood")
+    for name, key, colour in (("training", whole, ONE),
                               ("validation", "validation_elbo", OTHER)):
         _line(ax, history, key, colour, name)
     ax.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
-    if has_kl:
-        for column, key, title in ((0, "reconstruction", "Reconstruction, E[log p(x|z)]"),
-                                   (1, "kl", "KL(q(z|x) ‖ p(z))")):
+    if has_parts:
+        reconstruction = ("reconstruction", "Reconstruction, E[log p(x|z)]")
+        for column, (key, title) in enumerate((reconstruction, part)):
             ax = chart(fig, grid[1, column], title=title, x=x, y="nats per datapoint")
             _line(ax, history, key, ONE)
     return fig

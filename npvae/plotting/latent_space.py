@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npvae.distributions.priors import FamilyPrior
+from npvae.distributions.suitable import LEARNED
 from npvae.errors import ParameterError
 from npvae.plotting.paper import COLOURS, GREY, INK, chart, new_figure, picture
 from npvae.plotting.tiles import tile
@@ -11,14 +13,14 @@ from npvae.plotting.tiles import tile
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PRIOR = NormalDist()
+NORMAL = NormalDist()
 
 
 def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
     """The two-dimensional manifold that a decoder has learned (figure 4 of the paper).
 
-    The unit square is cut into n × n cells. Through the inverse normal CDF their centres
-    become latents, z = Φ⁻¹((i + ½)/n), so that each cell holds an equal share of the prior.
+    The unit square is cut into n × n cells. Through the prior's inverse CDF their centres become
+    latents, z = Φ⁻¹((i + ½)/n) for N(0, I), so that each cell holds an equal share of the prior.
 
     Parameters
     ----------
@@ -37,24 +39,59 @@ def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
     Raises
     ------
     ParameterError
-        If the model has another number of latents, or n is less than 1.
+        If the model has another number of latents, or a prior without quantiles, or n is less
+        than 1.
     """
+    pixels = manifold_pixels(model, image_shape, n)
+    fig, ax = picture(pixels, "The 2-D manifold: each cell an equal share of the prior", 0.5)
+    shares = [NORMAL.cdf(deviation) for deviation in range(-2, 3)]
+    ticks = [f"{z:.2g}".replace("-", "−") for z in quantiles(model, shares)]
+    ax.set_xticks(shares, ticks)
+    ax.set_yticks(shares, ticks)
+    ax.set_xlabel("$z_1$", labelpad=2)
+    ax.set_ylabel("$z_2$", labelpad=2)
+    return fig
+
+
+def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np.ndarray:
+    """The grey pixels of :func:`manifold`, whose arguments and errors these are, without axes."""
     if model.latent_dim != 2:
         raise ParameterError(f"a manifold needs 2 latent dimensions, and this model has "
                              f"{model.latent_dim}: train one with latent_dim=2, or draw samples")
     if n < 1:
         raise ParameterError(f"n = {n} images a side make no manifold: choose 1 or more")
-    centres = np.array([PRIOR.inv_cdf((i + 0.5) / n) for i in range(n)])
+    centres = quantiles(model, [(i + 0.5) / n for i in range(n)])
     z2, z1 = np.meshgrid(centres[::-1], centres, indexing="ij")  # rows are read from the top
     x = model.inverse_transform(np.stack([z1.ravel(), z2.ravel()], axis=1))  # (n², D)
-    pixels = tile(x, image_shape, n, n, gap=1)  # or small digits would run into one another
-    fig, ax = picture(pixels, "The 2-D manifold: each cell an equal share of the prior", 0.5)
-    ticks = [PRIOR.cdf(z) for z in range(-2, 3)], ["−2", "−1", "0", "1", "2"]
-    ax.set_xticks(*ticks)
-    ax.set_yticks(*ticks)
-    ax.set_xlabel("$z_1$", labelpad=2)
-    ax.set_ylabel("$z_2$", labelpad=2)
-    return fig
+    return tile(x, image_shape, n, n, gap=1)  # or small digits would run into one another
+
+
+def quantiles(model: Any, shares: list[float]) -> np.ndarray:
+    """Where a latent's prior has so much of itself below, N(0, 1) if the model names none.
+
+    Raises
+    ------
+    ParameterError
+        If a draw of the prior is no function of one uniform number a latent.
+    """
+    name = getattr(model, "prior", "normal")
+    eps = np.array([NORMAL.inv_cdf(share) for share in shares])
+    if not has_quantiles(model):
+        raise ParameterError(f"prior={name!r} has no quantiles of one latent by itself, of which a "
+                             "manifold is made: draw samples")
+    prior = FamilyPrior(name).at(np.zeros(1))
+    below, above = prior.draw(np.array([[-1.0], [1.0]]))
+    z, _ = prior.value(prior.draw(eps[:, None] if below < above else -eps[:, None]))
+    return z[:, 0]
+
+
+def has_quantiles(model: Any) -> bool:
+    """Whether :func:`quantiles` has an answer."""
+    name = getattr(model, "prior", "normal")
+    if name in LEARNED:
+        return False
+    family = FamilyPrior(name).variables.family
+    return len(family.noise) == 1 and not family.joint
 
 
 def latent_scatter(model: Any, images: np.ndarray, labels: np.ndarray | None = None) -> "Figure":

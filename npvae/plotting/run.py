@@ -8,7 +8,7 @@ from npvae.errors import ModelFileError
 from npvae.io.files import StrPath
 from npvae.plotting.curves import History, learning_curve
 from npvae.plotting.data_space import reconstructions, samples
-from npvae.plotting.latent_space import latent_scatter, manifold
+from npvae.plotting.latent_space import has_quantiles, latent_scatter, manifold
 from npvae.plotting.paper import save
 
 MOST = 5000  # datapoints that are encoded: enough to see, and within memory for any data set
@@ -61,7 +61,7 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     write("reconstructions", reconstructions(model, dataset.images, shape))
     if hasattr(model, "sample"):
         write("samples", samples(model, shape, n=2000 if is_cloud else 100))
-        if shape and model.latent_dim == 2:
+        if shape and model.latent_dim == 2 and has_quantiles(model):
             write("manifold", manifold(model, shape))
     write("latent", latent_scatter(model, dataset.images, dataset.labels))
     return written

@@ -1,0 +1,134 @@
+"""The figures of the paper's experiments: several models in one picture, in its layout."""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npvae.plotting.paper import COLOURS, GREY, INK, chart, label, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 5  # panels side by side, at most
+INKS = (COLOURS[0], COLOURS[4], COLOURS[2])  # an algorithm each
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one algorithm did to one model, by training samples.
+
+    Attributes
+    ----------
+    name : str
+        The algorithm.
+    samples : sequence of int
+        Training samples evaluated.
+    train, test : sequence of float or None
+        Nats per datapoint after so many.
+    published : mapping
+        samples → (train, test) of the paper, either of them None.
+    """
+
+    name: str
+    samples: Sequence[int]
+    train: Values
+    test: Values
+    published: Mapping[float, tuple[float | None, float | None]]
+
+
+def experiment(panels: Mapping[str, Sequence[Trace]], what: str) -> "Figure":
+    """A panel for each model (figures 2 and 3): lines are ours, circles the paper's.
+
+    Parameters
+    ----------
+    panels : mapping of str to sequence of Trace
+        By their titles; empty ones are left out.
+    what : str
+        On the vertical axes, in nats.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    panels = {title: traces for title, traces in panels.items() if traces}
+    columns = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // max(columns, 1))
+    fig = new_figure(max(2.6 * columns, 6), 2.7 * rows + 0.5, layout="constrained")
+    names: dict[str, str] = {}
+    for trace in (trace for traces in panels.values() for trace in traces):
+        names.setdefault(trace.name, INKS[len(names)])
+    grid = fig.add_gridspec(rows, columns)
+    for i, (title, traces) in enumerate(panels.items()):
+        ax = chart(fig, grid[i // columns, i % columns], title=title,
+                   x="training samples" if i >= len(panels) - columns else "",
+                   y=f"{what}, nats" if i % columns == 0 else "")
+        ax.set_xscale("log")
+        for trace in traces:
+            _trace(ax, trace, names[trace.name])
+        _frame(ax, traces)
+    _legend(fig, names, len(names) + 4 if columns >= 4 else 4)
+    return fig
+
+
+def _trace(ax: "Axes", trace: Trace, colour: str) -> None:
+    for values, style, side in ((trace.train, "-", 0), (trace.test, (0, (2, 1.2)), 1)):
+        points = [(s, v) for s, v in zip(trace.samples, values, strict=True) if v is not None]
+        if points:
+            ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, linewidth=1.4)
+        paper = [(s, pair[side]) for s, pair in trace.published.items() if pair[side] is not None]
+        if paper:
+            x, y = zip(*paper, strict=True)
+            ax.scatter(x, y, s=22, zorder=3, linewidths=1.1,
+                       facecolors=colour if side == 0 else "white", edgecolors=colour)
+
+
+def _frame(ax: "Axes", traces: Sequence[Trace]) -> None:
+    """Leave out how low a curve begins: where it goes is what there is to see."""
+    ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
+    paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
+    low, high = min(ends + paper), max(ends + paper)
+    ax.set_ylim(low - 0.5 * (high - low) - 1, high + 0.1 * (high - low) + 1)
+
+
+def _legend(fig: "Figure", names: Mapping[str, str], columns: int) -> None:
+    ax = fig.axes[0]
+    handles: list[Any] = []
+    for colour in names.values():
+        handles += ax.plot([], [], color=colour, linewidth=1.4)
+    keys = list(names)
+    for text, style in (("training", "-"), ("test", (0, (2, 1.2)))):
+        handles += ax.plot([], [], color=GREY, linestyle=style, linewidth=1.4)
+        keys.append(text)
+    for text, face in (("the paper, training", GREY), ("the paper, test", "white")):
+        handles.append(ax.scatter([], [], s=22, facecolors=face, edgecolors=GREY))
+        keys.append(text)
+    fig.legend(handles, keys, loc="outside lower center", ncols=columns, frameon=False,
+               fontsize=8, labelcolor=INK)
+
+
+def sheets(panels: Mapping[str, np.ndarray]) -> "Figure":
+    """Sheets of grey pixels side by side, equally high (figures 4 and 5).
+
+    Parameters
+    ----------
+    panels : mapping of str to array (H, W)
+        By their titles, 0 black and 1 white.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    shares = [pixels.shape[1] / pixels.shape[0] for pixels in panels.values()]
+    height = 4.0 if len(panels) <= 2 else 3.0
+    fig = new_figure(height * sum(shares) + 0.2 * len(shares), height + 0.35, layout="constrained")
+    grid = fig.add_gridspec(1, len(panels), width_ratios=shares)
+    for i, (title, pixels) in enumerate(panels.items()):
+        ax: Any = fig.add_subplot(grid[i])
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="lanczos", aspect="equal")
+        label(ax, title)
+        ax.spines[:].set_visible(False)
+        ax.set(xticks=(), yticks=())
+    return fig

@@ -1,0 +1,186 @@
+"""Train curves side by side, each in a process and a run folder of its own.
+
+A process is this package's own :mod:`~npvae.reproduce.worker` on a folder whose ``config.toml``
+says all. Stopped in whatever way, a curve goes on from its last checkpoint when it is asked for
+again; asked for with a larger budget, it goes on from where it ended.
+"""
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+from npvae import runs
+from npvae.errors import ModelFileError, NpvaeError
+from npvae.io import read_jsonl
+from npvae.ops import hands
+from npvae.reproduce.paper import Curve
+
+POLL = 1.0  # seconds between two looks at how far curves are
+
+
+@dataclass
+class Training:
+    """A curve on its way.
+
+    Attributes
+    ----------
+    curve : Curve
+        What is trained.
+    run : Run
+        Its folder and settings.
+    marginal : bool
+        Whether the marginal likelihood is estimated on the way.
+    process : Popen or None
+        None until it begins.
+    """
+
+    curve: Curve
+    run: runs.Run
+    marginal: bool = False
+    process: subprocess.Popen | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the process prints."""
+        return self.run.folder / "log.txt"
+
+    def start(self, threads: int) -> None:
+        """Begin, or go on."""
+        own = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
+        command = [sys.executable, "-m", "npvae.reproduce.worker", str(self.run.folder)]
+        command += ["likelihood"] * self.marginal
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model is there, trained for as long as its settings say."""
+        return self.run.model_file.exists() and len(self.history) >= self.run.settings["epochs"]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A row for each epoch so far."""
+        return read_jsonl(self.run.folder / "history.jsonl")
+
+    def standing(self) -> str:
+        """How far it is, and its lower bound there, in one line."""
+        history, total = self.history, self.run.settings["epochs"]
+        line = f"{self.curve.name:<24} {len(history) / total:>5.0%}"
+        if not history:
+            return line
+        last = history[-1]
+        line += f"   {last['samples']:>12,} samples"
+        if "elbo" in last:  # Monte Carlo EM has no bound
+            line += f"   training {last['elbo']:.2f}   test {last['validation_elbo']:.2f}   nats"
+        return line
+
+
+def prepare(curve: Curve, budget: float, folder: Path) -> runs.Run:
+    """The curve's run folder, made if it is not there, set to train to ``budget`` or beyond.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder holds a run of other settings.
+    """
+    settings = runs.settle(curve.settings(budget))
+    if not (folder / "config.toml").exists():
+        return runs.create(settings, folder)
+    run = runs.open_run(folder)
+    for key in sorted(settings.keys() | run.settings.keys()):
+        old, new = run.settings.get(key), settings.get(key)
+        if key != "epochs" and old != new:
+            raise ModelFileError(
+                f"{folder} holds a run with {key}={old!r}, and this curve has {new!r}; "
+                "name another folder with --out"
+            )
+    settings["epochs"] = max(settings["epochs"], run.settings["epochs"])
+    run = runs.Run(folder, settings)
+    run.write_config()
+    return run
+
+
+def train_curves(
+    curves: Sequence[Curve], budget: float, folder: Path, jobs: int | None = None,
+    marginal: bool = False,
+) -> list[runs.Run]:
+    """Train every curve to at least ``budget`` samples; their runs, in order.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+        Those that are trained already cost nothing.
+    budget : float
+        Training samples evaluated.
+    folder : Path
+        Holds a folder for each curve, by its name.
+    jobs : int, optional
+        Curves at a time; one a processor if not given. Processors are shared out among them.
+    marginal : bool
+        Estimate the marginal likelihood on the way.
+
+    Raises
+    ------
+    NpvaeError
+        If a curve failed, after the others are done; its ``log.txt`` tells why.
+    KeyboardInterrupt
+        On Ctrl-C, when every curve has left a checkpoint.
+    """
+    trainings = [Training(c, prepare(c, budget, folder / c.name), marginal) for c in curves]
+    waiting = [t for t in trainings if not t.finished]
+    jobs = min(jobs or hands.count(), max(1, len(waiting)))
+    threads = max(1, hands.count() // jobs)
+    running: list[Training] = []
+    show = Standings()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(waiting.pop(0))
+                running[-1].start(threads)
+            sleep(POLL)
+            show(running)
+            for training in running[:]:
+                if training.process is not None and training.process.poll() is not None:
+                    running.remove(training)
+                    show.done(training)
+    except KeyboardInterrupt:
+        for training in running:
+            if training.process is not None:
+                training.process.send_signal(signal.SIGINT)
+                training.process.wait()
+        raise
+    for training in trainings:
+        if not training.finished:
+            last = training.log.read_text("utf-8").strip().splitlines()[-1:] or ["it says nothing"]
+            raise NpvaeError(f"curve {training.curve.name} failed: {last[0]}; see {training.log}")
+    return [training.run for training in trainings]
+
+
+class Standings:
+    """Progress: on a terminal all running curves, again and again; elsewhere each when done."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+
+    def __call__(self, running: Sequence[Training]) -> None:
+        if sys.stdout.isatty():
+            self.clear()
+            print("\n".join(training.standing() for training in running), flush=True)
+            self.lines = len(running)
+
+    def clear(self) -> None:
+        """Back to the first of the lines that will be written anew."""
+        print(f"\x1b[{self.lines}A\x1b[J" * bool(self.lines), end="")
+        self.lines = 0
+
+    def done(self, training: Training) -> None:
+        """A line that stays."""
+        self.clear()
+        print(training.standing(), flush=True)

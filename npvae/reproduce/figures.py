@@ -1,0 +1,177 @@
+"""The figures: which curves each needs, how it is drawn, and what the paper's says beside ours."""
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from npvae import plotting, runs
+from npvae.errors import ParameterError
+from npvae.estimators import load
+from npvae.io.files import atomic_write
+from npvae.reproduce.curves import train_curves
+from npvae.reproduce.lines import Comparison, Line, bound, compare, likelihood, table
+from npvae.reproduce.paper import ALGORITHMS, PUBLISHED, Curve, bounds, likelihoods
+from npvae.runs import Run
+
+Found = dict[Curve, tuple[Run, Line]]  # the curves that there are
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper.
+
+    Attributes
+    ----------
+    name : str
+        "figure2" to "figure5".
+    about : str
+        What it shows.
+    panels : dict of str to tuple of Curve
+        By their titles, in the paper's order.
+    draw : callable
+        Makes a picture of the curves there are.
+    marginal : bool
+        Whether it shows the marginal likelihood, and not the lower bound.
+    """
+
+    name: str
+    about: str
+    panels: dict[str, tuple[Curve, ...]]
+    draw: Callable[["Figure", Found], Any]
+    marginal: bool = False
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """All of them by name."""
+        return {curve.name: curve for panel in self.panels.values() for curve in panel}
+
+    def chosen(self, names: Sequence[str]) -> list[Curve]:
+        """The curves of some names, or all.
+
+        Raises
+        ------
+        ParameterError
+            If a name is none of this figure's.
+        """
+        for name in names:
+            if name not in self.curves:
+                raise ParameterError(
+                    f"{name!r} is no curve of {self.name}; it has {', '.join(self.curves)}"
+                )
+        return [self.curves[name] for name in names or self.curves]
+
+    def reproduce(
+        self, folder: Path, budget: float, names: Sequence[str] = (), jobs: int | None = None
+    ) -> str:
+        """Train what is missing, write ``figure….png`` and ``.json``, and return the table.
+
+        Parameters
+        ----------
+        folder : Path
+            Holds the curves' runs, which figures share, and the results.
+        budget : float
+            Training samples of each curve.
+        names : sequence of str
+            Curves to train; all if empty. Others of the figure are shown as far as they are.
+        jobs : int, optional
+            Curves at a time.
+
+        Raises
+        ------
+        ParameterError, ModelFileError, NpvaeError
+            If a name is unknown, a folder holds something else, or a curve failed.
+        """
+        train_curves(self.chosen(names), budget, folder, jobs, self.marginal)
+        return self.show(folder)
+
+    def show(self, folder: Path) -> str:
+        """Draw, write and compare the curves that ``folder`` has something of."""
+        found = self.found(folder)
+        rows = [compare(c, line) for c, (_, line) in found.items() if c.name in PUBLISHED]
+        picture = self.draw(self, found)
+        self.write(folder / f"{self.name}.json", found, rows)
+        plotting.save(picture, folder / f"{self.name}.png")
+        return table(rows)
+
+    def found(self, folder: Path) -> Found:
+        """The curves that ``folder`` has something of."""
+        read = likelihood if self.marginal else bound
+        there = [c for c in self.curves.values() if (folder / c.name / "config.toml").exists()]
+        opened = {curve: runs.open_run(folder / curve.name) for curve in there}
+        every = {curve: (run, read(run)) for curve, run in opened.items()}
+        return {curve: (run, line) for curve, (run, line) in every.items() if line.samples}
+
+    def write(self, path: Path, found: Found, rows: Sequence[Comparison]) -> None:
+        """All that the figure shows, as JSON."""
+        curves = {curve.name: asdict(curve) | asdict(line) for curve, (_, line) in found.items()}
+        result = {"figure": self.name, "about": self.about, "unit": "nats per datapoint",
+                  "curves": curves, "table": [asdict(row) for row in rows]}  # fmt: skip
+        with atomic_write(path) as file:
+            file.write(json.dumps(result).encode())
+
+
+def draw_lines(figure: Figure, found: Found) -> Any:
+    """A panel for each model: training and test of each algorithm, and the paper's values."""
+    panels = {
+        title: [
+            plotting.Trace(
+                ALGORITHMS[c.algorithm], line.samples, line.train, line.test, PUBLISHED[c.name]
+            )
+            for c, (_, line) in ((c, found[c]) for c in curves if c in found)
+        ]
+        for title, curves in figure.panels.items()
+    }
+    return plotting.experiment(panels, "log p(x)" if figure.marginal else "lower bound")
+
+
+def draw_manifolds(figure: Figure, found: Found) -> Any:
+    """Figure 4: the decoder's images over the unit square, through the prior's inverse CDF."""
+    return draw_sheets(figure, found, lambda m: plotting.manifold_pixels(m, m.image_shape_))
+
+
+def draw_samples(figure: Figure, found: Found) -> Any:
+    """Figure 5: 100 draws from the prior of each model."""
+    return draw_sheets(
+        figure, found, lambda m: plotting.tile(m.sample(100, rng=0), m.image_shape_, 10, 10)
+    )
+
+
+def draw_sheets(figure: Figure, found: Found, pixels: Callable[[Any], Any]) -> Any:
+    """A sheet for each panel: its one curve's model, turned into images."""
+    panels = {title: found[curve][0] for title, (curve,) in figure.panels.items() if curve in found}
+    return plotting.sheets({t: pixels(load(run.model_file)) for t, run in panels.items()})
+
+
+def one(data: str, J: int) -> tuple[Curve, ...]:
+    """AEVB alone."""
+    return bounds(data, J)[:1]
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        Figure(
+            "figure2", "the lower bound while AEVB and wake-sleep train",
+            {f"MNIST, J = {J}": bounds("mnist", J) for J in (3, 5, 10, 20, 200)}
+            | {f"Frey Face, J = {J}": bounds("freyfaces", J) for J in (2, 5, 10, 20)},
+            draw_lines,
+        ),
+        Figure(
+            "figure3", "the marginal likelihood under AEVB, wake-sleep and Monte Carlo EM",
+            {f"N = {n:,}": likelihoods(n) for n in (1_000, 50_000)},
+            draw_lines, marginal=True,
+        ),
+        Figure(
+            "figure4", "learned two-dimensional manifolds",
+            {"Learned Frey Face manifold": one("freyfaces", 2),
+             "Learned MNIST manifold": one("mnist", 2)},
+            draw_manifolds,
+        ),
+        Figure(
+            "figure5", "samples from the prior",
+            {f"{J}-D latent space": one("mnist", J) for J in (2, 5, 10, 20)},
+            draw_samples,
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,113 @@
+"""What a curve has left behind, as the figures draw it and the tables read it."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npvae.io import read_jsonl
+from npvae.reproduce.paper import PUBLISHED, Curve
+from npvae.runs import Run
+
+POINTS = 24  # kept for each factor of ten in samples: as fine as a figure shows
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve by training samples, in nats per datapoint.
+
+    Attributes
+    ----------
+    samples, train, test : list
+        As many numbers in each; None where there is none.
+    """
+
+    samples: list[int]
+    train: list[float | None]
+    test: list[float | None]
+
+    def at(self, samples: float) -> tuple[float | None, float | None]:
+        """Train and test at the first point that has reached so many samples."""
+        i = int(np.searchsorted(self.samples, samples))
+        return self.train[i], self.test[i]
+
+
+def bound(run: Run) -> Line:
+    """The lower bound: of training the mean over an epoch, while the parameters move."""
+    return thinned(read_jsonl(run.folder / "history.jsonl"), "elbo", "validation_elbo")
+
+
+def likelihood(run: Run) -> Line:
+    """The marginal likelihood, where it was estimated."""
+    return thinned(read_jsonl(run.folder / "likelihood.jsonl"), "train", "test")
+
+
+def thinned(rows: list[dict[str, Any]], train: str, test: str) -> Line:
+    """Rows evenly spaced on a logarithmic axis, the last among them."""
+    samples = np.array([row["samples"] for row in rows])
+    if len(rows):
+        step = np.floor(POINTS * np.log10(samples))
+        keep = np.append(step[1:] != step[:-1], True)
+        rows = [row for row, kept in zip(rows, keep, strict=True) if kept]
+
+    def column(key: str) -> list[float | None]:
+        return [None if row.get(key) is None else round(row[key], 3) for row in rows]
+
+    return Line([row["samples"] for row in rows], column(train), column(test))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of a table: the paper's value and ours after the same number of samples.
+
+    Attributes
+    ----------
+    curve : str
+        Its name.
+    samples : int
+        Where the two are compared; where ours ends if the paper shows nothing so early.
+    paper, ours : (train, test)
+        In nats per datapoint; None where there is no value.
+    end : (samples, train, test)
+        The paper's at the end of its curve.
+    """
+
+    curve: str
+    samples: int
+    paper: tuple[float | None, float | None]
+    ours: tuple[float | None, float | None]
+    end: tuple[float, float, float | None]
+
+
+def compare(curve: Curve, line: Line) -> Comparison:
+    """What the paper's figure shows of this curve, beside ours."""
+    published = PUBLISHED[curve.name]
+    last = max(published)
+    reached = [samples for samples in published if samples <= line.samples[-1]]
+    at = max(reached, default=float(line.samples[-1]))
+    paper = published.get(at, (None, None))
+    return Comparison(curve.name, int(at), paper, line.at(at), (last, *published[last]))
+
+
+HEADER = ("curve", "samples", "paper", "ours", "difference", "ours, test", "paper's end")
+
+
+def table(rows: list[Comparison]) -> str:
+    """All of them as text that is also a Markdown table."""
+    cells = [HEADER, tuple("---" for _ in HEADER)]
+    for row in rows:
+        (paper, _), (ours, test) = row.paper, row.ours
+        gap = None if paper is None or ours is None else ours - paper
+        samples, train, held_out = row.end
+        end = f"{said(train)} / {said(held_out)} at {samples:.1e}".replace("e+0", "e")
+        cells.append((row.curve, f"{row.samples:.1e}".replace("e+0", "e"), said(paper),
+                      said(ours), said(gap, "+.1f"), said(test), end))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    )
+
+
+def said(value: float | None, form: str = ".1f") -> str:
+    """A number, or that there is none."""
+    return "–" if value is None else format(value, form).replace("-", "−")

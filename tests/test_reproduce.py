@@ -1,0 +1,168 @@
+"""The reproductions: what they train, what they keep, what they say; on digits, in seconds."""
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import npvae
+from npvae import data, runs
+from npvae.cli import main
+from npvae.errors import ModelFileError, NpvaeError
+from npvae.io import read_jsonl
+from npvae.reproduce import FIGURES, Curve, train_curves
+from npvae.reproduce.curves import prepare
+from npvae.reproduce.lines import Line, bound, compare, table, thinned
+from npvae.reproduce.marginal import MarginalLikelihood, marks
+from npvae.reproduce.paper import PUBLISHED
+
+SMALL = Curve("digits-2-vae", "digits", 2, "vae", 500, 8)
+ASLEEP = replace(SMALL, name="digits-2-wake-sleep", algorithm="wake-sleep")
+
+
+def test_every_curve_of_the_paper_is_there_by_its_settings():
+    names = {name for figure in FIGURES.values() for name in figure.curves}
+    assert set(PUBLISHED) < names
+    assert names - set(PUBLISHED) == {"mnist-2-vae"}  # pictures alone: figures 4 and 5
+    for name in names:
+        curve = next(f.curves[name] for f in FIGURES.values() if name in f.curves)
+        settings = runs.settle(curve.settings(1e7))
+        assert settings.get("n_samples", 1) == 1 and settings["batch_size"] == 100
+        assert settings["activation"] == "tanh" and settings["parameter_prior"]
+        assert settings["learning_rate"] in (0.01, 0.02, 0.1)  # the paper's choices
+        assert settings["epochs"] * settings["n_train"] >= 1e7
+
+
+def test_curves_train_side_by_side_and_again_at_no_cost(tmp_path, capsys):
+    first = train_curves([SMALL, ASLEEP], 1000, tmp_path, jobs=2)
+    assert [run.folder.name for run in first] == [SMALL.name, ASLEEP.name]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2 and all("100%" in line and "1,000 samples" in line for line in printed)
+    before = [(tmp_path / c.name / "model.npz").stat().st_mtime_ns for c in (SMALL, ASLEEP)]
+    train_curves([SMALL, ASLEEP], 900, tmp_path)  # a smaller budget is met already
+    after = [(tmp_path / c.name / "model.npz").stat().st_mtime_ns for c in (SMALL, ASLEEP)]
+    assert before == after and not capsys.readouterr().out
+    assert bound(first[0]).samples == [500, 1000]
+
+
+def test_a_larger_budget_goes_on_to_where_it_would_have_come(tmp_path):
+    train_curves([SMALL], 1000, tmp_path / "a")
+    train_curves([SMALL], 1500, tmp_path / "a")
+    train_curves([SMALL], 1500, tmp_path / "b")
+    one, other = (npvae.load(tmp_path / x / SMALL.name / "model.npz") for x in "ab")
+    assert one.history_ is not None
+    for name, value in one.parameters.items():
+        assert np.array_equal(value, other.parameters[name]), name
+
+
+def test_a_folder_of_other_settings_is_left_alone(tmp_path):
+    prepare(SMALL, 1000, tmp_path / "x")
+    config = (tmp_path / "x" / "config.toml").read_text()
+    with pytest.raises(ModelFileError, match=r"hidden=\[8\], and this curve has \[9\]; name"):
+        prepare(replace(SMALL, hidden=9), 1000, tmp_path / "x")
+    assert (tmp_path / "x" / "config.toml").read_text() == config
+
+
+def test_a_curve_that_fails_says_why_and_the_others_are_done(tmp_path):
+    wrong = replace(SMALL, name="too-many", n_train=10**6)
+    with pytest.raises(NpvaeError, match=r"curve too-many failed: .*1000000 datapoints of digits"):
+        train_curves([wrong, SMALL], 1000, tmp_path, jobs=1)
+    assert (tmp_path / SMALL.name / "model.npz").exists()
+
+
+def test_an_interrupted_curve_leaves_a_checkpoint(tmp_path):
+    run = prepare(SMALL, 5e7, tmp_path / "x")
+    command = [sys.executable, "-m", "npvae.reproduce.worker", str(run.folder)]
+    process = subprocess.Popen(command)
+    while not run.checkpoint.exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert read_jsonl(run.folder / "history.jsonl") and not run.model_file.exists()
+
+
+# ---- the marginal likelihood on the way
+
+
+def test_marks_are_log_spaced_and_the_end_is_one():
+    assert marks(3e6) == [100_000, 200_000, 500_000, 1_000_000, 2_000_000, 3_000_000]
+    assert marks(5_000) == [5_000]
+
+
+def test_the_marginal_likelihood_lies_above_the_bound(tmp_path):
+    settings = SMALL.settings(2500) | {"optimizer": "adam"}
+    run = runs.create(runs.settle(settings), tmp_path / "run")
+    runs.train(run, callbacks=[MarginalLikelihood(run)])
+    (row,) = read_jsonl(run.folder / "likelihood.jsonl")
+    assert (row["epoch"], row["samples"]) == (5, 2500)
+    # by two other estimates of the same 500 datapoints: log p(x) by importance sampling, and the
+    # bound. Each is an average over independent noise, of error below 0.01.
+    model, X = npvae.load(run.model_file), data.load("digits").split(179, seed=0)[0].first(500)
+    truth = model.log_likelihood(X, 2000, 0).estimate.mean()
+    assert model.score(X) < row["train"] and abs(row["train"] - truth) < 0.03
+    assert row["train_effective_samples"] > 1000
+
+
+# ---- lines and tables
+
+
+def test_a_line_keeps_its_end_and_few_points_of_the_way():
+    rows = [{"samples": 100 * i, "elbo": -i, "validation_elbo": None} for i in range(1, 10_001)]
+    line = thinned(rows, "elbo", "validation_elbo")
+    assert line.samples[-1] == 1_000_000 and line.train[-1] == -10_000
+    assert len(line.samples) < 4 * 24 + 1 and set(line.test) == {None}
+    ratio = np.divide(line.samples[60:], line.samples[59:-1])
+    assert (ratio < 1.2).all()
+    assert thinned([], "elbo", "validation_elbo").samples == []
+
+
+def test_a_comparison_is_made_at_the_same_number_of_samples():
+    curve = FIGURES["figure2"].curves["mnist-20-vae"]
+    line = Line([9_000_000, 10_000_000, 12_000_000], [-106.0, -105.0, -104.0], [None] * 3)
+    row = compare(curve, line)
+    assert row.samples == 10_000_000 and row.paper[0] == -104.5 and row.ours[0] == -105.0
+    early = compare(curve, Line([1_000_000], [-110.0], [-111.0]))
+    assert early.paper == (None, None) and early.samples == 1_000_000
+    text = table([row, early])
+    assert "−0.5" in text and "−97.3 / −99.5 at 2.5e8" in text
+    assert text.splitlines()[3].split("|")[3].strip() == "–"  # nothing to compare with so early
+
+
+# ---- the pictures and the command
+
+
+def test_a_figure_is_drawn_and_written_from_what_there_is(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    figure = replace(
+        FIGURES["figure2"], panels={"Digits": (SMALL, ASLEEP), "None yet": (replace(SMALL, J=3),)}
+    )
+    monkeypatch.setitem(PUBLISHED, SMALL.name, {1e3: (-30, None), 1e6: (-25, -26)})
+    monkeypatch.setitem(PUBLISHED, ASLEEP.name, {1e6: (-27, None)})
+    monkeypatch.setitem(FIGURES, "figure2", figure)
+    out = tmp_path / "out"
+    command = ["reproduce", "figure2", "--budget", "1000", "--out", str(out), "--curves"]
+    assert main([*command, SMALL.name, ASLEEP.name]) == 0
+    printed = capsys.readouterr().out
+    assert "| digits-2-vae" in printed and "figure2.png" in printed
+    result = json.loads((out / "figure2.json").read_text())
+    assert result["curves"][SMALL.name]["samples"] == [500, 1000]
+    assert (out / "figure2.png").stat().st_size > 10_000
+    assert main([*command, "mnist-7-vae"]) == 1
+    assert "'mnist-7-vae' is no curve of figure2; it has digits-2-vae" in capsys.readouterr().err
+
+
+def test_sheets_are_drawn_from_the_models(tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("figure4", "figure5"):
+        figure = replace(FIGURES[name], panels={"Digits": (SMALL,)})
+        figure.reproduce(tmp_path, 500)
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("wrong", [["--budget", "0.5"], ["--jobs", "0"], ["--budget", "nan"]])
+def test_arguments_that_cannot_be(wrong, capsys, tmp_path):
+    assert main(["reproduce", "figure2", "--out", str(tmp_path / "x"), *wrong]) == 1
+    assert wrong[0] in capsys.readouterr().err and not (tmp_path / "x").exists()
