@@ -436,3 +436,17 @@ def test_options_that_mean_nothing_are_refused(case):
     with pytest.raises(npvae.NpvaeError) as error:
         npvae.VAE(verbose=False, **settings).initialize(4)
     assert words in str(error.value)
+
+
+def test_large_counts_keep_their_digits_in_float32():
+    """Rates and log x! of 10⁴ counts are 10⁵ each and all but cancel: before they are summed.
+
+    An element of 10⁵ is rounded to 10⁵ · 2⁻²⁴ = 0.006; 784 of them, three roundings, at random.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.poisson(1e4, (4, 784)).astype("f4")
+    a = np.log(rng.uniform(0.9e4, 1.1e4, (1, 4, 784))).astype("f4")
+    truth = -stats.poisson.logpmf(x.astype("f8"), np.exp(a[0].astype("f8"))).sum(axis=-1)
+    slope, scratch, nll = np.empty_like(a), np.empty_like(x), np.empty((1, 4), "f4")
+    OPS.poisson_nll(a, np.zeros(784, "f4"), x, slope, scratch, nll)
+    np.testing.assert_allclose(nll[0], truth, atol=0.006 * 784**0.5 * 3)

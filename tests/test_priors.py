@@ -255,3 +255,11 @@ def test_without_quantiles_there_is_no_manifold(tmp_path):
         with pytest.raises(ParameterError, match=f"prior='{name}' has no quantiles of one latent"):
             plotting.manifold(vae, (2, 3), 4)
     assert plotting.manifold(make("gamma", "gamma", "B"), (2, 3), 4)
+
+
+def test_one_elliptical_latent_has_no_lower_triangle():
+    """And so an empty head: a VampPrior hands its components nothing for it."""
+    vae = npvae.VAE(latent_dim=1, hidden=(4,), posterior="elliptical", prior="vamp", estimator="A",
+                    prior_components=3, dtype="float64", random_state=0)  # fmt: skip
+    X = np.random.default_rng(0).random((5, 6))
+    assert check_gradients(vae.initialize(6), X).ok

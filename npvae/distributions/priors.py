@@ -140,7 +140,7 @@ class Mixture:
         d_y, d_params = self.components.log_prob_backward(d_joint, y[..., None, :])  # (…, K, J)
         K = len(self.logits)
         d_logits = d_joint.reshape(-1, K).sum(axis=0) - d_logp.sum() * xp.exp(log_weights)
-        summed = tuple(d.reshape(-1, K, d.shape[-1]).sum(axis=0) for d in d_params)
+        summed = tuple(d.sum(axis=tuple(range(d.ndim - 2))) for d in d_params)
         return d_y.sum(axis=-2), summed, d_logits
 
     def _terms(self, y: Array) -> tuple[Array, Array, Array]:

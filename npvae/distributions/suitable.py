@@ -80,6 +80,27 @@ def covers(posterior: str) -> bool:
     return support(posterior) != "interval"
 
 
+def heavy(name: str) -> bool:
+    """Whether a variable may lie so far out that its mean size is infinite."""
+    return TWINS.get(name, name) in HEAVY
+
+
+def lighter(posterior: str, prior: str) -> bool:
+    """Whether q(z|x) falls off faster than p(z), and so than the true posterior may.
+
+    Examples
+    --------
+    >>> lighter("normal", "normal"), lighter("normal", "laplace"), lighter("log-normal", "gamma")
+    (False, True, False)
+    """
+
+    def weight(name: str) -> int:
+        return 0 if name in LIGHT else 2 if name in HEAVY or name in FLAT else 1
+
+    q, p = (TWINS.get(name, name) for name in (posterior, prior))
+    return q != p and prior not in LEARNED and weight(q) < weight(p)
+
+
 def suitable(posterior: str) -> list[str]:
     """The priors that a posterior may have, its own kind first.
 

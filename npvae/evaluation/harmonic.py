@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from npvae.distributions.suitable import heavy
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
 from npvae.evaluation.density import DENSITIES
@@ -100,6 +101,12 @@ def harmonic_log_likelihood(
         raise ParameterError(
             f"n_samples={L} by n_chains={C} cannot be: take 2 chains or more, and a multiple of "
             f"them as samples, at least {2 * (J + 1)}"
+        )
+    name = getattr(getattr(engine.model, "prior", None), "name", "normal")
+    if start == "prior" and heavy(name):
+        raise ParameterError(
+            f"chains that start at draws of prior={name!r} begin too far out to find p(z|x) in a "
+            "warm-up; take start='posterior' or method='annealed'"
         )
     columns = engine.xp.empty((6, len(X)), engine.theta.dtype)
 

@@ -9,8 +9,9 @@ come in blocks and only three sums of a datapoint are kept, so memory does not g
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+from warnings import warn
 
-from npvae.distributions.suitable import covers
+from npvae.distributions.suitable import covers, lighter
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
@@ -43,11 +44,15 @@ class LogLikelihood:
     n_samples: int
     advice: ClassVar[str] = "draw more"
 
+    @property
+    def mean_error(self) -> float:
+        """Of the mean over datapoints, each of which has samples of its own."""
+        return float((self.standard_error**2).sum()) ** 0.5 / len(self.estimate)
+
     def __str__(self) -> str:
         N = len(self.estimate)
-        mean_error = float((self.standard_error**2).sum()) ** 0.5 / N
         return (
-            f"log p(x) = {self.estimate.mean():.3f} ± {mean_error:.3f} nats, mean of {N} "
+            f"log p(x) = {self.estimate.mean():.3f} ± {self.mean_error:.3f} nats, mean of {N} "
             f"datapoints by {self.n_samples} samples each; "
             + said(self.effective_sample_size, self.n_samples, self.advice)
         )
@@ -81,8 +86,13 @@ def log_likelihood(
     Raises
     ------
     ParameterError
-        If ``n_samples`` is less than 2: the standard error needs two; or if q(z|x) does not reach
-        all of the prior.
+        If ``n_samples`` is less than 2: the standard error needs two; or if there is no q(z|x), or
+        it does not reach all of the prior.
+
+    Warns
+    -----
+    UserWarning
+        If q(z|x) has lighter tails than the prior: the estimate is low by more than it says.
     """
     check_cover(engine)
     if n_samples < 2:
@@ -103,8 +113,22 @@ def log_likelihood(
 
 
 def check_cover(engine: Engine) -> None:
-    """Raise a ParameterError if q(z|x) is 0 where the prior is not: E[w] then is not p(x)."""
+    """Raise a ParameterError if q(z|x) is 0 where the prior is not: E[w] then is not p(x).
+
+    Where its tails are lighter than the prior's, E[w²] is infinite: that is a warning.
+    """
     vae: Any = engine.model
+    if not hasattr(vae, "posterior"):
+        raise ParameterError(
+            "there is no q(z|x) to draw samples from; take method='annealed', 'harmonic' or 'prior'"
+        )
+    if lighter(vae.posterior.name, vae.prior.name):
+        warn(
+            f"posterior={vae.posterior.name!r} has lighter tails than prior={vae.prior.name!r}: "
+            "importance sampling comes out low, by more than its standard error says; "
+            "take method='annealed' or 'prior'",
+            stacklevel=2,
+        )
     if not covers(vae.posterior.name):
         raise ParameterError(
             f"posterior={vae.posterior.name!r} does not reach all of the prior, so its importance "

@@ -166,4 +166,7 @@ def start_at(name: str, posterior: Posterior) -> Start:
         return Start(mu, xp.exp(0.5 * logvar))
     one = work.constant(1, len(x), model.n_noise)
     low, high = q.draw(-one), q.draw(one)  # for a normal, μ ∓ σ
-    return OtherStart(q.centre(), 0.5 * abs(high - low), q, model.n_noise)
+    width = 0.5 * abs(high - low)
+    if model.posterior.name == "elliptical":  # whose noises may cancel: no less than the diagonal
+        width = xp.maximum(width, xp.exp(q.params[1]))
+    return OtherStart(q.centre(), width, q, model.n_noise)

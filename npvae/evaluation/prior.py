@@ -11,6 +11,7 @@ handful of latents. What makes it affordable is that a Bernoulli likelihood is l
 so that S samples for N datapoints are S decoded images and one product (S, D) (D, N).
 """
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from npvae import random
@@ -22,13 +23,24 @@ from npvae.evaluation.posterior import prior_density
 from npvae.models import Engine
 
 Array = Any
-BLOCK = 2000  # samples decoded at a time
+BLOCK = 2000  # samples decoded at a time, at most
+WEIGHTS = 2**22  # held at a time, each of a sample and a datapoint
+
+
+@dataclass(frozen=True)
+class SharedLogLikelihood(LogLikelihood):
+    """log p(x) of datapoints that share their samples; attributes as :class:`LogLikelihood`."""
+
+    @property
+    def mean_error(self) -> float:
+        """Of the mean over datapoints, at most: their errors may all point the same way."""
+        return float(self.standard_error.mean())
 
 
 def prior_log_likelihood(
     engine: Engine, X: Array, scale: float = 1.0, *, n_samples: int = 100_000, seed: int = 0,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> LogLikelihood:  # fmt: skip
+) -> SharedLogLikelihood:  # fmt: skip
     """Estimate log p(x) for every row of ``X`` (N, D) by samples of the prior.
 
     Parameters
@@ -58,7 +70,8 @@ def prior_log_likelihood(
     n_noise = model.prior.n_noise(J) if hasattr(model, "prior") else J
     x = load(engine, X, scale, work)  # (N, D)
     sums: Any = None
-    for first, last in progress(list(chunks(n_samples, BLOCK))):
+    block = max(1, min(BLOCK, WEIGHTS // len(X)))
+    for first, last in progress(list(chunks(n_samples, block))):
         eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
         ops.posterior_noise(seed, random.EVALUATE, step, first, eps)
         z, _ = p.value(p.draw(eps[:, 0]))  # (s, J)
@@ -70,4 +83,4 @@ def prior_log_likelihood(
         log_p -= softplus.sum(axis=1, keepdims=True)
         sums = add(xp, sums, log_p.astype("float64"))
     estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
-    return LogLikelihood(estimate, error, ess, n_samples)
+    return SharedLogLikelihood(estimate, error, ess, n_samples)

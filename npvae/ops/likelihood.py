@@ -170,8 +170,10 @@ def poisson_nll(xp, a, bias, x, slope, scratch, nll):
     xp.add(a, bias, out=a)  # l
     bounded_exp(xp, a, slope)
     log_factorial(xp, x, scratch)
-    xp.subtract(xp.einsum("lmd->lm", slope), xp.einsum("lmd,md->lm", a, x), out=nll)
-    xp.add(nll, xp.einsum("md->m", scratch), out=nll)
+    xp.multiply(a, x, out=a)
+    xp.subtract(slope, a, out=a)  # of large counts all but little cancels: before it is summed
+    xp.add(a, scratch, out=a)
+    nll[...] = xp.einsum("lmd->lm", a)
     xp.subtract(slope, x, out=slope)
 
 
