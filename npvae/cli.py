@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     kernels.choose()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every log file can hold a "−"
+    warnings.showwarning = lambda message, *rest: print(
+        f"npvae: warning: {' '.join(str(message).split())}", file=sys.stderr
+    )
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
@@ -136,7 +140,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     else:
         found = model.log_likelihood(X, arguments.samples, method=arguments.method, **watched)
         print(f"likelihood {found}")
-    if len(X) > 1:
+    if len(X) > 1 and hasattr(model, "elbo"):  # without an encoder, codes take chains
         active = evaluation.active_units(model.transform(X))
         print(f"latents    {int(active.sum())} of {len(active)} active")
 
@@ -333,8 +337,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
     p = command("evaluate", evaluate, "bound and likelihood, with its standard error")
     with_model(p, data=True)
-    p.add_argument("--method", help="importance (if the model has an encoder), annealed, harmonic "
-                                    "(appendix D) or prior; the first that serves if not given")
+    p.add_argument("--method", choices=("importance", "annealed", "harmonic", "prior"),
+                   help="of estimating log p(x); the first that serves the model if not given")
     p.add_argument("--samples", type=int, help="a datapoint, or annealed chains; the method's own "
                                                "number if not given: 5000 importance samples")
     p.add_argument("--curve", action="store_true",

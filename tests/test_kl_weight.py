@@ -310,7 +310,7 @@ def test_train_says_both_where_they_differ(tmp_path, capsys, monkeypatch):
     ({"free_bits": 0.1, "estimator": "A"}, r"estimator='A' does not give; choose estimator='B'"),
     ({"free_bits": 0.1, "posterior": "laplace", "prior": "laplace"},
      r"posterior='laplace' does not give; choose posterior='normal'"),
-    ({"free_bits": 0.1, "prior": "mixture", "estimator": "A"}, r"choose estimator='B'"),
+    ({"free_bits": 0.1, "prior": "mixture", "estimator": "A"}, r"choose prior='normal'"),
 ], ids=str)  # fmt: skip
 def test_what_cannot_be_is_refused_in_words(settings, words):
     with pytest.raises(ParameterError, match=words):

@@ -404,9 +404,19 @@ def test_samples_of_the_prior_come_in_any_blocks(monkeypatch):
             np.testing.assert_allclose(value, reference, rtol=1e-9)
 
 
-def test_samples_of_the_prior_refuse_what_they_do_not_serve():
-    with pytest.raises(ParameterError, match="serve a Bernoulli likelihood"):
-        prior_log_likelihood(linear().engine_, FEW)
+def test_samples_of_the_prior_serve_any_likelihood():
+    """Where they are worth something: to 4 errors; and a Bernoulli's pairs are its one product."""
+    vae = linear()
+    result = prior_log_likelihood(vae.engine_, FEW, n_samples=40_000)
+    good = result.effective_sample_size > 30
+    assert good.any() and (np.abs(deviations(result, TRUE))[good] <= 4).all()
+    engine = plane_model().engine_
+    a = np.random.default_rng(0).standard_normal((5, 6))
+    one, other = prior.of_all_pairs(engine, a.copy(), ONES), prior.of_all_linear(engine, a, ONES)
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_samples_of_the_prior_are_two_or_more():
     with pytest.raises(ParameterError, match="n_samples=1 gives no standard error"):
         prior_log_likelihood(plane_model().engine_, ONES, n_samples=1)
 
@@ -465,6 +475,15 @@ def test_a_method_that_is_not_there_is_said():
         plane_model().log_likelihood(ONES, method="magic")
     with pytest.raises(ParameterError, match="method='prior' has no option 'n_temperatures'"):
         plane_model().log_likelihood(ONES, method="prior", n_temperatures=5)
+    with pytest.raises(ParameterError, match="n_chains is what n_samples says already"):
+        plane_model().log_likelihood(ONES, 4, method="annealed", n_chains=5)
+    with pytest.raises(ParameterError, match=r"n_temperatures=1\.5 must be a whole number"):
+        plane_model().log_likelihood(ONES, method="annealed", n_temperatures=1.5)
+
+
+def test_where_q_stays_on_an_interval_samples_come_from_the_prior():
+    vae = npvae.VAE(latent_dim=1, hidden=(3,), posterior="uniform", random_state=0).initialize(6)
+    assert vae.log_likelihood(ONES, 50, 0).mean_error > 0
 
 
 def test_the_bound_curve_from_the_public_class():

@@ -15,7 +15,8 @@ from npvae.errors import ModelFileError, NpvaeError
 from npvae.io import read_jsonl
 from npvae.reproduce import FIGURES, Curve, train_curves
 from npvae.reproduce.curves import prepare
-from npvae.reproduce.lines import Line, bound, compare, table, thinned
+from npvae.reproduce.lines import Line, bound, compare, table
+from npvae.reproduce.lines import line as line_of
 from npvae.reproduce.marginal import MarginalLikelihood, marks
 from npvae.reproduce.paper import PUBLISHED
 
@@ -73,6 +74,44 @@ def test_a_curve_that_fails_says_why_and_the_others_are_done(tmp_path):
     assert (tmp_path / SMALL.name / "model.npz").exists()
 
 
+def test_a_failed_curve_does_not_cost_the_figure(tmp_path):
+    pytest.importorskip("matplotlib")
+    wrong = replace(SMALL, name="too-many", n_train=10**6)
+    figure = replace(FIGURES["figure5"], panels={"a": (wrong,), "b": (SMALL,)})
+    with pytest.raises(NpvaeError, match="curve too-many failed"):
+        figure.reproduce(tmp_path, 500)
+    assert (tmp_path / "figure5.png").exists()
+
+
+def test_a_smaller_budget_takes_a_larger_one_back(tmp_path):
+    assert prepare(SMALL, 5e7, tmp_path / "x").settings["epochs"] == 100_000
+    assert prepare(SMALL, 1000, tmp_path / "x").settings["epochs"] == 2
+
+
+def test_a_run_of_other_settings_is_no_curve_of_the_paper(tmp_path):
+    runs.create(runs.settle(SMALL.settings(500) | {"learning_rate": 0.5}), tmp_path / SMALL.name)
+    figure = replace(FIGURES["figure2"], panels={"Digits": (SMALL,)})
+    with pytest.raises(ModelFileError, match=r"learning_rate=0.5, and this curve has 0\.02"):
+        figure.show(tmp_path)
+
+
+def test_a_curve_asked_for_twice_is_trained_once():
+    figure = FIGURES["figure2"]
+    assert len(figure.chosen(["mnist-3-vae", "mnist-3-vae"])) == 1
+
+
+def test_a_worker_whose_parent_is_gone_stops(tmp_path):
+    """A child of a shell that ends at once is an orphan after the first epoch at the latest."""
+    run = prepare(SMALL, 5e7, tmp_path / "x")
+    command = f"{sys.executable} -m npvae.reproduce.worker {run.folder} & wait $!"
+    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE)
+    while not run.checkpoint.exists():
+        assert shell.poll() is None
+    shell.kill()
+    shell.stdout.read()  # ends when the last to hold it does: the worker
+    assert 0 < len(read_jsonl(run.folder / "history.jsonl")) < run.settings["epochs"]
+
+
 def test_an_interrupted_curve_leaves_a_checkpoint(tmp_path):
     run = prepare(SMALL, 5e7, tmp_path / "x")
     command = [sys.executable, "-m", "npvae.reproduce.worker", str(run.folder)]
@@ -111,12 +150,14 @@ def test_the_marginal_likelihood_lies_above_the_bound(tmp_path):
 
 def test_a_line_keeps_its_end_and_few_points_of_the_way():
     rows = [{"samples": 100 * i, "elbo": -i, "validation_elbo": None} for i in range(1, 10_001)]
-    line = thinned(rows, "elbo", "validation_elbo")
+    whole = line_of(rows, "elbo", "validation_elbo")
+    assert whole.at(500_000)[0] == -5000  # compared before it is thinned
+    line = whole.thinned()
     assert line.samples[-1] == 1_000_000 and line.train[-1] == -10_000
     assert len(line.samples) < 4 * 24 + 1 and set(line.test) == {None}
     ratio = np.divide(line.samples[60:], line.samples[59:-1])
     assert (ratio < 1.2).all()
-    assert thinned([], "elbo", "validation_elbo").samples == []
+    assert line_of([], "elbo", "validation_elbo").samples == []
 
 
 def test_a_comparison_is_made_at_the_same_number_of_samples():

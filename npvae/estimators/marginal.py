@@ -1,9 +1,11 @@
 """log p(x) on the public classes: one call for every way to estimate it."""
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from npvae import evaluation, random
+from npvae.distributions.suitable import covers
+from npvae.errors import ParameterError
 from npvae.estimators.arguments import whole_number
 from npvae.estimators.base import GenerativeModel
 from npvae.evaluation.methods import marginal_likelihood
@@ -12,7 +14,9 @@ from npvae.evaluation.methods import marginal_likelihood
 class MarginalModel(GenerativeModel):
     """A model that gives a density to x: it says p(x|z) and p(z)."""
 
-    _likelihood_method: ClassVar[str] = "importance"
+    def _likelihood_method(self) -> str:
+        """The first that serves."""
+        raise NotImplementedError
 
     def log_likelihood(
         self, X: Any, n_samples: int | None = None, rng: Any = None,
@@ -35,8 +39,8 @@ class MarginalModel(GenerativeModel):
         method : str, optional
             ``"importance"``: samples of q(z|x). ``"annealed"``: chains from the prior to the
             posterior. ``"harmonic"``: the paper's appendix D, for fewer than five latents.
-            ``"prior"``: samples of p(z), for a handful of latents. The first if not given, and
-            the second for a model without an encoder.
+            ``"prior"``: samples of p(z), for a handful of latents. If not given the first; the
+            second for a model without an encoder, the last where q(z|x) stays on an interval.
         **options
             Of the method, as :mod:`npvae.evaluation` has them: ``n_temperatures=1000``.
 
@@ -58,11 +62,15 @@ class MarginalModel(GenerativeModel):
         """
         engine = self._engine()
         pixels, scale = self._data(X)
-        if n_samples is not None:
-            whole_number("n_samples", n_samples)
+        if options.keys() & {"seed", "scale"}:
+            raise ParameterError("the noise comes from rng, and X is not scaled; leave them out")
+        counts = {"n_samples": n_samples} | options
+        for name in ("n_samples", "n_chains", "n_temperatures", "n_leapfrog", "warm_up"):
+            if counts.get(name) is not None:
+                whole_number(name, counts[name])
         with engine.backend.room():
             result = marginal_likelihood(
-                engine, pixels, scale, method or self._likelihood_method, n_samples,
+                engine, pixels, scale, method or self._likelihood_method(), n_samples,
                 seed=random.as_seed(rng), progress=progress, **options,
             )  # fmt: skip
         return self._likes(X, result)
@@ -76,9 +84,13 @@ class MarginalModel(GenerativeModel):
 class EncodedModel(MarginalModel):
     """One that has an encoder q(z|x) too."""
 
+    def _likelihood_method(self) -> str:
+        model: Any = self._engine().model
+        return "importance" if covers(model.posterior.name) else "prior"
+
     def iwae_bound(
-        self, X: Any, k: Sequence[int] = (1, 10, 100, 1000), n_samples: int = 5000, rng: Any = None,
-        progress: Callable[[Iterable], Iterable] = iter,
+        self, X: Any, k: int | Sequence[int] = (1, 10, 100, 1000), n_samples: int = 5000,
+        rng: Any = None, progress: Callable[[Iterable], Iterable] = iter,
     ) -> evaluation.BoundCurve:  # fmt: skip
         """The bound by k samples of q(z|x), which closes in on log p(x) (Burda et al. 2016).
 
@@ -86,7 +98,7 @@ class EncodedModel(MarginalModel):
         ----------
         X : array (N, D)
             Datapoints.
-        k : sequence of int
+        k : int or sequence of int
             Samples that share a bound; k = 1 is the lower bound of eq. 3.
         n_samples : int
             In all, for each datapoint: at least the largest k.
@@ -105,6 +117,9 @@ class EncodedModel(MarginalModel):
         """
         engine = self._engine()
         pixels, scale = self._data(X)
+        k = (k,) if isinstance(k, int) else tuple(k)
+        for name, value in (("n_samples", n_samples), *(("k", one) for one in k)):
+            whole_number(name, value)
         with engine.backend.room():
             result = evaluation.iwae_bound(
                 engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng),

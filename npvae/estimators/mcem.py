@@ -63,7 +63,6 @@ class MCEM(MarginalModel):
     decoder_hidden = None
     early_stopping = None
     takes_validation = False
-    _likelihood_method = "annealed"
     _noise_name = "z"
 
     def __init__(
@@ -211,6 +210,9 @@ class MCEM(MarginalModel):
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of :meth:`score_samples`, in nats per datapoint."""
         return float(self.score_samples(X).mean())
+
+    def _likelihood_method(self) -> str:
+        return "annealed"
 
     # ---- the gradient
 

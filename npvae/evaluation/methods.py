@@ -7,6 +7,7 @@ harmonic       posterior samples (appendix D)      the paper's, for fewer than f
 prior          samples of p(z)                     needs nothing, for a handful of latents
 =============  ==================================  =============================================
 """
+from inspect import signature
 from typing import Any
 
 from npvae import evaluation
@@ -40,15 +41,15 @@ def marginal_likelihood(
     ParameterError
         If there is no such method, or it has no such option; and as the method does.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ParameterError(f"method={method!r} is not known; choose from {', '.join(METHODS)}")
     function, number = METHODS[method]
+    estimate = getattr(evaluation, function)
+    unknown = options.keys() - signature(estimate).parameters.keys()
+    if unknown:
+        raise ParameterError(f"method={method!r} has no option {min(unknown)!r}")
     if n_samples is not None:
+        if number in options:
+            raise ParameterError(f"{number} is what n_samples says already; leave one of them out")
         options[number] = n_samples
-    try:
-        return getattr(evaluation, function)(engine, X, scale, **options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        name = str(error).rpartition("argument ")[2]
-        raise ParameterError(f"method={method!r} has no option {name}") from error
+    return estimate(engine, X, scale, **options)

@@ -8,7 +8,8 @@ handful of latents. What makes it affordable is that a Bernoulli likelihood is l
 
     log p(x|z) = x · l(z) − Σ_d log(1 + e^{l_d(z)}),
 
-so that S samples for N datapoints are S decoded images and one product (S, D) (D, N).
+so that S samples for N datapoints are S decoded images and one product (S, D) (D, N). Other
+likelihoods take a pass over all S · N · D.
 """
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -55,32 +56,48 @@ def prior_log_likelihood(
     Raises
     ------
     ParameterError
-        If ``n_samples`` is less than 2, or the likelihood is not Bernoulli.
+        If ``n_samples`` is less than 2.
     """
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     model: Any = engine.model
-    if not isinstance(model.likelihood, BernoulliLikelihood):
-        raise ParameterError(
-            "samples of the prior serve a Bernoulli likelihood alone; take log_likelihood or "
-            "annealed_log_likelihood"
-        )
     ops, xp, P, work, J = engine.ops, engine.xp, engine.P, engine.work, model.decoder.n_in
     p = prior_density(engine, work)
     n_noise = model.prior.n_noise(J) if hasattr(model, "prior") else J
     x = load(engine, X, scale, work)  # (N, D)
     sums: Any = None
-    block = max(1, min(BLOCK, WEIGHTS // len(X)))
+    linear = isinstance(model.likelihood, BernoulliLikelihood)
+    numbers = len(x) if linear else len(x) * engine.layout.widest  # of a sample
+    block = max(1, min(BLOCK, WEIGHTS // numbers))
+    of_all = of_all_linear if linear else of_all_pairs
     for first, last in progress(list(chunks(n_samples, block))):
         eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
         ops.posterior_noise(seed, random.EVALUATE, step, first, eps)
         z, _ = p.value(p.draw(eps[:, 0]))  # (s, J)
-        a, bias = model.decoder.forward(ops, P, z, work), P["decoder.heads.bias"]  # (s, D)
-        logits, softplus = (work(f"prior.{name}", *a.shape) for name in ("logits", "softplus"))
-        xp.add(a, bias, out=logits)
-        ops.softplus(a, bias, softplus)  # and uses a up
-        log_p = ops.gemm(logits, x.T, work("prior.log_p", last - first, len(x)))  # (s, N)
-        log_p -= softplus.sum(axis=1, keepdims=True)
-        sums = add(xp, sums, log_p.astype("float64"))
+        a = model.decoder.forward(ops, P, z, work)  # (s, Σ heads)
+        sums = add(xp, sums, of_all(engine, a, x).astype("float64"))
     estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
     return SharedLogLikelihood(estimate, error, ess, n_samples)
+
+
+def of_all_linear(engine: Engine, a: Array, x: Array) -> Array:
+    """log p(x|z) of all pairs under a Bernoulli likelihood: one product.
+
+    The decoder's a (s, D), x (N, D) → (s, N)
+    """
+    ops, work, bias = engine.ops, engine.work, engine.P["decoder.heads.bias"]
+    logits, softplus = (work(f"prior.{name}", *a.shape) for name in ("logits", "softplus"))
+    engine.xp.add(a, bias, out=logits)
+    ops.softplus(a, bias, softplus)  # and uses a up
+    log_p = ops.gemm(logits, x.T, work("prior.log_p", len(a), len(x)))
+    log_p -= softplus.sum(axis=1, keepdims=True)
+    return log_p
+
+
+def of_all_pairs(engine: Engine, a: Array, x: Array) -> Array:
+    """The same under any likelihood, pair by pair.   a (s, Σ heads), x (N, D) → (s, N)"""
+    model: Any = engine.model
+    pairs = engine.work("prior.pairs", len(a), len(x), a.shape[-1])
+    pairs[...] = a[:, None]
+    bias = engine.P["decoder.heads.bias"]
+    return -model.likelihood.nll(engine.ops, pairs, bias, x, engine.work)

@@ -58,7 +58,12 @@ def read_jsonl(path: StrPath) -> list[dict[str, Any]]:
     path = Path(path)
     if not path.exists():
         return []
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except ValueError as error:
-        raise ModelFileError(f"{path} is damaged: {error}; delete it to do without") from error
+    rows = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ModelFileError(
+                f"{path} is damaged in line {number}; delete it to do without"
+            ) from error
+    return rows

@@ -26,6 +26,11 @@ def count() -> int:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name, "").isdigit():
             return max(1, int(os.environ[name]))
+    return processors()
+
+
+def processors() -> int:
+    """How many this process may use."""
     # fewer than os.cpu_count() where the process is held to some of them
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

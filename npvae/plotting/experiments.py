@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 5  # panels side by side, at most
+FIRST = 1e5  # training samples where the paper's axes begin
 INKS = (COLOURS[0], COLOURS[4], COLOURS[2])  # an algorithm each
 Values = Sequence[float | None]
 
@@ -90,7 +91,9 @@ def _frame(ax: "Axes", traces: Sequence[Trace]) -> None:
     ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
     paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
     low, high = min(ends + paper), max(ends + paper)
-    ax.set_ylim(low - 0.5 * (high - low) - 1, high + 0.1 * (high - low) + 1)
+    ax.set_ylim(low - 0.8 * (high - low) - 1, high + 0.1 * (high - low) + 1)
+    if min(t.samples[-1] for t in traces) > FIRST:
+        ax.set_xlim(left=FIRST)
 
 
 def _legend(fig: "Figure", names: Mapping[str, str], columns: int) -> None:

@@ -11,6 +11,7 @@ from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.latent_space import has_quantiles, latent_scatter, manifold
 from npvae.plotting.paper import save
 
+FEW = 200  # where there is no encoder, and a code is the mean of a chain
 MOST = 5000  # datapoints that are encoded: enough to see, and within memory for any data set
 
 
@@ -47,7 +48,8 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     except OSError as error:
         raise ModelFileError(f"{folder}: cannot be made: {error.strerror or error}; "
                              "choose a folder that you may write to") from error
-    every = -(-len(dataset) // MOST)
+    most = MOST if getattr(model, "takes_validation", True) else FEW
+    every = -(-len(dataset) // most)
     labels = None if dataset.labels is None else dataset.labels[::every]
     dataset = replace(dataset, pixels=dataset.pixels[::every], labels=labels)
     shape, written = dataset.image_shape, list[Path]()

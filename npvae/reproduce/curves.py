@@ -23,6 +23,10 @@ from npvae.reproduce.paper import Curve
 POLL = 1.0  # seconds between two looks at how far curves are
 
 
+class CurveError(NpvaeError):
+    """A curve that could not be trained."""
+
+
 @dataclass
 class Training:
     """A curve on its way.
@@ -56,8 +60,9 @@ class Training:
         command += ["likelihood"] * self.marginal
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT
-            )
+                command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches it once, by way of this process
+            )  # fmt: skip
 
     @property
     def finished(self) -> bool:
@@ -93,7 +98,22 @@ def prepare(curve: Curve, budget: float, folder: Path) -> runs.Run:
     settings = runs.settle(curve.settings(budget))
     if not (folder / "config.toml").exists():
         return runs.create(settings, folder)
-    run = runs.open_run(folder)
+    reopen(curve, folder)
+    settings["epochs"] = max(settings["epochs"], len(read_jsonl(folder / "history.jsonl")))
+    run = runs.Run(folder, settings)
+    run.write_config()
+    return run
+
+
+def reopen(curve: Curve, folder: Path) -> runs.Run:
+    """The run of a curve as its folder has it, trained to wherever.
+
+    Raises
+    ------
+    ModelFileError
+        If it is of other settings.
+    """
+    run, settings = runs.open_run(folder), runs.settle(curve.settings(1))
     for key in sorted(settings.keys() | run.settings.keys()):
         old, new = run.settings.get(key), settings.get(key)
         if key != "epochs" and old != new:
@@ -101,9 +121,6 @@ def prepare(curve: Curve, budget: float, folder: Path) -> runs.Run:
                 f"{folder} holds a run with {key}={old!r}, and this curve has {new!r}; "
                 "name another folder with --out"
             )
-    settings["epochs"] = max(settings["epochs"], run.settings["epochs"])
-    run = runs.Run(folder, settings)
-    run.write_config()
     return run
 
 
@@ -128,15 +145,15 @@ def train_curves(
 
     Raises
     ------
-    NpvaeError
+    CurveError
         If a curve failed, after the others are done; its ``log.txt`` tells why.
     KeyboardInterrupt
         On Ctrl-C, when every curve has left a checkpoint.
     """
     trainings = [Training(c, prepare(c, budget, folder / c.name), marginal) for c in curves]
     waiting = [t for t in trainings if not t.finished]
-    jobs = min(jobs or hands.count(), max(1, len(waiting)))
-    threads = max(1, hands.count() // jobs)
+    jobs = min(jobs or hands.processors(), max(1, len(waiting)))
+    threads = max(1, hands.processors() // jobs)
     running: list[Training] = []
     show = Standings()
     try:
@@ -159,7 +176,7 @@ def train_curves(
     for training in trainings:
         if not training.finished:
             last = training.log.read_text("utf-8").strip().splitlines()[-1:] or ["it says nothing"]
-            raise NpvaeError(f"curve {training.curve.name} failed: {last[0]}; see {training.log}")
+            raise CurveError(f"curve {training.curve.name} failed: {last[0]}; see {training.log}")
     return [training.run for training in trainings]
 
 

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from npvae import plotting, runs
+from npvae import plotting
 from npvae.errors import ParameterError
 from npvae.estimators import load
 from npvae.io.files import atomic_write
-from npvae.reproduce.curves import train_curves
+from npvae.reproduce.curves import CurveError, reopen, train_curves
 from npvae.reproduce.lines import Comparison, Line, bound, compare, likelihood, table
 from npvae.reproduce.paper import ALGORITHMS, PUBLISHED, Curve, bounds, likelihoods
 from npvae.runs import Run
@@ -59,7 +59,7 @@ class Figure:
                 raise ParameterError(
                     f"{name!r} is no curve of {self.name}; it has {', '.join(self.curves)}"
                 )
-        return [self.curves[name] for name in names or self.curves]
+        return [self.curves[name] for name in dict.fromkeys(names or self.curves)]
 
     def reproduce(
         self, folder: Path, budget: float, names: Sequence[str] = (), jobs: int | None = None
@@ -82,23 +82,34 @@ class Figure:
         ParameterError, ModelFileError, NpvaeError
             If a name is unknown, a folder holds something else, or a curve failed.
         """
-        train_curves(self.chosen(names), budget, folder, jobs, self.marginal)
+        try:
+            train_curves(self.chosen(names), budget, folder, jobs, self.marginal)
+        except CurveError:
+            self.show(folder)  # what there is of the others
+            raise
         return self.show(folder)
 
     def show(self, folder: Path) -> str:
         """Draw, write and compare the curves that ``folder`` has something of."""
         found = self.found(folder)
         rows = [compare(c, line) for c, (_, line) in found.items() if c.name in PUBLISHED]
-        picture = self.draw(self, found)
-        self.write(folder / f"{self.name}.json", found, rows)
+        few = {curve: (run, line.thinned()) for curve, (run, line) in found.items()}
+        picture = self.draw(self, few)
+        self.write(folder / f"{self.name}.json", few, rows)
         plotting.save(picture, folder / f"{self.name}.png")
         return table(rows)
 
     def found(self, folder: Path) -> Found:
-        """The curves that ``folder`` has something of."""
+        """The curves that ``folder`` has something of.
+
+        Raises
+        ------
+        ModelFileError
+            If a run of a curve's name has other settings than the curve.
+        """
         read = likelihood if self.marginal else bound
         there = [c for c in self.curves.values() if (folder / c.name / "config.toml").exists()]
-        opened = {curve: runs.open_run(folder / curve.name) for curve in there}
+        opened = {curve: reopen(curve, folder / curve.name) for curve in there}
         every = {curve: (run, read(run)) for curve, run in opened.items()}
         return {curve: (run, line) for curve, (run, line) in every.items() if line.samples}
 
@@ -140,7 +151,8 @@ def draw_samples(figure: Figure, found: Found) -> Any:
 def draw_sheets(figure: Figure, found: Found, pixels: Callable[[Any], Any]) -> Any:
     """A sheet for each panel: its one curve's model, turned into images."""
     panels = {title: found[curve][0] for title, (curve,) in figure.panels.items() if curve in found}
-    return plotting.sheets({t: pixels(load(run.model_file)) for t, run in panels.items()})
+    there = {title: run.model_file for title, run in panels.items() if run.model_file.exists()}
+    return plotting.sheets({title: pixels(load(path)) for title, path in there.items()})
 
 
 def one(data: str, J: int) -> tuple[Curve, ...]:

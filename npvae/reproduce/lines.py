@@ -21,33 +21,37 @@ class Line:
         As many numbers in each; None where there is none.
     """
 
-    samples: list[int]
-    train: list[float | None]
-    test: list[float | None]
+    samples: list[Any]
+    train: list[Any]
+    test: list[Any]
 
     def at(self, samples: float) -> tuple[float | None, float | None]:
         """Train and test at the first point that has reached so many samples."""
         i = int(np.searchsorted(self.samples, samples))
         return self.train[i], self.test[i]
 
+    def thinned(self) -> "Line":
+        """Points evenly spaced on a logarithmic axis, the last among them: enough to draw."""
+        step = np.floor(POINTS * np.log10(self.samples))
+        keep = np.flatnonzero(np.append(step[1:] != step[:-1], True))
+        samples, train, test = (
+            [column[i] for i in keep] for column in (self.samples, self.train, self.test)
+        )
+        return Line(samples, train, test)
+
 
 def bound(run: Run) -> Line:
     """The lower bound: of training the mean over an epoch, while the parameters move."""
-    return thinned(read_jsonl(run.folder / "history.jsonl"), "elbo", "validation_elbo")
+    return line(read_jsonl(run.folder / "history.jsonl"), "elbo", "validation_elbo")
 
 
 def likelihood(run: Run) -> Line:
     """The marginal likelihood, where it was estimated."""
-    return thinned(read_jsonl(run.folder / "likelihood.jsonl"), "train", "test")
+    return line(read_jsonl(run.folder / "likelihood.jsonl"), "train", "test")
 
 
-def thinned(rows: list[dict[str, Any]], train: str, test: str) -> Line:
-    """Rows evenly spaced on a logarithmic axis, the last among them."""
-    samples = np.array([row["samples"] for row in rows])
-    if len(rows):
-        step = np.floor(POINTS * np.log10(samples))
-        keep = np.append(step[1:] != step[:-1], True)
-        rows = [row for row, kept in zip(rows, keep, strict=True) if kept]
+def line(rows: list[dict[str, Any]], train: str, test: str) -> Line:
+    """Rows of a file by the names of their columns."""
 
     def column(key: str) -> list[float | None]:
         return [None if row.get(key) is None else round(row[key], 3) for row in rows]
