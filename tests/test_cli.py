@@ -174,6 +174,8 @@ def test_doctor_and_data_say_what_is_here(capsys):
         (["train", "--config", "nowhere.toml"], ["nowhere.toml"]),
         (["evaluate", "nowhere.npz"], ["nowhere.npz"]),
         (["train", "--validation", "1797"], ["1797"]),
+        (["train", "--validation", "test"], ["for mnist", "digits"]),
+        (["train", "--n-train", "5000"], ["5000 datapoints of digits", "1618"]),
     ],
 )
 def test_bad_input_is_one_line(argv, fragments, tmp_path, monkeypatch, capsys):

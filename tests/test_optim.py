@@ -12,6 +12,7 @@ from npvae.optim import (
     OPTIMIZERS,
     PARTS,
     SCHEDULES,
+    Adagrad,
     Constant,
     Cosine,
     Optimizer,
@@ -149,6 +150,16 @@ def test_optimizer_descends_a_quadratic_to_its_minimum(name):
         grad = curvature * (theta - 1)
         optimizer.update(OPS, theta, grad, state, scratch, rate * Cosine()(t / 1001), t)
     np.testing.assert_allclose(theta, 1, atol=1e-3)
+
+
+def test_adagrad_may_only_accumulate_at_first():
+    """Two updates that add to the squares alone, and the third is the textbook's third step."""
+    theta, gradients = data()
+    waiting = run(Adagrad(accumulate=2), theta, gradients[:2])
+    np.testing.assert_array_equal(waiting, [theta, theta])
+    third = run(Adagrad(accumulate=2), theta, gradients[:3])[-1]
+    squares = (gradients[:3] ** 2).sum(axis=0)
+    np.testing.assert_allclose(third, theta - RATE * gradients[2] / np.sqrt(squares), rtol=1e-6)
 
 
 def test_weight_decay_is_apart_from_the_gradient():

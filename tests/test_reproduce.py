@@ -108,7 +108,8 @@ def test_a_worker_whose_parent_is_gone_stops(tmp_path):
     while not run.checkpoint.exists():
         assert shell.poll() is None
     shell.kill()
-    shell.stdout.read()  # ends when the last to hold it does: the worker
+    # its output ends when the last to hold it does, the worker; an error if that goes on and on
+    shell.communicate(timeout=300)
     assert 0 < len(read_jsonl(run.folder / "history.jsonl")) < run.settings["epochs"]
 
 
