@@ -293,6 +293,7 @@ MODEL_OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("l2", float, "an autoencoder's weight penalty"),
     ("n_leapfrog", int, "of mcem: leapfrog steps of a move"),
     ("n_updates", int, "of mcem: updates of the parameters with one sample"),
+    ("initial_std", float, "deviation of the first weights; 1/sqrt(inputs) if not given"),
     ("dtype", str, "float32 or float64"),
     ("random_state", int, "seed of everything random"),
 )

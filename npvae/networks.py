@@ -114,18 +114,22 @@ def layout(*networks: MLP) -> Layout:
     return Layout(weights | biases, joints)
 
 
-def initialize(layout: Layout, normal: Any) -> Any:
-    """First values: weights N(0, 1 / in), biases 0 (LeCun et al. 1998), and N(0, 1) apart.
+def initialize(layout: Layout, normal: Any, std: float | None = None) -> Any:
+    """First values: weights N(0, std²), biases 0, and N(0, 1) apart.
 
-    Every layer then passes on the variance of its input. The paper draws from N(0, 0.01)
-    without saying whether that is a variance or a deviation; neither suits every width.
+    With 1 / √in every layer passes on the variance of its input (LeCun et al. 1998). The paper
+    draws from N(0, 0.01), without saying whether that is a variance or a deviation.
 
     Parameters
     ----------
     normal : array (P,)
         Standard normal noise, scaled in place.
+    std : float, optional
+        1 / √in of each layer if None.
     """
     for name, view in layout.named(normal).items():
-        if name not in APART:
-            view *= layout.shapes[name][-1] ** -0.5 if name.endswith(".weight") else 0.0
+        if name.endswith(".weight"):
+            view *= layout.shapes[name][-1] ** -0.5 if std is None else std
+        elif name not in APART:
+            view *= 0.0
     return normal

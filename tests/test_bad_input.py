@@ -140,7 +140,7 @@ CASES |= {
 # --- sizes and names ----------------------------------------------------------------------
 
 WHOLE_NUMBERS = ("latent_dim", "batch_size", "epochs", "n_samples", "early_stopping")
-POSITIVE = ("learning_rate", "clip_norm")
+POSITIVE = ("learning_rate", "clip_norm", "initial_std")
 NAMES = ("activation", "likelihood", "likelihood_mean", "posterior", "prior", "estimator",
          "optimizer", "schedule", "binarize", "dtype")  # fmt: skip
 CASES |= {

@@ -77,6 +77,52 @@ def test_methods_return_self_and_fit_transform_the_codes(vae):
     np.testing.assert_array_equal(again.fit_transform(X, None), vae.transform(X))
 
 
+STILL = {"optimizer": "sgd", "learning_rate": 1e-12, "epochs": 1}  # training that changes nothing
+each_class = pytest.mark.parametrize(
+    "cls", [npvae.VAE, npvae.WakeSleep, npvae.FullVB, npvae.Autoencoder, npvae.MCEM],
+    ids=lambda cls: cls.__name__,
+)  # fmt: skip
+
+
+@each_class
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+@pytest.mark.filterwarnings("ignore:in the last epoch:UserWarning")  # of an MCEM, after one
+def test_the_decoder_begins_at_the_mean_of_the_data(cls, first):
+    """E[x|z = 0], where tanh(W z) is 0. One datapoint more at either end is all that it is off."""
+    model = cls(hidden=(4,), random_state=0, verbose=False, **STILL)
+    getattr(model, first)(X)
+    got = model.inverse_transform(np.zeros((1, 2)))[0]
+    np.testing.assert_allclose(got, X.mean(0), atol=1.1 / len(X))
+
+
+def test_what_is_learned_is_kept_by_a_second_partial_fit():
+    model = npvae.VAE(hidden=(4,), random_state=0, verbose=False, **STILL).partial_fit(X)
+    once = model.inverse_transform(np.zeros((1, 2)))
+    assert np.array_equal(model.partial_fit(1 - X).inverse_transform(np.zeros((1, 2))), once)
+
+
+def test_the_mean_is_of_the_pixels_as_the_model_sees_them():
+    model = npvae.VAE(hidden=(4,), random_state=0, binarize="threshold", verbose=False, **STILL)
+    got = model.fit(npvae.data.load_digits()).inverse_transform(np.zeros((1, 2)))[0]
+    whole = npvae.data.load_digits().images
+    np.testing.assert_allclose(got, (whole > 0.5).mean(0), atol=1.1 / len(whole))
+
+
+def test_the_mean_of_many_rows_is_that_of_some_all_over_the_data(monkeypatch):
+    monkeypatch.setattr("npvae.estimators.base.ROWS_OF_MEAN", 3)
+    sorted_rows = np.repeat([[0.0] * 4, [0.5] * 4, [1.0] * 4], 50, axis=0)
+    model = npvae.VAE(hidden=(4,), random_state=0, verbose=False, **STILL).fit(sorted_rows)
+    np.testing.assert_allclose(model.inverse_transform(np.zeros((1, 2))), 0.5, atol=1e-6)
+
+
+def test_all_of_the_prior_decodes_to_something_like_the_data():
+    """From a bias of 0, half of these draws are brighter than any digit (README's pictures)."""
+    model = npvae.VAE(hidden=(64,), epochs=10, random_state=0, verbose=False)
+    X = npvae.data.load_digits().images
+    draws = model.fit(X).sample(1000, rng=0)
+    assert draws.mean(1).max() < X.mean(1).max()
+
+
 # Where npvae differs on purpose, or not yet does what the check wants.
 EXPECTED = {
     "check_methods_sample_order_invariance": "the bound's noise goes by a datapoint's row",

@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 import npvae
 from npvae import random
 from npvae.backend import get_backend
-from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
+from npvae.distributions.likelihoods import LIKELIHOODS, first_bias, likelihood
 from npvae.memory import Workspace
 from npvae.ops.likelihood import log_factorial
 from npvae.testing import check_gradients
@@ -354,6 +354,49 @@ def test_training_on_the_digits_raises_the_bound(name, tmp_path):
     assert mean.shape == (50, 64) and np.isfinite(mean).all()
     if name not in ("normal", "laplace"):
         assert mean.min() >= 0 and mean.max() <= (np.inf if name == "poisson" else 1)
+
+
+# --- where decoders begin -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [
+    likelihood("bernoulli"), likelihood("poisson"), likelihood("normal"),
+    likelihood("normal", sigmoid_mean=True), likelihood("normal", std=0.3),
+    likelihood("normal", sigmoid_mean=True, std=0.3),
+], ids=str)  # fmt: skip
+def test_the_first_bias_is_where_a_decoder_without_latents_would_end(p):
+    """There the slope of the log-density of all data is 0 but for one datapoint among them."""
+    n, D = 400, 3
+    x = np.random.default_rng(5).random((n, D)) * [1, 0.2, 0]  # the last one is always 0
+    x = np.round(9 * x) if p == likelihood("poisson") else x
+    bias = np.zeros(sum(p.heads(D).values()))
+    bias[:D] = first_bias(p, x.mean(0), n)[next(iter(p.heads(D)))]
+    a, work, slope = np.zeros((1, n, len(bias))), Workspace(np, np.dtype("f8")), bias.copy()
+    p.nll(OPS, a, bias, x, work)
+    p.nll_backward(OPS, np.full((1, n), 1 / n), a, x, slope, work)
+    # logits: ∂/∂l = sigmoid(l) − mean ≤ 1/n; the others' is that, times sigmoid′/σ² < 3
+    np.testing.assert_allclose(slope[:D], 0, atol=3 / n if p.link == "logit" else 1.01 / n)
+
+
+@pytest.mark.parametrize("name", ["laplace", "continuous-bernoulli", "discretized-logistic"])
+def test_other_first_biases_have_the_mean_on_the_right_side(name):
+    p, wanted = made(name), np.array([0.0, 0.2, 0.5, 0.8, 1.0])
+    a = np.zeros((1, sum(p.heads(5).values())))
+    a[0, :5] = first_bias(p, wanted, 100)[next(iter(p.heads(5)))]
+    got = mean(p, a, 5)[0]
+    if name == "laplace":
+        np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(np.sign(np.round(got - 0.5, 9)), np.sign(wanted - 0.5))
+
+
+def test_means_out_of_a_links_range_are_drawn_into_it():
+    for p in likelihood("normal", sigmoid_mean=True), likelihood("bernoulli"):
+        (bias,) = first_bias(p, np.array([-3.0, 0.0, 1.0, 7.0]), 10).values()
+        assert np.isfinite(bias).all() and bias[0] == bias[1] == -bias[2] == -bias[3] < -2
+
+
+def test_levels_without_an_order_have_no_first_bias():
+    assert first_bias(likelihood("categorical", n_levels=3), np.zeros(2), 9) == {}
 
 
 def test_a_fixed_deviation_is_that_of_a_learned_one_of_its_size():

@@ -92,6 +92,16 @@ def test_first_weights_have_variance_one_over_their_inputs_and_biases_are_zero()
     assert not views["a.bias"].any()
 
 
+def test_first_weights_have_the_deviation_asked_for():
+    layout = Layout({"a.weight": (200, 300), "b.weight": (500, 100), "a.bias": (200,)}, {})
+    theta = initialize(layout, np.random.default_rng(0).standard_normal(layout.size), std=0.01)
+    views = layout.named(theta)
+    for name in "a.weight", "b.weight":
+        n = views[name].size
+        assert abs(views[name].var() / 0.01**2 - 1) <= 4 * np.sqrt(2 / n)
+    assert not views["a.bias"].any()
+
+
 # --- workspace ----------------------------------------------------------------------------
 
 

@@ -277,19 +277,19 @@ def test_objects_among_the_settings_resume(settings, tmp_path):
 
 # --- what a run does ----------------------------------------------------------------------
 
-RATES = {"sgd": 0.02, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.02}
+RATES = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.02}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimiser_raises_the_bound(name):
-    """From less than 64 log ½, which knows nothing, almost to what the mean image knows."""
+    """From the mean image, less what its z tells for nothing, to beyond it."""
     vae = model(optimizer=name, learning_rate=RATES.get(name, 0.005), epochs=20).fit(IMAGES)
     bounds = vae.history_["elbo"]
     p = IMAGES.mean(axis=0).clip(1e-6, 1 - 1e-6)
     mean_image = (IMAGES * np.log(p) + (1 - IMAGES) * np.log1p(-p)).sum(axis=1).mean()  # −26.3
-    assert bounds[0] < 64 * np.log(0.5)
+    assert mean_image - 4 < bounds[0] < mean_image
     assert bounds[0] < bounds[4] < bounds[9] < bounds[19]
-    assert bounds[19] > mean_image - 5
+    assert bounds[19] > mean_image
 
 
 def test_history_says_what_happened(tmp_path):

@@ -13,6 +13,8 @@ A likelihood names the heads it needs and runs the fused ops of
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from npvae.distributions.sloped import (
     CategoricalLikelihood,
     ContinuousBernoulliLikelihood,
@@ -32,6 +34,10 @@ class Likelihood(Protocol):
     """What a model asks of p(x|z)."""
 
     mean_head: ClassVar[str]  # what E[x|z] takes: one of the heads, or "heads" for all
+
+    @property
+    def link(self) -> str | None:
+        """What of a mean the first head is: one of :data:`LINKS`, or None if it is none."""
 
     @property
     def support(self) -> Support:
@@ -62,6 +68,7 @@ class BernoulliLikelihood:
     """x_d ~ Bernoulli(sigmoid(l_d)): black and white pixels, or grey ones as probabilities."""
 
     mean_head: ClassVar[str] = "logits"
+    link: ClassVar[str] = "logit"
     support: ClassVar[Support] = unit_interval("Bernoulli")
 
     def heads(self, D: int) -> dict[str, int]:
@@ -109,6 +116,10 @@ class NormalLikelihood:
     sigmoid_mean: bool = False
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
+
+    @property
+    def link(self) -> str:
+        return "logit" if self.sigmoid_mean else "identity"
 
     def heads(self, D: int) -> dict[str, int]:
         return {"mean": D, "logvar": D}
@@ -170,3 +181,40 @@ def likelihood(
             std, sigmoid_mean)
     kind: Any = LIKELIHOODS[name]
     return kind() if n_levels is None else kind(n_levels)
+
+
+# mean (D,) of n datapoints → head (D,); one datapoint more at either end keeps it finite
+LINKS = {
+    "identity": lambda mean, n: mean,
+    "log": lambda mean, n: np.log(mean + 1 / n),
+    "logit": lambda mean, n: np.log((mean + 1 / n) / (1 - mean + 1 / n)),
+}
+
+
+def first_bias(likelihood: Likelihood, mean: np.ndarray, n: int) -> dict[str, np.ndarray]:
+    """The bias of the first head, by its name, that has the decoder begin at the data's mean.
+
+    With a bias of 0 a Bernoulli decoder begins at grey. The quickest way from there to what all
+    data have in common is by the hidden units, so the encoder moves all z to where these are of
+    one sign, and the other half of a small latent space decodes to the negative of the data:
+    it stays unused for long.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        One without a link has no such bias: the result is empty.
+    mean : array (D,)
+        Of the data.
+    n : int
+        Datapoints that it is the mean of.
+
+    Examples
+    --------
+    >>> first_bias(likelihood("bernoulli"), np.array([0.0, 0.5]), 8)
+    {'logits': array([-2.19722458,  0.        ])}
+    """
+    if likelihood.link is None:
+        return {}
+    head = next(iter(likelihood.heads(1)))
+    inside = np.clip(mean, 0, 1) if likelihood.link == "logit" else mean
+    return {head: LINKS[likelihood.link](inside, n)}

@@ -28,6 +28,7 @@ class Sloped:
     op: ClassVar[str]
     head_names: ClassVar[tuple[str, ...]]
     mean_head: ClassVar[str]
+    link: ClassVar[Any] = "identity"
 
     def heads(self, D: int) -> dict[str, int]:
         return dict.fromkeys(self.head_names, D)
@@ -88,6 +89,10 @@ class FixedNormalLikelihood(Sloped):
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
+    @property
+    def link(self) -> str:
+        return "logit" if self.sigmoid_mean else "identity"
+
     def options(self) -> tuple[Any, ...]:
         return self.sigmoid_mean, self.std
 
@@ -125,6 +130,7 @@ class PoissonLikelihood(ExponentialFamily):
     op: ClassVar[str] = "poisson"
     head_names: ClassVar[tuple[str, ...]] = ("lograte",)
     mean_head: ClassVar[str] = "lograte"
+    link: ClassVar[str] = "log"
     support: ClassVar[Support] = COUNTS
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
@@ -142,6 +148,7 @@ class ContinuousBernoulliLikelihood(ExponentialFamily):
     op: ClassVar[str] = "continuous_bernoulli"
     head_names: ClassVar[tuple[str, ...]] = ("logits",)
     mean_head: ClassVar[str] = "logits"
+    link: ClassVar[str] = "logit"  # of λ, which is on the same side of ½ as the mean
     support: ClassVar[Support] = unit_interval("continuous Bernoulli")
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
@@ -164,6 +171,7 @@ class CategoricalLikelihood(Sloped):
     n_levels: int
     op: ClassVar[str] = "categorical"
     mean_head: ClassVar[str] = "logits"
+    link: ClassVar[None] = None
 
     @property
     def support(self) -> Support:

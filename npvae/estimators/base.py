@@ -13,7 +13,7 @@ from npvae import evaluation, networks, random
 from npvae.backend import Backend, array_module, get_backend, is_device_array, to_numpy
 from npvae.data import Dataset, check_data
 from npvae.distributions import Likelihood
-from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
+from npvae.distributions.likelihoods import LIKELIHOODS, first_bias, likelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
@@ -39,6 +39,7 @@ from npvae.training import (
 )  # fmt: skip
 
 Array = Any
+ROWS_OF_MEAN = 10_000  # at least, spread over the data: those of a file need not all be read
 UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
 
 
@@ -59,6 +60,7 @@ class GenerativeModel(Parametrized):
     likelihood_mean: str
     likelihood_std: float | None
     n_levels: int | None
+    initial_std: float | None
     optimizer: Any
     schedule: Any
     learning_rate: float
@@ -107,6 +109,8 @@ class GenerativeModel(Parametrized):
         self._optimizer()
         self._schedule()
         positive("learning_rate", self.learning_rate)
+        if self.initial_std is not None:
+            positive("initial_std", self.initial_std)
         if self.clip_norm is not None:
             positive("clip_norm", self.clip_norm)
         if self.early_stopping is not None:
@@ -194,9 +198,8 @@ class GenerativeModel(Parametrized):
         layout = self._model(n_features).layout()
         if layout.size > 2**40:
             raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
-        theta = networks.initialize(
-            layout, random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
-        )
+        noise = random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
+        theta = networks.initialize(layout, noise, self.initial_std)
         self._attach(n_features, theta, n_data=1)
         return self
 
@@ -217,6 +220,18 @@ class GenerativeModel(Parametrized):
         moments = self._optimizer().init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self.history_ = self._state.history
+
+    def _begin_at_mean(self, pixels: Array, scale: float) -> None:
+        """Have the untrained decoder give the mean of the data (N, D), whatever z is."""
+        rows = pixels[:: max(1, len(pixels) // ROWS_OF_MEAN)]
+        x = array_module(rows).multiply(rows, scale, dtype=self.dtype)
+        if self.binarize == "threshold":
+            x = x > 0.5
+        mean = to_numpy(x.mean(axis=0, dtype="float64"))  # (D,)
+        engine = self.engine_
+        with engine.backend.room():
+            for head, bias in first_bias(self._likelihood(), mean, len(x)).items():
+                engine.P[f"decoder.{head}.bias"][...] = engine.backend.asarray(bias)
 
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data
@@ -305,6 +320,7 @@ class GenerativeModel(Parametrized):
             )
         held_out = None if validation is None else self._check_data(validation, pixels.shape[1])
         self.initialize(pixels.shape[1])
+        self._begin_at_mean(pixels, scale)
         if self.verbose and self.backend == "auto":
             print_backend(self.engine_.backend)
         self._set_n_data(len(pixels))
@@ -327,9 +343,12 @@ class GenerativeModel(Parametrized):
             As :meth:`fit`; any number of datapoints will do.
         """
         self._check_params()
-        if not hasattr(self, "engine_"):
+        new = not hasattr(self, "engine_")
+        if new:
             self.initialize(self._check_data(X, None)[0].shape[1])
         pixels, scale = self._data(X)
+        if new:
+            self._begin_at_mean(pixels, scale)
         self._set_n_data(len(pixels))
         self._state.begin_epoch()  # an interrupted pass was another
         return self._train(pixels, scale, self._state.epoch + 1, Constant())

@@ -74,6 +74,7 @@ class MCEM(MarginalModel):
         random_state: Any = None, verbose: bool = True,
         *, schedule: Any = "constant", binarize: str = "none", clip_norm: float | None = None,
         tf32: bool = False, likelihood_std: float | None = None, n_levels: int | None = None,
+        initial_std: float | None = None,
     ):  # fmt: skip
         self._store(locals())
 

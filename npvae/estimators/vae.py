@@ -84,6 +84,8 @@ class VAE(EncodedModel):
     n_levels : int, optional
         K. A discretised logistic likelihood has 256 if None, the levels of a byte; a categorical
         one has to be told, for its last layer is K times as wide as the data.
+    initial_std : float, optional
+        Deviation of the first weights; 1/√in of each layer if None. The paper's is 0.01.
     prior_components : int
         Of a ``"mixture"`` or ``"vamp"`` prior.
     tf32 : bool
@@ -135,6 +137,7 @@ class VAE(EncodedModel):
         early_stopping: int | None = None, prior_components: int = 50, tf32: bool = False,
         kl_weight: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         likelihood_std: float | None = None, n_levels: int | None = None,
+        initial_std: float | None = None,
     ):  # fmt: skip
         self._store(locals())
 

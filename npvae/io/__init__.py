@@ -11,7 +11,7 @@ This floor knows nothing of models: whoever calls it gives names to the arrays a
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
 from npvae.io.archive import check_arrays, read_archive, write_archive
-from npvae.io.jsonl import read_jsonl, write_jsonl
+from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
 from npvae.io.state_dict import read_state_dict
 from npvae.io.toml import read_toml, write_toml
 
@@ -21,6 +21,7 @@ __all__ = [
     "read_jsonl",
     "read_state_dict",
     "read_toml",
+    "to_json",
     "write_archive",
     "write_jsonl",
     "write_toml",

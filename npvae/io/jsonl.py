@@ -21,19 +21,24 @@ def to_json(mapping: Mapping[str, Any]) -> str:
     >>> to_json({"hidden": (500,), "beta": None})
     '{"hidden": [500], "beta": null}'
     """
-    for key, value in mapping.items():
-        try:
-            json.dumps({key: value}, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ParameterError(
-                f"{key!r} cannot be written as JSON: {error}; "
-                "use None, bool, int, finite float, str, and lists and dicts of these"
-            ) from error
-    return json.dumps(dict(mapping))
+    try:
+        return json.dumps(dict(mapping), allow_nan=False)
+    except (TypeError, ValueError):
+        for key, value in mapping.items():
+            try:
+                json.dumps({key: value}, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ParameterError(
+                    f"{key!r} cannot be written as JSON: {error}; "
+                    "use None, bool, int, finite float, str, and lists and dicts of these"
+                ) from error
+        raise
 
 
-def write_jsonl(path: StrPath, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_jsonl(path: StrPath, rows: Iterable[Mapping[str, Any] | str]) -> None:
     """Write each row as one line of JSON; the file appears complete, or stays as it was.
+
+    A row may be a line already, as :func:`to_json` makes it.
 
     Raises
     ------
@@ -42,9 +47,9 @@ def write_jsonl(path: StrPath, rows: Iterable[Mapping[str, Any]]) -> None:
     ModelFileError
         If the file cannot be written.
     """
-    lines = [to_json(row).encode() + b"\n" for row in rows]
+    lines = [row if isinstance(row, str) else to_json(row) for row in rows]
     with atomic_write(path) as file:
-        file.writelines(lines)
+        file.writelines(line.encode() + b"\n" for line in lines)
 
 
 def read_jsonl(path: StrPath) -> list[dict[str, Any]]:

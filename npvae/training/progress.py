@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 from npvae.backend import Backend
-from npvae.io import write_jsonl
+from npvae.io import to_json, write_jsonl
 from npvae.training.state import TrainingState
 
 
@@ -37,13 +37,18 @@ class HistoryFile:
     """Keep ``history.jsonl``: one JSON object an epoch.
 
     The whole file is written anew each time, so it always tells the story of the state at
-    hand, also after a resume from an earlier checkpoint.
+    hand, also after a resume from an earlier checkpoint. Lines are kept: an epoch may take less
+    time than to make those of thousands of epochs.
     """
 
     def __init__(self, path: str | Path):
         self.path = path
+        self.lines: list[str] = []
+        self.state: TrainingState | None = None  # whose epochs they are
 
     def __call__(self, state: TrainingState) -> None:
-        epochs = range(state.epoch)
-        rows = [{key: values[i] for key, values in state.history.items()} for i in epochs]
-        write_jsonl(self.path, rows)
+        if state is not self.state:
+            self.state, self.lines = state, []
+        for i in range(len(self.lines), state.epoch):
+            self.lines.append(to_json({key: column[i] for key, column in state.history.items()}))
+        write_jsonl(self.path, self.lines)
