@@ -131,9 +131,6 @@ class Workspace:
         self._constants: dict[tuple, Any] = {}  # (value, shape) → array
         self.allocations = 0  # so far: whoever recorded where the buffers are can see them move
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._memory
-
     def __call__(self, name: str, *shape: int, dtype: Any = None) -> Any:
         """The buffer ``name``, of this shape. What it holds is what was last written."""
         view = self._views.get((name, shape))

@@ -144,19 +144,18 @@ class Engine:
         return self.model.forward(self.ops, self.P, x, eps, self.work, draw)
 
     def weighed(self, kept: Pass, weight: Any = None) -> Pass:
-        """A forward pass with the KL as the loss has it, if it has another; else as it was.
+        """A forward pass with the KL as the loss has it, which may be as it is.
 
         ``weight`` is β in the step in hand, on the device; that after the warm-up if not given.
         """
         if kept.kl_term is not None:
             return kept
         term = self.kl_term(self.ops, kept.kl, kept.a_q, self.work, weight)
-        return kept if term is None else kept._replace(kl_term=term)
+        return kept._replace(kl_term=term)
 
     def loss(self, kept: Pass) -> Array:
         """The loss of a forward pass: a number in nats per datapoint, left on the device."""
-        term = self.weighed(kept).kl_term
-        return self._penalised(kept.nll.mean() + (kept.kl if term is None else term).mean())
+        return self._penalised(kept.nll.mean() + self.weighed(kept).kl_term.value.mean())
 
     def objective(self, x: Array, eps: Array, at: Views) -> Array:
         """What :meth:`backward` differentiates, when it is called where the parameters are ``at``.

@@ -41,7 +41,7 @@ class Pass(NamedTuple):
     a_q: Array  # [μ | log σ²]                               (M, 2J)
     a_x: Array  # the decoder's products                     (L, M, ·)
     draw: Draw = None  # where ε came from, if it was drawn on the way
-    kl_term: Array = None  # what the loss has in place of kl, if anything; same shape
+    kl_term: Any = None  # what the loss has in place of kl, once :meth:`Engine.weighed` says it
 
 
 def decode(
@@ -108,7 +108,7 @@ class VAEModel:
         d_z = work("d_z", *kept.z.shape)  # (L, M, J)
         self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
         d_a_q = self.estimator.latent_backward(
-            ops, d_z, kept.a_q, eps, G["encoder.heads.bias"], work
+            ops, d_z, kept.kl_term, kept.a_q, eps, G["encoder.heads.bias"], work
         )  # (M, 2J)
         self.encoder.backward(ops, P, G, x, d_a_q, work)
 

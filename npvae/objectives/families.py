@@ -14,7 +14,7 @@ from npvae.distributions.latents import Member, Variables
 from npvae.distributions.priors import NORMAL, Density, FamilyPrior, Prior
 from npvae.distributions.suitable import closed_kl
 from npvae.memory import Workspace
-from npvae.objectives.kl_term import kl_weights
+from npvae.objectives.kl_term import Weighed
 from npvae.objectives.sgvb import ESTIMATORS, Array, Draw, Estimator, Latent
 from npvae.ops import Ops
 
@@ -70,11 +70,12 @@ class FamilyB(FamilyLayer):
         return Latent(z, kl)
 
     def latent_backward(
-        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
-    ) -> Array:
-        q, M = self.q(a, eps), len(a)
+        self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
+        work: Workspace,
+    ) -> Array:  # fmt: skip
+        q = self.q(a, eps)
         d_y = d_z * q.value(work("y", *d_z.shape))[1]  # (L, M, J)
-        directly = q.kl_backward(self.how, kl_weights(work, 1, M)[0])  # (M, ·) each
+        directly = q.kl_backward(self.how, term.d_kl[0])  # (M, ·) each
         d_a = q.collect(work("z.d_a", *a.shape), q.draw_backward(d_y, eps), directly)
         d_bias[...] = d_a.sum(axis=0)
         return d_a
@@ -91,10 +92,11 @@ class FamilyA(FamilyLayer):
         return self.latent_and(p, ops, a, bias, eps, work, draw)
 
     def latent_backward(
-        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
-    ) -> Array:
+        self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
+        work: Workspace,
+    ) -> Array:  # fmt: skip
         p = self.prior.at(work.constant(0, d_z.shape[-1]))
-        return self.latent_and_backward(p, ops, d_z, a, eps, d_bias, work)[0]
+        return self.latent_and_backward(p, ops, d_z, term, a, eps, d_bias, work)[0]
 
     def latent_and(
         self, p: Density, ops: Ops, a: Array, bias: Array, eps: Array, work: Workspace,
@@ -108,14 +110,13 @@ class FamilyA(FamilyLayer):
         return Latent(z, log_ratio)
 
     def latent_and_backward(
-        self, p: Density, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array,
-        work: Workspace,
+        self, p: Density, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array,
+        d_bias: Array, work: Workspace,
     ) -> tuple[Any, ...]:  # fmt: skip
         """d_a (M, Σ heads), and what the prior's parameters get."""
         q, y = self.q(a, eps), work("y", *d_z.shape)
-        d_ratio = kl_weights(work, *y.shape[:-1])  # (L, M)
-        d_y_q, directly = q.log_prob_backward(d_ratio, y)
-        d_y_p, *d_p = p.log_prob_backward(-d_ratio, y)
+        d_y_q, directly = q.log_prob_backward(term.d_kl, y)
+        d_y_p, *d_p = p.log_prob_backward(-term.d_kl, y)
         d_y = d_z * q.value(y)[1] + d_y_q + d_y_p  # (L, M, J)
         d_a = q.collect(work("z.d_a", *a.shape), q.draw_backward(d_y, eps), directly)
         d_bias[...] = d_a.sum(axis=0)

@@ -7,17 +7,16 @@ The lower bound takes the KL as it is. What is minimised may have another term i
     β · Σ_j max(λ, KL_j)    free bits: λ nats a latent cost nothing more (Kingma et al. 2016)
 
 KL_j being that of latent j, its mean over the minibatch. What is reported stays the bound: the
-KL itself is never touched. The term leaves behind, in the workspace, what the way back through
-the stochastic layer starts from: ∂loss/∂kl, and which latents are open to it.
+KL itself is never touched. With the term comes what the way back through the stochastic layer
+starts from: ∂loss/∂kl, and which latents are open to it.
 """
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from npvae.memory import Workspace
 from npvae.ops import Ops
 
 Array = Any
-D_KL, OPEN = "d_kl", "kl.open"  # buffers by which the way there speaks to the way back
 
 
 def mean_weights(work: Workspace, terms: int, M: int) -> Array:
@@ -25,14 +24,12 @@ def mean_weights(work: Workspace, terms: int, M: int) -> Array:
     return work.constant(1 / (terms * M), terms, M)
 
 
-def kl_weights(work: Workspace, terms: int, M: int) -> Array:
-    """∂loss/∂(each KL term): what a stochastic layer's way back starts from.   (terms, M)"""
-    return work(D_KL, terms, M) if D_KL in work else mean_weights(work, terms, M)
+class Weighed(NamedTuple):
+    """What the loss has in place of the KL, there and back."""
 
-
-def open_latents(work: Workspace, J: int) -> Array | None:
-    """1 for a latent whose KL is above the free bits, else 0 (J,); None where none are free."""
-    return work(OPEN, J) if OPEN in work else None
+    value: Array  # its mean enters the loss                       (1 or L, M)
+    d_kl: Array  # ∂loss/∂kl, of a latent that is open             (1 or L, M)
+    is_open: Array = None  # 1 above the free bits, else 0; None where none are free    (J,)
 
 
 @dataclass(frozen=True)
@@ -67,22 +64,23 @@ class KLTerm:
 
     def __call__(
         self, ops: Ops, kl: Array, a: Array, work: Workspace, weight: Any = None
-    ) -> Array | None:
-        """The term, whose mean enters the loss, or None where that is ``kl`` itself.
+    ) -> Weighed:
+        """The term for kl (K, M), which it is itself where nothing is weighed.
 
-        kl (K, M), a = [μ | log σ²] (M, 2J) → (K, M). ``weight``, if given, is that of the step
-        in hand: an array without dimensions.
+        a = [μ | log σ²] (M, 2J). ``weight``, if given, is that of the step in hand: an array
+        without dimensions.
         """
-        if weight is None and self == PLAIN and D_KL not in work:
-            return None
-        if self.free_bits or OPEN in work:
+        if weight is None and self == PLAIN:
+            return Weighed(kl, mean_weights(work, *kl.shape))
+        is_open = None
+        if self.free_bits:
             M, J = len(a), a.shape[-1] // 2
-            floored = work("kl.floored", 1, M)
-            ops.free_bits(a, work("sigma", M, J), self.free_bits, work(OPEN, J), floored)
+            is_open, floored = work("kl.open", J), work("kl.floored", 1, M)
+            ops.free_bits(a, work("sigma", M, J), self.free_bits, is_open, floored)
             kl = floored
-        term = work("kl.term", *kl.shape)
-        ops.weigh(kl, self.weight if weight is None else weight, term, work(D_KL, *kl.shape))
-        return term
+        term, d_kl = work("kl.term", *kl.shape), work("d_kl", *kl.shape)
+        ops.weigh(kl, self.weight if weight is None else weight, term, d_kl)
+        return Weighed(term, d_kl, is_open)
 
 
 PLAIN = KLTerm()  # the lower bound's own

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from npvae.memory import Workspace
-from npvae.objectives.kl_term import kl_weights, open_latents
+from npvae.objectives.kl_term import Weighed
 from npvae.ops import Ops
 
 Array = Any
@@ -38,8 +38,9 @@ class Estimator(Protocol):
         """
 
     def latent_backward(
-        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
-    ) -> Array:
+        self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
+        work: Workspace,
+    ) -> Array:  # fmt: skip
         """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
 
 
@@ -60,15 +61,15 @@ class EstimatorB:
         return Latent(z, kl)
 
     def latent_backward(
-        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
-    ) -> Array:
+        self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
+        work: Workspace,
+    ) -> Array:  # fmt: skip
         _, M, J = eps.shape
-        d_kl, d_a, sigma = kl_weights(work, 1, M), work("z.d_a", M, 2 * J), work("sigma", M, J)
-        is_open = open_latents(work, J)
-        if is_open is None:
-            ops.normal_kl_backward(d_z, d_kl, a, eps, sigma, d_a, d_bias)
+        d_a, sigma = work("z.d_a", M, 2 * J), work("sigma", M, J)
+        if term.is_open is None:
+            ops.normal_kl_backward(d_z, term.d_kl, a, eps, sigma, d_a, d_bias)
         else:
-            ops.free_bits_backward(d_z, d_kl, is_open, a, eps, sigma, d_a, d_bias)
+            ops.free_bits_backward(d_z, term.d_kl, term.is_open, a, eps, sigma, d_a, d_bias)
         return d_a
 
 
@@ -89,12 +90,12 @@ class EstimatorA:
         return Latent(z, log_ratio)
 
     def latent_backward(
-        self, ops: Ops, d_z: Array, a: Array, eps: Array, d_bias: Array, work: Workspace
-    ) -> Array:
+        self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
+        work: Workspace,
+    ) -> Array:  # fmt: skip
         L, M, J = eps.shape
-        d_ratio, d_a = kl_weights(work, L, M), work("z.d_a", M, 2 * J)
-        z, sigma = work("z", L, M, J), work("sigma", M, J)
-        ops.normal_log_ratio_backward(d_z, d_ratio, a, eps, sigma, z, d_a, d_bias)
+        z, sigma, d_a = work("z", L, M, J), work("sigma", M, J), work("z.d_a", M, 2 * J)
+        ops.normal_log_ratio_backward(d_z, term.d_kl, a, eps, sigma, z, d_a, d_bias)
         return d_a
 
 
