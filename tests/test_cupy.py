@@ -237,7 +237,7 @@ def test_every_posterior_and_prior_trains_alike(posterior, prior, estimator, spe
 def test_every_likelihood_trains_and_decodes_alike(likelihood, kind, dtype):
     """Counts are small: large ones saturate a tanh, and Adam makes steps of what is left of it."""
     settings = LIKELIHOODS[likelihood]
-    X = PIXELS // 4 if likelihood == "poisson" else IMAGES
+    X = PIXELS // 8 if likelihood == "poisson" else IMAGES
     fitted = both(X=X, kind=kind, likelihood=likelihood, dtype=dtype, **settings)
     a, b = (host(vae.inverse_transform(np.eye(3))) for vae in fitted)
     np.testing.assert_allclose(a, b, 10 * CLOSE[dtype], 10 * CLOSE[dtype])

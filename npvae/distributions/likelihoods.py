@@ -13,8 +13,7 @@ A likelihood names the heads it needs and runs the fused ops of
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
+from npvae.backend import array_module
 from npvae.distributions.sloped import (
     CategoricalLikelihood,
     ContinuousBernoulliLikelihood,
@@ -37,7 +36,7 @@ class Likelihood(Protocol):
 
     @property
     def link(self) -> str | None:
-        """What of a mean the first head is: one of :data:`LINKS`, or None if it is none."""
+        """What of the mean the first head is: "identity", "log", "logit", or None of these."""
 
     @property
     def support(self) -> Support:
@@ -183,15 +182,7 @@ def likelihood(
     return kind() if n_levels is None else kind(n_levels)
 
 
-# mean (D,) of n datapoints → head (D,); one datapoint more at either end keeps it finite
-LINKS = {
-    "identity": lambda mean, n: mean,
-    "log": lambda mean, n: np.log(mean + 1 / n),
-    "logit": lambda mean, n: np.log((mean + 1 / n) / (1 - mean + 1 / n)),
-}
-
-
-def first_bias(likelihood: Likelihood, mean: np.ndarray, n: int) -> dict[str, np.ndarray]:
+def first_bias(likelihood: Likelihood, mean: Array, n: int) -> dict[str, Array]:
     """The bias of the first head, by its name, that has the decoder begin at the data's mean.
 
     With a bias of 0 a Bernoulli decoder begins at grey. The quickest way from there to what all
@@ -206,15 +197,20 @@ def first_bias(likelihood: Likelihood, mean: np.ndarray, n: int) -> dict[str, np
     mean : array (D,)
         Of the data.
     n : int
-        Datapoints that it is the mean of.
+        Datapoints that it is the mean of. One more at either end keeps the bias finite.
 
     Examples
     --------
+    >>> import numpy as np
     >>> first_bias(likelihood("bernoulli"), np.array([0.0, 0.5]), 8)
     {'logits': array([-2.19722458,  0.        ])}
     """
+    xp, bias = array_module(mean), mean
     if likelihood.link is None:
         return {}
-    head = next(iter(likelihood.heads(1)))
-    inside = np.clip(mean, 0, 1) if likelihood.link == "logit" else mean
-    return {head: LINKS[likelihood.link](inside, n)}
+    if likelihood.link == "log":
+        bias = xp.log(mean + 1 / n)
+    elif likelihood.link == "logit":
+        p = xp.minimum(xp.maximum(mean, 0), 1)
+        bias = xp.log((p + 1 / n) / (1 - p + 1 / n))
+    return {next(iter(likelihood.heads(1))): bias}

@@ -227,8 +227,7 @@ class GenerativeModel(Parametrized):
         x = array_module(rows).multiply(rows, scale, dtype=self.dtype)
         if self.binarize == "threshold":
             x = x > 0.5
-        mean = to_numpy(x.mean(axis=0, dtype="float64"))  # (D,)
-        engine = self.engine_
+        mean, engine = x.mean(axis=0, dtype="float64"), self.engine_  # (D,)
         with engine.backend.room():
             for head, bias in first_bias(self._likelihood(), mean, len(x)).items():
                 engine.P[f"decoder.{head}.bias"][...] = engine.backend.asarray(bias)
