@@ -14,8 +14,6 @@ from typing import Any
 from npvae.memory import Layout, Shape, Views, Workspace
 from npvae.ops import Ops
 
-APART = ("prior.mean", "prior.inputs")  # of components, which learn nothing apart from equal ones
-
 
 @dataclass(frozen=True)
 class MLP:
@@ -114,8 +112,10 @@ def layout(*networks: MLP) -> Layout:
     return Layout(weights | biases, joints)
 
 
-def initialize(layout: Layout, normal: Any, std: float | None = None) -> Any:
-    """First values: weights N(0, std²), biases 0, and N(0, 1) apart.
+def initialize(
+    layout: Layout, normal: Any, std: float | None = None, spread: tuple[str, ...] = ()
+) -> Any:
+    """First values: weights N(0, std²), biases 0.
 
     With 1 / √in every layer passes on the variance of its input (LeCun et al. 1998). The paper
     draws from N(0, 0.01), without saying whether that is a variance or a deviation.
@@ -126,10 +126,12 @@ def initialize(layout: Layout, normal: Any, std: float | None = None) -> Any:
         Standard normal noise, scaled in place.
     std : float, optional
         1 / √in of each layer if None.
+    spread : tuple of str
+        Names of parameters that are N(0, 1), for they would learn nothing if they began alike.
     """
     for name, view in layout.named(normal).items():
         if name.endswith(".weight"):
             view *= layout.shapes[name][-1] ** -0.5 if std is None else std
-        elif name not in APART:
+        elif name not in spread:
             view *= 0.0
     return normal

@@ -52,6 +52,7 @@ class MixturePrior:
     K: int
     variables: Variables = NORMAL
     name: ClassVar[str] = "mixture"
+    spread: ClassVar[tuple[str, ...]] = ("prior.mean",)  # equal components would stay equal
 
     def n_noise(self, J: int) -> int:
         """Standard normals that a draw is made of: the first chooses the component."""
@@ -84,6 +85,7 @@ class VampPrior(MixturePrior):
     """1/K Σ_k q(z|u_k), the encoder's own view of K pseudo-inputs, which are learned."""
 
     name: ClassVar[str] = "vamp"
+    spread: ClassVar[tuple[str, ...]] = ("prior.inputs",)
 
     def shapes(self, D: int, J: int) -> dict[str, Shape]:
         """Its parameters: u_k."""

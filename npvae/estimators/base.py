@@ -195,11 +195,12 @@ class GenerativeModel(Parametrized):
         self._check_params()
         whole_number("n_features", n_features)
         self.seed_ = random.as_seed(self.random_state)
-        layout = self._model(n_features).layout()
+        model = self._model(n_features)
+        layout, spread = model.layout(), getattr(model, "spread", ())
         if layout.size > 2**40:
             raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
         noise = random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
-        theta = networks.initialize(layout, noise, self.initial_std)
+        theta = networks.initialize(layout, noise, self.initial_std, spread)
         self._attach(n_features, theta, n_data=1)
         return self
 

@@ -32,6 +32,11 @@ class LearnedPriorModel(VAEModel):
 
     estimator: FamilyA
 
+    @property
+    def spread(self) -> tuple[str, ...]:
+        """What makes its components differ at first."""
+        return self.prior.spread
+
     def layout(self) -> Layout:
         """Names and shapes of all parameters, the prior's last."""
         vae = networks.layout(self.encoder, self.decoder)
