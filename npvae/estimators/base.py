@@ -273,7 +273,7 @@ class GenerativeModel(Parametrized):
         callbacks: Iterable[Callable[[TrainingState], Any]] = (),
         checkpoint: str | Path | None = None, resume: bool = False,
     ) -> Self:  # fmt: skip
-        """Train on ``X`` from new parameters.
+        """Train on ``X`` from new parameters, with a decoder that begins at the mean of ``X``.
 
         Parameters
         ----------

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 5  # panels side by side, at most
 FIRST = 1e5  # training samples where the paper's axes begin
+GAP, TITLE = 0.12, 0.35  # inches between sheets, and above them
 INKS = (COLOURS[0], COLOURS[4], COLOURS[2])  # an algorithm each
 Values = Sequence[float | None]
 
@@ -124,14 +125,15 @@ def sheets(panels: Mapping[str, np.ndarray]) -> "Figure":
     -------
     matplotlib.figure.Figure
     """
-    shares = [pixels.shape[1] / pixels.shape[0] for pixels in panels.values()]
-    height = 4.0 if len(panels) <= 2 else 3.0
-    fig = new_figure(height * sum(shares) + 0.2 * len(shares), height + 0.35, layout="constrained")
-    grid = fig.add_gridspec(1, len(panels), width_ratios=shares)
-    for i, (title, pixels) in enumerate(panels.items()):
-        ax: Any = fig.add_subplot(grid[i])
+    high = 4.0 if len(panels) <= 2 else 3.0  # inches, and all that follows
+    wide = [high * pixels.shape[1] / pixels.shape[0] for pixels in panels.values()]
+    width, height, left = sum(wide) + GAP * (len(wide) + 1), high + TITLE + GAP, GAP
+    fig = new_figure(width, height)
+    for (title, pixels), w in zip(panels.items(), wide, strict=True):
+        ax: Any = fig.add_axes((left / width, GAP / height, w / width, high / height))
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="lanczos", aspect="equal")
         label(ax, title)
         ax.spines[:].set_visible(False)
         ax.set(xticks=(), yticks=())
+        left += w + GAP
     return fig
