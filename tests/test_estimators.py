@@ -109,7 +109,7 @@ def test_the_mean_is_of_the_pixels_as_the_model_sees_them():
 
 
 def test_the_mean_of_many_rows_is_that_of_some_all_over_the_data(monkeypatch):
-    monkeypatch.setattr("npvae.estimators.base.ROWS_OF_MEAN", 3)
+    monkeypatch.setattr("npvae.training.batches.ROWS_OF_MEAN", 3)
     sorted_rows = np.repeat([[0.0] * 4, [0.5] * 4, [1.0] * 4], 50, axis=0)
     model = npvae.VAE(hidden=(4,), random_state=0, verbose=False, **STILL).fit(sorted_rows)
     np.testing.assert_allclose(model.inverse_transform(np.zeros((1, 2))), 0.5, atol=1e-6)

@@ -31,6 +31,7 @@ from npvae.training import (
     Recipe,
     TrainingState,
     binarized,
+    data_mean,
     load_checkpoint,
     print_backend,
     print_epoch,
@@ -39,7 +40,6 @@ from npvae.training import (
 )  # fmt: skip
 
 Array = Any
-ROWS_OF_MEAN = 10_000  # at least, spread over the data: those of a file need not all be read
 UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
 
 
@@ -224,14 +224,11 @@ class GenerativeModel(Parametrized):
 
     def _begin_at_mean(self, pixels: Array, scale: float) -> None:
         """Have the untrained decoder give the mean of the data (N, D), whatever z is."""
-        rows = pixels[:: max(1, len(pixels) // ROWS_OF_MEAN)]
-        x = array_module(rows).multiply(rows, scale, dtype=self.dtype)
-        if self.binarize == "threshold":
-            x = x > 0.5
-        mean, engine = x.mean(axis=0, dtype="float64"), self.engine_  # (D,)
+        engine = self.engine_
         with engine.backend.room():
-            for head, bias in first_bias(self._likelihood(), mean, len(x)).items():
-                engine.P[f"decoder.{head}.bias"][...] = engine.backend.asarray(bias)
+            mean, n = data_mean(engine, pixels, scale, self.binarize == "threshold")
+            for head, bias in first_bias(self._likelihood(), mean, n).items():
+                engine.P[f"decoder.{head}.bias"][...] = bias
 
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data

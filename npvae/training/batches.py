@@ -15,7 +15,8 @@ from npvae.models import Engine
 
 Array = Any
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
-BLOCK = 4096  # rows binarised at a time
+BLOCK = 4096  # rows binarised, or summed, at a time
+ROWS_OF_MEAN = 10_000  # at most, spread over the data: not all of a file need be read
 
 
 class Minibatches:
@@ -81,3 +82,13 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
         u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * D)
         ones[start : start + BLOCK] = grey > xp.asarray(u.reshape(grey.shape))
     return ones
+
+
+def data_mean(engine: Engine, data: Array, scale: float, threshold: bool) -> tuple[Array, int]:
+    """Mean (D,) of the data as a model sees them, and of how many rows it is."""
+    xp, rows = engine.xp, data[:: -(-len(data) // ROWS_OF_MEAN)]
+    total, dtype = xp.zeros(data.shape[1], xp.float64), engine.theta.dtype
+    for start in range(0, len(rows), BLOCK):
+        x = engine.backend.asarray(rows[start : start + BLOCK], dtype) * dtype.type(scale)
+        total += (x > 0.5 if threshold else x).sum(axis=0, dtype=xp.float64)
+    return total / len(rows), len(rows)
