@@ -32,7 +32,8 @@ class MCEM(MarginalModel):
     n_leapfrog : int
         Leapfrog steps of a move; their size is tuned to an acceptance of 90 %.
     n_updates : int
-        Updates of the parameters with one sample.
+        Updates of the parameters with one sample. The paper's 5 are for black and white; where a
+        variance is learned take 1, or it shrinks to what this very sample leaves over.
     latent_dim, activation, ..., tf32
         As :class:`~npvae.VAE` has them. ``binarize="dynamic"`` is not possible: a chain cannot
         follow a datapoint that is another one at every step.
