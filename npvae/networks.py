@@ -118,7 +118,7 @@ def initialize(
     """First values: weights N(0, std²), biases 0.
 
     With 1 / √in every layer passes on the variance of its input (LeCun et al. 1998). The paper
-    draws from N(0, 0.01), without saying whether that is a variance or a deviation.
+    draws from N(0, 0.01), and does not say whether that is a variance or a deviation.
 
     Parameters
     ----------

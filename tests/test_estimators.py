@@ -108,11 +108,29 @@ def test_the_mean_is_of_the_pixels_as_the_model_sees_them():
     np.testing.assert_allclose(got, (whole > 0.5).mean(0), atol=1.1 / len(whole))
 
 
-def test_the_mean_of_many_rows_is_that_of_some_all_over_the_data(monkeypatch):
-    monkeypatch.setattr("npvae.training.batches.ROWS_OF_MEAN", 3)
-    sorted_rows = np.repeat([[0.0] * 4, [0.5] * 4, [1.0] * 4], 50, axis=0)
-    model = npvae.VAE(hidden=(4,), random_state=0, verbose=False, **STILL).fit(sorted_rows)
-    np.testing.assert_allclose(model.inverse_transform(np.zeros((1, 2))), 0.5, atol=1e-6)
+@pytest.mark.parametrize("rows", [10, 4100, 20_000])
+def test_the_mean_is_of_every_row(rows):
+    """Also of data whose rows repeat, where every second row has not all features."""
+    model = npvae.VAE(hidden=(4,), random_state=0, verbose=False, **STILL | {"batch_size": 10})
+    got = model.fit(np.resize(np.eye(10), (rows, 10))).inverse_transform(np.zeros((1, 2)))
+    np.testing.assert_allclose(got, 0.1, rtol=1.1 * 10 / rows)
+
+
+def test_a_resumed_run_begins_where_it_was(tmp_path):
+    settings = {"hidden": (4,), "random_state": 0, "verbose": False}
+    file = tmp_path / "checkpoint.npz"
+    npvae.VAE(epochs=1, **settings).fit(X, checkpoint=file)
+    resumed = npvae.VAE(epochs=2, **settings).fit(X, checkpoint=file, resume=True)
+    whole = npvae.VAE(epochs=2, **settings).fit(X)
+    assert resumed.engine_.theta.tobytes() == whole.engine_.theta.tobytes()
+
+
+def test_first_weights_have_the_deviation_asked_for_and_files_keep_it(tmp_path):
+    model = npvae.VAE(hidden=(50,), initial_std=0.01, random_state=0).initialize(64)
+    weights = model.engine_.theta[model.engine_.weights]  # 6,700: √(2/n) = 1.7 % of the variance
+    assert weights.var() == pytest.approx(1e-4, rel=0.07)
+    model.save(tmp_path / "model.npz")
+    assert npvae.load(tmp_path / "model.npz").get_params()["initial_std"] == 0.01
 
 
 def test_all_of_the_prior_decodes_to_something_like_the_data():

@@ -136,7 +136,7 @@ def test_every_step_has_its_weight_and_its_gradient():
 
     def check(engine, x, eps, kept):
         backward(engine, x, eps, kept)
-        weights.append(float(kept.kl_term.d_kl[0, -1] * len(x)))
+        weights.append(float(kept.weighed.d_kl[0, -1] * len(x)))
         term = KLTerm(SHOULD[len(weights) - 1])
         fixed = Engine(engine.model, engine.backend, engine.theta, kl_term=term)
         backward(fixed, x, eps, fixed.forward(x, eps))
@@ -245,7 +245,7 @@ def test_nothing_is_weighed_that_need_not_be():
     )
     model.partial_fit(DATA)
     kept = model.engine_.forward(DATA, np.zeros((1, 170, 3)))
-    assert model.engine_.weighed(kept).kl_term.value is kept.kl
+    assert model.engine_.weighed(kept).weighed.value is kept.kl
     assert not {"d_kl", "kl.term", "kl.floored", "kl.open"} & model.engine_.work.buffers().keys()
 
 

@@ -307,6 +307,15 @@ def test_history_says_what_happened(tmp_path):
     assert rows == [{key: h[key][i] for key in h} for i in range(3)]
 
 
+def test_a_history_file_is_of_the_training_at_hand(tmp_path):
+    path = tmp_path / "history.jsonl"
+    file, vae = HistoryFile(path), model()
+    for epochs in (3, 2):
+        vae.set_params(epochs=epochs).fit(IMAGES, callbacks=[file])
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [row["elbo"] for row in rows] == vae.history_["elbo"] and len(rows) == epochs
+
+
 def test_history_is_the_mean_over_the_epoch_of_each_datapoint_once():
     """With a rate too small to move anything it is the bound of the first parameters.
 
@@ -503,8 +512,11 @@ def test_bytes_with_a_scale_train_as_the_floats_they_stand_for(scale, dtype):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int64", "bool", ">f4"])
 def test_any_numbers_train_as_their_float32(dtype, order):
+    """Black and white, so that no dtype rounds; in any order, grey ones too."""
     X = np.asarray(IMAGES.round(), dtype=dtype, order=order)
     assert_same_run(model().fit(X), model().fit(IMAGES.round()))
+    grey = np.random.default_rng(0).random((200, 7))
+    assert_same_run(model().fit(np.asarray(grey, order=order)), model().fit(grey))
 
 
 def test_a_memory_mapped_file_trains_as_the_array(tmp_path):

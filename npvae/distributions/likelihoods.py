@@ -36,7 +36,11 @@ class Likelihood(Protocol):
 
     @property
     def link(self) -> str | None:
-        """What of the mean the first head is: "identity", "log", "logit", or None of these."""
+        """What of the mean the first head is: "identity", "log", "logit", or None of these.
+
+        Roughly so for a continuous Bernoulli and a discretised logistic, whose λ and μ are on the
+        same side of ½ as their mean.
+        """
 
     @property
     def support(self) -> Support:
@@ -182,8 +186,8 @@ def likelihood(
     return kind() if n_levels is None else kind(n_levels)
 
 
-def first_bias(likelihood: Likelihood, mean: Array, n: int) -> dict[str, Array]:
-    """The bias of the first head, by its name, that has the decoder begin at the data's mean.
+def first_bias(likelihood: Likelihood, mean: Array, n: int) -> Array:
+    """The bias (D,) of the first head that has a decoder begin at the data's mean.
 
     With a bias of 0 a Bernoulli decoder begins at grey. The quickest way from there to what all
     data have in common is by the hidden units, so the encoder moves all z to where these are of
@@ -193,7 +197,7 @@ def first_bias(likelihood: Likelihood, mean: Array, n: int) -> dict[str, Array]:
     Parameters
     ----------
     likelihood : Likelihood
-        One without a link has no such bias: the result is empty.
+        One that has a link.
     mean : array (D,)
         Of the data.
     n : int
@@ -203,14 +207,12 @@ def first_bias(likelihood: Likelihood, mean: Array, n: int) -> dict[str, Array]:
     --------
     >>> import numpy as np
     >>> first_bias(likelihood("bernoulli"), np.array([0.0, 0.5]), 8)
-    {'logits': array([-2.19722458,  0.        ])}
+    array([-2.19722458,  0.        ])
     """
-    xp, bias = array_module(mean), mean
-    if likelihood.link is None:
-        return {}
+    xp = array_module(mean)
     if likelihood.link == "log":
-        bias = xp.log(mean + 1 / n)
-    elif likelihood.link == "logit":
+        return xp.log(mean + 1 / n)
+    if likelihood.link == "logit":
         p = xp.minimum(xp.maximum(mean, 0), 1)
-        bias = xp.log((p + 1 / n) / (1 - p + 1 / n))
-    return {next(iter(likelihood.heads(1))): bias}
+        return xp.log((p + 1 / n) / (1 - p + 1 / n))
+    return mean

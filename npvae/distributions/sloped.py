@@ -148,7 +148,7 @@ class ContinuousBernoulliLikelihood(ExponentialFamily):
     op: ClassVar[str] = "continuous_bernoulli"
     head_names: ClassVar[tuple[str, ...]] = ("logits",)
     mean_head: ClassVar[str] = "logits"
-    link: ClassVar[str] = "logit"  # of λ, which is on the same side of ½ as the mean
+    link: ClassVar[str] = "logit"
     support: ClassVar[Support] = unit_interval("continuous Bernoulli")
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:

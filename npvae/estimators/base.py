@@ -223,12 +223,15 @@ class GenerativeModel(Parametrized):
         self.history_ = self._state.history
 
     def _begin_at_mean(self, pixels: Array, scale: float) -> None:
-        """Have the untrained decoder give the mean of the data (N, D), whatever z is."""
-        engine = self.engine_
-        with engine.backend.room():
-            mean, n = data_mean(engine, pixels, scale, self.binarize == "threshold")
-            for head, bias in first_bias(self._likelihood(), mean, n).items():
-                engine.P[f"decoder.{head}.bias"][...] = bias
+        """Have the untrained decoder give the mean of the data (N, D) where its h is 0."""
+        engine, likelihood = self.engine_, self._likelihood()
+        if likelihood.link is None:
+            return
+        with engine.backend.room(), np.errstate(all="ignore"):  # the first step says what is wrong
+            mean = data_mean(engine, pixels, scale, self.binarize == "threshold")
+            bias = first_bias(likelihood, mean, len(pixels))  # (D,)
+            head = next(iter(likelihood.heads(1)))
+            engine.P[f"decoder.{head}.bias"][...] = bias
 
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data
@@ -317,7 +320,8 @@ class GenerativeModel(Parametrized):
             )
         held_out = None if validation is None else self._check_data(validation, pixels.shape[1])
         self.initialize(pixels.shape[1])
-        self._begin_at_mean(pixels, scale)
+        if not resume:
+            self._begin_at_mean(pixels, scale)
         if self.verbose and self.backend == "auto":
             print_backend(self.engine_.backend)
         self._set_n_data(len(pixels))
@@ -330,9 +334,10 @@ class GenerativeModel(Parametrized):
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One more pass over ``X``, in minibatches, from the parameters there are.
 
-        Parameters are initialised at the first call. N, which the parameter prior needs, is
-        the number of datapoints of the call. The learning rate is constant: a schedule would
-        have to know where the training ends.
+        Parameters are initialised at the first call, with a decoder that begins at the mean of
+        its data; after :meth:`initialize` they are what it made them. N, which the parameter
+        prior needs, is the number of datapoints of the call. The learning rate is constant: a
+        schedule would have to know where the training ends.
 
         Raises
         ------

@@ -85,7 +85,7 @@ class VAE(EncodedModel):
         K. A discretised logistic likelihood has 256 if None, the levels of a byte; a categorical
         one has to be told, for its last layer is K times as wide as the data.
     initial_std : float, optional
-        Deviation of the first weights; 1/√in of each layer if None. The paper's is 0.01.
+        Deviation of the first weights, 0.01 in the paper; 1/√in of each layer if None.
     prior_components : int
         Of a ``"mixture"`` or ``"vamp"`` prior.
     tf32 : bool

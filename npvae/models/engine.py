@@ -52,7 +52,7 @@ class Model(Protocol):
     def backward(
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
     ) -> None:
-        """The gradient of their mean, written into G."""
+        """The gradient of their mean, written into G; of the KL as ``kept.weighed`` has it."""
 
     def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
         """z (M, J) → E[x|z], written into ``out`` (M, D)."""
@@ -148,14 +148,14 @@ class Engine:
 
         ``weight`` is β in the step in hand, on the device; that after the warm-up if not given.
         """
-        if kept.kl_term is not None:
+        if kept.weighed is not None:
             return kept
         term = self.kl_term(self.ops, kept.kl, kept.a_q, self.work, weight)
-        return kept._replace(kl_term=term)
+        return kept._replace(weighed=term)
 
     def loss(self, kept: Pass) -> Array:
         """The loss of a forward pass: a number in nats per datapoint, left on the device."""
-        return self._penalised(kept.nll.mean() + self.weighed(kept).kl_term.value.mean())
+        return self._penalised(kept.nll.mean() + self.weighed(kept).weighed.value.mean())
 
     def objective(self, x: Array, eps: Array, at: Views) -> Array:
         """What :meth:`backward` differentiates, when it is called where the parameters are ``at``.

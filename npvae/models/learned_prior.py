@@ -77,7 +77,7 @@ class LearnedPriorModel(VAEModel):
         p = self.prior.at(P, a[M:], self.decoder.n_in)
         d_a, d_bias = work("rows.d_a", *a.shape), G["encoder.heads.bias"]  # (M + K, ·), (·,)
         d_a[:M], d_components, d_logits = self.estimator.latent_and_backward(
-            p, ops, d_z, kept.kl_term, a[:M], eps, d_bias, work
+            p, ops, d_z, kept.weighed, a[:M], eps, d_bias, work
         )
         self.prior.at_backward(G, d_components, d_logits, d_a[M:])
         d_bias += d_a[M:].sum(axis=0)

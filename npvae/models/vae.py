@@ -41,7 +41,7 @@ class Pass(NamedTuple):
     a_q: Array  # [μ | log σ²]                               (M, 2J)
     a_x: Array  # the decoder's products                     (L, M, ·)
     draw: Draw = None  # where ε came from, if it was drawn on the way
-    kl_term: Any = None  # what the loss has in place of kl, once :meth:`Engine.weighed` says it
+    weighed: Any = None  # a :class:`Weighed` kl, which the engine adds before the way back
 
 
 def decode(
@@ -100,7 +100,7 @@ class VAEModel:
     def backward(
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
     ) -> None:
-        """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G."""
+        """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G; kept with its KL weighed."""
         d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
         d_a_x = self.likelihood.nll_backward(
             ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
@@ -108,7 +108,7 @@ class VAEModel:
         d_z = work("d_z", *kept.z.shape)  # (L, M, J)
         self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
         d_a_q = self.estimator.latent_backward(
-            ops, d_z, kept.kl_term, kept.a_q, eps, G["encoder.heads.bias"], work
+            ops, d_z, kept.weighed, kept.a_q, eps, G["encoder.heads.bias"], work
         )  # (M, 2J)
         self.encoder.backward(ops, P, G, x, d_a_q, work)
 

@@ -113,7 +113,7 @@ class FamilyA(FamilyLayer):
         self, p: Density, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array,
         d_bias: Array, work: Workspace,
     ) -> tuple[Any, ...]:  # fmt: skip
-        """d_a (M, Σ heads), and what the prior's parameters get."""
+        """d_a (M, Σ heads), and what the prior's parameters get; ``term`` has ∂loss/∂r."""
         q, y = self.q(a, eps), work("y", *d_z.shape)
         d_y_q, directly = q.log_prob_backward(term.d_kl, y)
         d_y_p, *d_p = p.log_prob_backward(-term.d_kl, y)

@@ -41,7 +41,10 @@ class Estimator(Protocol):
         self, ops: Ops, d_z: Array, term: Weighed, a: Array, eps: Array, d_bias: Array,
         work: Workspace,
     ) -> Array:  # fmt: skip
-        """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,)."""
+        """d_z (L, M, J), a as :meth:`latent` left it → d_a (M, 2J); writes d_bias (2J,).
+
+        ``term`` has ∂loss/∂r, which is what comes by way of r, and not of z.
+        """
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Figure:
     panels : dict of str to tuple of Curve
         By their titles, in the paper's order.
     draw : callable
-        Makes a picture of the curves there are.
+        Makes a picture of the curves there are, if they give one.
     marginal : bool
         Whether it shows the marginal likelihood, and not the lower bound.
     """
@@ -96,7 +96,8 @@ class Figure:
         few = {curve: (run, line.thinned()) for curve, (run, line) in found.items()}
         picture = self.draw(self, few)
         self.write(folder / f"{self.name}.json", few, rows)
-        plotting.save(picture, folder / f"{self.name}.png")
+        if picture is not None:
+            plotting.save(picture, folder / f"{self.name}.png")
         return table(rows)
 
     def found(self, folder: Path) -> Found:
@@ -149,10 +150,11 @@ def draw_samples(figure: Figure, found: Found) -> Any:
 
 
 def draw_sheets(figure: Figure, found: Found, pixels: Callable[[Any], Any]) -> Any:
-    """A sheet for each panel: its one curve's model, turned into images."""
+    """A sheet for each panel: its one curve's model, turned into images; None if there is none."""
     panels = {title: found[curve][0] for title, (curve,) in figure.panels.items() if curve in found}
     there = {title: run.model_file for title, run in panels.items() if run.model_file.exists()}
-    return plotting.sheets({title: pixels(load(path)) for title, path in there.items()})
+    sheets = {title: pixels(load(path)) for title, path in there.items()}
+    return plotting.sheets(sheets) if sheets else None
 
 
 def one(data: str, J: int) -> tuple[Curve, ...]:

@@ -3,8 +3,9 @@
 One hidden layer of tanh units each way, L = 1, M = 100, the prior N(0, I) on the weights, and
 Adagrad at a global rate of 0.01, 0.02 or 0.1, "chosen on the first training performance". Where
 the paper is silent: MNIST's grey values are probabilities, its first 50,000 images train and its
-test set tests; 1,600 of the Frey faces train, chosen at random, and the other 365 test. Unlike the
-paper's, our decoders begin at the mean of the data, which uses the whole of a small latent space.
+test set tests; 1,600 of the Frey faces train, chosen at random, and the other 365 test. Unlike
+the paper's, our decoders begin at the mean of the data, which uses the whole of a small latent
+space, and first weights are N(0, 1/in) where that serves, not N(0, 0.01).
 """
 from dataclasses import dataclass
 from math import ceil
@@ -45,7 +46,7 @@ class Curve:
 
     @property
     def initial_std(self) -> float | None:
-        """Of the first weights: 1/√in, or the paper's 0.01 where the former does not serve.
+        """Of the first weights: 1/√in (None), or the paper's 0.01 where the former does not serve.
 
         Dreams of a decoder whose first weights are large tell too much of a z with many variables.
         Wake-sleep's encoder then sends real data far from the prior, the decoder follows, and the

@@ -11,12 +11,12 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
 from typing import Any
 
 from npvae import random
+from npvae.evaluation.chunks import chunks, load, rows_at_a_time
 from npvae.models import Engine
 
 Array = Any
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
-BLOCK = 4096  # rows binarised, or summed, at a time
-ROWS_OF_MEAN = 10_000  # at most, spread over the data: not all of a file need be read
+BLOCK = 4096  # rows binarised at a time
 
 
 class Minibatches:
@@ -84,11 +84,11 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     return ones
 
 
-def data_mean(engine: Engine, data: Array, scale: float, threshold: bool) -> tuple[Array, int]:
-    """Mean (D,) of the data as a model sees them, and of how many rows it is."""
-    xp, rows = engine.xp, data[:: -(-len(data) // ROWS_OF_MEAN)]
-    total, dtype = xp.zeros(data.shape[1], xp.float64), engine.theta.dtype
-    for start in range(0, len(rows), BLOCK):
-        x = engine.backend.asarray(rows[start : start + BLOCK], dtype) * dtype.type(scale)
-        total += (x > 0.5 if threshold else x).sum(axis=0, dtype=xp.float64)
-    return total / len(rows), len(rows)
+def data_mean(engine: Engine, data: Array, scale: float, threshold: bool) -> Array:
+    """Mean of the data (N, D) as a model sees them.   (D,) float64"""
+    N, D = data.shape
+    total = engine.xp.zeros(D, engine.xp.float64)
+    for start, stop in chunks(N, rows_at_a_time(engine)):
+        x = load(engine, data[start:stop], scale, engine.work)  # rows in C order, so in any order
+        total += (x > 0.5 if threshold else x).sum(axis=0, dtype=engine.xp.float64)
+    return total / N

@@ -128,8 +128,8 @@ class Course:
         kept = engine.forward(x, eps, (recipe.seed, random.POSTERIOR, self.now))
         kept = engine.weighed(kept, self.kl_weight)
         engine.ops.tally(kept.nll, kept.kl, self.sums)  # into the first two
-        if kept.kl_term.value is not kept.kl:
-            engine.ops.tally(kept.nll, kept.kl_term.value, self.sums[2:])
+        if kept.weighed.value is not kept.kl:
+            engine.ops.tally(kept.nll, kept.weighed.value, self.sums[2:])
         if look:
             self.look(1)
         engine.backward(x, eps, kept)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from npvae.backend import Backend
 from npvae.io import to_json, write_jsonl
-from npvae.training.state import TrainingState
+from npvae.training.state import History, TrainingState
 
 
 def print_backend(backend: Backend) -> None:
@@ -44,11 +44,11 @@ class HistoryFile:
     def __init__(self, path: str | Path):
         self.path = path
         self.lines: list[str] = []
-        self.state: TrainingState | None = None  # whose epochs they are
+        self.history: History | None = None  # whose lines they are
 
     def __call__(self, state: TrainingState) -> None:
-        if state is not self.state:
-            self.state, self.lines = state, []
+        if state.history is not self.history:
+            self.history, self.lines = state.history, []
         for i in range(len(self.lines), state.epoch):
             self.lines.append(to_json({key: column[i] for key, column in state.history.items()}))
         write_jsonl(self.path, self.lines)
