@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 import npvae
 from npvae import random
 from npvae.backend import get_backend
-from npvae.distributions.likelihoods import LIKELIHOODS, first_bias, likelihood
+from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
 from npvae.memory import Workspace
 from npvae.ops.likelihood import log_factorial
 from npvae.testing import check_gradients
@@ -359,44 +359,73 @@ def test_training_on_the_digits_raises_the_bound(name, tmp_path):
 # --- where decoders begin -----------------------------------------------------------------------
 
 
+def heads_at(p, x):
+    """The first biases of data (n, D), as a row (1, Σ heads)."""
+    first = p.first_bias(x.mean(0), x.var(0).mean(keepdims=True), len(x))
+    D = x.shape[1]
+    return np.concatenate([np.broadcast_to(first[h], D) for h in p.heads(D)])[None]
+
+
 @pytest.mark.parametrize("p", [
     likelihood("bernoulli"), likelihood("poisson"), likelihood("normal"),
     likelihood("normal", sigmoid_mean=True), likelihood("normal", std=0.3),
     likelihood("normal", sigmoid_mean=True, std=0.3),
 ], ids=str)  # fmt: skip
 def test_the_first_bias_is_where_a_decoder_without_latents_would_end(p):
-    """There the slope of the log-density of all data is 0 but for one datapoint among them."""
+    """There the slope of the log-density of all data is 0 but for one datapoint among them.
+
+    That is by the mean of each feature; by a variance that all of them share, it is so in sum.
+    """
     n, D = 400, 3
     x = np.random.default_rng(5).random((n, D)) * [1, 0.2, 0]  # the last one is always 0
     x = np.round(9 * x) if p == likelihood("poisson") else x
-    bias = np.zeros(sum(p.heads(D).values()))
-    bias[:D] = first_bias(p, x.mean(0), n)
+    bias = heads_at(p, x)[0]
     a, work, slope = np.zeros((1, n, len(bias))), Workspace(np, np.dtype("f8")), bias.copy()
     p.nll(OPS, a, bias, x, work)
     p.nll_backward(OPS, np.full((1, n), 1 / n), a, x, slope, work)
-    # logits: ∂/∂l = sigmoid(l) − mean ≤ 1/n; the others' is that, times sigmoid′/σ² < 3
-    np.testing.assert_allclose(slope[:D], 0, atol=3 / n if p.link == "logit" else 1.01 / n)
+    # the sigmoid's 1/n is times the slope of the sigmoid over the variance: (1/4)/0.04 or less
+    np.testing.assert_allclose(slope[:D], 0, atol=7 / n)
+    assert abs(slope[D:].sum()) <= 1 / n
+
+
+def test_a_normal_of_any_unit_begins_there():
+    x = np.random.default_rng(6).normal(3e4, 2e-3, (500, 2))
+    mean, logvar = np.split(heads_at(likelihood("normal"), x)[0], 2)
+    np.testing.assert_allclose(mean, x.mean(0))
+    np.testing.assert_allclose(np.exp(0.5 * logvar), 2e-3, rtol=0.2)
 
 
 @pytest.mark.parametrize("name", ["laplace", "continuous-bernoulli", "discretized-logistic"])
-def test_other_first_biases_have_the_mean_on_the_right_side(name):
-    p, wanted = made(name), np.array([0.0, 0.2, 0.5, 0.8, 1.0])
-    a = np.zeros((1, sum(p.heads(5).values())))
-    a[0, :5] = first_bias(p, wanted, 100)
-    got = mean(p, a, 5)[0]
-    if name == "laplace":
-        np.testing.assert_array_equal(got, wanted)
-    np.testing.assert_array_equal(np.sign(np.round(got - 0.5, 9)), np.sign(wanted - 0.5))
+def test_other_first_biases_have_about_the_mean_and_the_variance(name):
+    """By moments of draws; λ is on the right side of ½, and levels are inside their range."""
+    p = made(name)
+    x = np.round(8 * np.random.default_rng(7).beta(2, [1, 2, 9], (4000, 3))) / 8
+    a = heads_at(p, x)
+    got = mean(p, a, 3)[0]
+    if name == "continuous-bernoulli":
+        assert got[0] > 0.52 and abs(got[1] - 0.5) < 0.02 and got[2] < 0.48
+        return
+    np.testing.assert_allclose(got, x.mean(0), atol=0.05)
+    work = Workspace(np, np.dtype("f8"))
+    draws = p.draw(OPS, np.repeat(a, 4000, 0), np.zeros(6), (0, 1, np.zeros(1, "i8")), work)
+    assert draws.var(0).mean() == pytest.approx(x.var(0).mean(), rel=0.2)
 
 
-def test_means_out_of_a_links_range_are_drawn_into_it():
+def test_means_out_of_the_sigmoids_range_are_drawn_into_it():
     for p in likelihood("normal", sigmoid_mean=True), likelihood("bernoulli"):
-        bias = first_bias(p, np.array([-3.0, 0.0, 1.0, 7.0]), 10)
+        first = p.first_bias(np.array([-3.0, 0.0, 1.0, 7.0]), np.ones(1), 10)
+        bias = next(iter(first.values()))
         assert np.isfinite(bias).all() and bias[0] == bias[1] == -bias[2] == -bias[3] < -2
 
 
-def test_a_mean_says_nothing_of_each_level():
-    assert likelihood("categorical", n_levels=3).link is None
+def test_what_does_not_vary_begins_with_a_variance_of_one():
+    vae = npvae.VAE(hidden=(4,), likelihood="normal", learning_rate=1e-12, optimizer="sgd",
+                    epochs=1, verbose=False).fit(np.full((200, 3), 0.1))  # fmt: skip
+    np.testing.assert_allclose(vae.parameters["decoder.logvar.bias"], 0, atol=1e-9)
+    np.testing.assert_allclose(vae.parameters["decoder.mean.bias"], 0.1, rtol=1e-6)
+
+
+def test_moments_say_nothing_of_each_level():
     vae = npvae.VAE(hidden=(4,), likelihood="categorical", n_levels=17, learning_rate=1e-12,
                     optimizer="sgd", epochs=1, verbose=False).fit(DIGITS)  # fmt: skip
     np.testing.assert_allclose(vae.parameters["decoder.logits.bias"], 0, atol=1e-9)

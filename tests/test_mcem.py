@@ -173,7 +173,7 @@ def test_a_step_is_so_many_updates_with_one_sample():
     with pytest.warns(UserWarning):  # ε is not found in one step
         model = make(**settings).fit(X)
     byhand = make(**settings).initialize(64)
-    byhand._begin_at_mean(X, 1.0)
+    byhand._begin_at_moments(X, 1.0)
     byhand._set_n_data(M)
     engine = byhand.engine_
     scratch = np.empty_like(engine.theta)

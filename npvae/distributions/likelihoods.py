@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from npvae.backend import array_module
+from npvae.distributions.beginning import logit_of_mean
 from npvae.distributions.sloped import (
     CategoricalLikelihood,
     ContinuousBernoulliLikelihood,
@@ -35,19 +36,17 @@ class Likelihood(Protocol):
     mean_head: ClassVar[str]  # what E[x|z] takes: one of the heads, or "heads" for all
 
     @property
-    def link(self) -> str | None:
-        """What of the mean the first head is: "identity", "log", "logit", or None of these.
-
-        Roughly so for a continuous Bernoulli and a discretised logistic, whose λ and μ are on the
-        same side of ½ as their mean.
-        """
-
-    @property
     def support(self) -> Support:
         """Where x must lie."""
 
     def heads(self, D: int) -> dict[str, int]:
         """The decoder's heads and their widths."""
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        """Biases by head that have its moments be about those of n datapoints.
+
+        mean (D,), and a variance for all features (1,); a bias that is not finite is left at 0.
+        """
 
     def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
         """a (L, M, Σ heads), x (M, D) → −log p(x|z), (L, M) nats."""
@@ -71,11 +70,13 @@ class BernoulliLikelihood:
     """x_d ~ Bernoulli(sigmoid(l_d)): black and white pixels, or grey ones as probabilities."""
 
     mean_head: ClassVar[str] = "logits"
-    link: ClassVar[str] = "logit"
     support: ClassVar[Support] = unit_interval("Bernoulli")
 
     def heads(self, D: int) -> dict[str, int]:
         return {"logits": D}
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"logits": logit_of_mean(mean, n)}
 
     def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
         nll = work("nll", *a.shape[:-1])
@@ -120,12 +121,12 @@ class NormalLikelihood:
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
-    @property
-    def link(self) -> str:
-        return "logit" if self.sigmoid_mean else "identity"
-
     def heads(self, D: int) -> dict[str, int]:
         return {"mean": D, "logvar": D}
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        mu = logit_of_mean(mean, n) if self.sigmoid_mean else mean
+        return {"mean": mu, "logvar": array_module(mean).log(variance)}
 
     def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
         nll = work("nll", *a.shape[:-1])
@@ -184,35 +185,3 @@ def likelihood(
             std, sigmoid_mean)
     kind: Any = LIKELIHOODS[name]
     return kind() if n_levels is None else kind(n_levels)
-
-
-def first_bias(likelihood: Likelihood, mean: Array, n: int) -> Array:
-    """The bias (D,) of the first head that has a decoder begin at the data's mean.
-
-    With a bias of 0 a Bernoulli decoder begins at grey. The quickest way from there to what all
-    data have in common is by the hidden units, so the encoder moves all z to where these are of
-    one sign, and the other half of a small latent space decodes to the negative of the data:
-    it stays unused for long.
-
-    Parameters
-    ----------
-    likelihood : Likelihood
-        One that has a link.
-    mean : array (D,)
-        Of the data.
-    n : int
-        Datapoints that it is the mean of. One more at either end keeps the bias finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> first_bias(likelihood("bernoulli"), np.array([0.0, 0.5]), 8)
-    array([-2.19722458,  0.        ])
-    """
-    xp = array_module(mean)
-    if likelihood.link == "log":
-        return xp.log(mean + 1 / n)
-    if likelihood.link == "logit":
-        p = xp.minimum(xp.maximum(mean, 0), 1)
-        return xp.log((p + 1 / n) / (1 - p + 1 / n))
-    return mean

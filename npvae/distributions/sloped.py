@@ -3,9 +3,11 @@
 They differ in their heads, in where their data lie, in their two ops, and in the mean.
 """
 from dataclasses import dataclass
+from math import pi
 from typing import Any, ClassVar
 
 from npvae.backend import array_module
+from npvae.distributions.beginning import logit_of_mean
 from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
 from npvae.memory import Workspace
 from npvae.ops import Ops
@@ -28,7 +30,6 @@ class Sloped:
     op: ClassVar[str]
     head_names: ClassVar[tuple[str, ...]]
     mean_head: ClassVar[str]
-    link: ClassVar[Any] = "identity"
 
     def heads(self, D: int) -> dict[str, int]:
         return dict.fromkeys(self.head_names, D)
@@ -89,9 +90,8 @@ class FixedNormalLikelihood(Sloped):
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
-    @property
-    def link(self) -> str:
-        return "logit" if self.sigmoid_mean else "identity"
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"mean": logit_of_mean(mean, n) if self.sigmoid_mean else mean}
 
     def options(self) -> tuple[Any, ...]:
         return self.sigmoid_mean, self.std
@@ -119,6 +119,9 @@ class LaplaceLikelihood(Sloped):
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"mean": mean, "logscale": 0.5 * array_module(mean).log(variance / 2)}  # of 2 b²
+
     def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
         ops.identity(a, bias, out)
 
@@ -130,8 +133,10 @@ class PoissonLikelihood(ExponentialFamily):
     op: ClassVar[str] = "poisson"
     head_names: ClassVar[tuple[str, ...]] = ("lograte",)
     mean_head: ClassVar[str] = "lograte"
-    link: ClassVar[str] = "log"
     support: ClassVar[Support] = COUNTS
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"lograte": array_module(mean).log(mean + 1 / n)}  # finite where all counts are 0
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
         return (work("x.scratch", *x.shape),)
@@ -148,8 +153,10 @@ class ContinuousBernoulliLikelihood(ExponentialFamily):
     op: ClassVar[str] = "continuous_bernoulli"
     head_names: ClassVar[tuple[str, ...]] = ("logits",)
     mean_head: ClassVar[str] = "logits"
-    link: ClassVar[str] = "logit"
     support: ClassVar[Support] = unit_interval("continuous Bernoulli")
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"logits": logit_of_mean(mean, n)}  # λ, on the same side of ½ as the mean
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
         return (work("x.scratch", 2, *a.shape),)
@@ -171,7 +178,6 @@ class CategoricalLikelihood(Sloped):
     n_levels: int
     op: ClassVar[str] = "categorical"
     mean_head: ClassVar[str] = "logits"
-    link: ClassVar[None] = None
 
     @property
     def support(self) -> Support:
@@ -179,6 +185,9 @@ class CategoricalLikelihood(Sloped):
 
     def heads(self, D: int) -> dict[str, int]:
         return {"logits": self.n_levels * D}
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {}  # moments do not say how often each level is there
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
         return work("x.scratch", *a.shape[:-1], x.shape[-1]), work("x.mask", *x.shape)
@@ -218,6 +227,10 @@ class DiscretizedLogisticLikelihood(Sloped):
 
     def scratch(self, a: Array, x: Array, work: Workspace) -> tuple[Array, ...]:
         return work("x.scratch", 3, *a.shape[:-1], x.shape[-1]), work("x.mask", *x.shape)
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        squared_scale = variance * 3 / pi**2  # but for what lies beyond the levels
+        return {"mean": mean, "logscale": 0.5 * array_module(mean).log(squared_scale)}
 
     def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
         """Σ_k P(x > e_k)/(K − 1) over the K − 1 edges e_k between levels."""

@@ -13,7 +13,7 @@ from npvae import evaluation, networks, random
 from npvae.backend import Backend, array_module, get_backend, is_device_array, to_numpy
 from npvae.data import Dataset, check_data
 from npvae.distributions import Likelihood
-from npvae.distributions.likelihoods import LIKELIHOODS, first_bias, likelihood
+from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.estimators.arguments import named, one_of, plain, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
@@ -31,7 +31,7 @@ from npvae.training import (
     Recipe,
     TrainingState,
     binarized,
-    data_mean,
+    data_moments,
     load_checkpoint,
     print_backend,
     print_epoch,
@@ -222,16 +222,15 @@ class GenerativeModel(Parametrized):
         self._state = TrainingState(self.engine_, moments)
         self.history_ = self._state.history
 
-    def _begin_at_mean(self, pixels: Array, scale: float) -> None:
-        """Have the untrained decoder give the mean of the data (N, D) where its h is 0."""
-        engine, likelihood = self.engine_, self._likelihood()
-        if likelihood.link is None:
-            return
+    def _begin_at_moments(self, pixels: Array, scale: float) -> None:
+        """Have the untrained decoder give moments of the data (N, D) where its h is 0."""
+        engine, threshold = self.engine_, self.binarize == "threshold"
         with engine.backend.room(), np.errstate(all="ignore"):  # the first step says what is wrong
-            mean = data_mean(engine, pixels, scale, self.binarize == "threshold")
-            bias = first_bias(likelihood, mean, len(pixels))  # (D,)
-            head = next(iter(likelihood.heads(1)))
-            engine.P[f"decoder.{head}.bias"][...] = bias
+            mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
+            first = self._likelihood().first_bias(mean, variance, len(pixels))
+            for head, bias in first.items():
+                finite = engine.xp.isfinite(bias)
+                engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
 
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data
@@ -273,7 +272,7 @@ class GenerativeModel(Parametrized):
         callbacks: Iterable[Callable[[TrainingState], Any]] = (),
         checkpoint: str | Path | None = None, resume: bool = False,
     ) -> Self:  # fmt: skip
-        """Train on ``X`` from new parameters, with a decoder that begins at the mean of ``X``.
+        """Train on ``X`` from new parameters, with a decoder that begins at the moments of ``X``.
 
         Parameters
         ----------
@@ -321,7 +320,7 @@ class GenerativeModel(Parametrized):
         held_out = None if validation is None else self._check_data(validation, pixels.shape[1])
         self.initialize(pixels.shape[1])
         if not resume:
-            self._begin_at_mean(pixels, scale)
+            self._begin_at_moments(pixels, scale)
         if self.verbose and self.backend == "auto":
             print_backend(self.engine_.backend)
         self._set_n_data(len(pixels))
@@ -334,8 +333,8 @@ class GenerativeModel(Parametrized):
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One more pass over ``X``, in minibatches, from the parameters there are.
 
-        Parameters are initialised at the first call, with a decoder that begins at the mean of
-        its data; after :meth:`initialize` they are what it made them. N, which the parameter
+        Parameters are initialised at the first call, with a decoder that begins at the moments
+        of its data; after :meth:`initialize` they are what it made them. N, which the parameter
         prior needs, is the number of datapoints of the call. The learning rate is constant: a
         schedule would have to know where the training ends.
 
@@ -350,7 +349,7 @@ class GenerativeModel(Parametrized):
             self.initialize(self._check_data(X, None)[0].shape[1])
         pixels, scale = self._data(X)
         if new:
-            self._begin_at_mean(pixels, scale)
+            self._begin_at_moments(pixels, scale)
         self._set_n_data(len(pixels))
         self._state.begin_epoch()  # an interrupted pass was another
         return self._train(pixels, scale, self._state.epoch + 1, Constant())

@@ -4,7 +4,7 @@ One hidden layer of tanh units each way, L = 1, M = 100, the prior N(0, I) on th
 Adagrad at a global rate of 0.01, 0.02 or 0.1, "chosen on the first training performance". Where
 the paper is silent: MNIST's grey values are probabilities, its first 50,000 images train and its
 test set tests; 1,600 of the Frey faces train, chosen at random, and the other 365 test. Unlike
-the paper's, our decoders begin at the mean of the data, which uses the whole of a small latent
+the paper's, our decoders begin at the moments of the data, which uses the whole of a small latent
 space, and first weights are N(0, 1/in) where that serves, not N(0, 0.01).
 """
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """Minibatches, the loop, and checkpoints."""
-from npvae.training.batches import BINARIZE, Minibatches, binarized, data_mean
+from npvae.training.batches import BINARIZE, Minibatches, binarized, data_moments
 from npvae.training.course import Course
 from npvae.training.loop import train
 from npvae.training.progress import HistoryFile, print_backend, print_epoch
@@ -8,5 +8,5 @@ from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
 
 __all__ = [
     "BINARIZE", "Course", "HistoryFile", "Minibatches", "Recipe", "TrainingState", "binarized",
-    "data_mean", "load_checkpoint", "print_backend", "print_epoch", "save_checkpoint", "train",
+    "data_moments", "load_checkpoint", "print_backend", "print_epoch", "save_checkpoint", "train",
 ]  # fmt: skip

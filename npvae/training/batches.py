@@ -84,11 +84,15 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     return ones
 
 
-def data_mean(engine: Engine, data: Array, scale: float, threshold: bool) -> Array:
-    """Mean of the data (N, D) as a model sees them.   (D,) float64"""
-    N, D = data.shape
-    total = engine.xp.zeros(D, engine.xp.float64)
+def data_moments(engine: Engine, data: Array, scale: float, threshold: bool) -> tuple[Array, Array]:
+    """Mean (D,) of the data (N, D) as a model sees them, and their mean variance (1,); float64."""
+    (N, D), xp = data.shape, engine.xp
+    total, squares = xp.zeros(D, xp.float64), xp.zeros(1, xp.float64)
     for start, stop in chunks(N, rows_at_a_time(engine)):
-        x = load(engine, data[start:stop], scale, engine.work)  # rows in C order, so in any order
-        total += (x > 0.5 if threshold else x).sum(axis=0, dtype=engine.xp.float64)
-    return total / N
+        x = load(engine, data[start:stop], scale, engine.work)  # in C order, whatever the data's
+        x = (x > 0.5 if threshold else x).astype(xp.float64)
+        total += x.sum(axis=0)
+        squares += (x * x).sum()
+    mean, square = total / N, squares / (N * D)
+    variance = square - (mean * mean).mean()
+    return mean, xp.where(variance > 1e-14 * square, variance, 0)  # below that it is rounding
