@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae.plotting.paper import COLOURS, GREY, INK, chart, label, new_figure
+from npvae.plotting.paper import COLOURS, DPI, GREY, INK, chart, label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 5  # panels side by side, at most
 FIRST = 1e5  # training samples where the paper's axes begin
-GAP, TITLE = 0.12, 0.35  # inches between sheets, and above them
+GAP, TITLE = 18, 54  # dots between sheets, and above them
+HIGH = 600  # dots of a sheet, at most; one for each of its pixels if it has more
 INKS = (COLOURS[0], COLOURS[4], COLOURS[2])  # an algorithm each
 Values = Sequence[float | None]
 
@@ -114,7 +115,7 @@ def _legend(fig: "Figure", names: Mapping[str, str], columns: int) -> None:
 
 
 def sheets(panels: Mapping[str, np.ndarray]) -> "Figure":
-    """Sheets of grey pixels side by side, equally high (figures 4 and 5).
+    """Sheets of grey pixels side by side (figures 4 and 5).
 
     Parameters
     ----------
@@ -125,13 +126,14 @@ def sheets(panels: Mapping[str, np.ndarray]) -> "Figure":
     -------
     matplotlib.figure.Figure
     """
-    high = 4.0 if len(panels) <= 2 else 3.0  # inches, and all that follows
-    wide = [high * pixels.shape[1] / pixels.shape[0] for pixels in panels.values()]
-    width, height, left = sum(wide) + GAP * (len(wide) + 1), high + TITLE + GAP, GAP
-    fig = new_figure(width, height)
-    for (title, pixels), w in zip(panels.items(), wide, strict=True):
-        ax: Any = fig.add_axes((left / width, GAP / height, w / width, high / height))
-        ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="lanczos", aspect="equal")
+    most = max(pixels.shape[0] for pixels in panels.values())
+    dots = max(1, HIGH // most)  # of a pixel: a whole number, so that files are small and true
+    sizes = [(dots * pixels.shape[1], dots * pixels.shape[0]) for pixels in panels.values()]
+    width, height = sum(w for w, _ in sizes) + GAP * (len(sizes) + 1), dots * most + TITLE + GAP
+    fig, left = new_figure(width / DPI, height / DPI), GAP
+    for (title, pixels), (w, h) in zip(panels.items(), sizes, strict=True):
+        ax: Any = fig.add_axes((left / width, GAP / height, w / width, h / height))
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
         label(ax, title)
         ax.spines[:].set_visible(False)
         ax.set(xticks=(), yticks=())
