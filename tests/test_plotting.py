@@ -456,3 +456,19 @@ print("matplotlib.pyplot" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.parametrize(("cmap", "bands"), [("gray", 1), ("viridis", 3)])
+def test_a_png_has_every_dot_and_no_more_bands_than_it_needs(tmp_path, cmap, bands):
+    """Against what matplotlib writes by itself."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    fig = Figure((2, 1))
+    fig.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((15, 30)), cmap=cmap)
+    fig.savefig(tmp_path / "theirs.png", dpi=150, facecolor="white")
+    ours = Image.open(plotting.save(fig, tmp_path / "ours.png"))
+    assert len(ours.getbands()) == bands
+    theirs = Image.open(tmp_path / "theirs.png").convert("RGB")
+    np.testing.assert_array_equal(np.asarray(ours.convert("RGB")), np.asarray(theirs))
+    assert (tmp_path / "ours.png").stat().st_size < (tmp_path / "theirs.png").stat().st_size
