@@ -10,7 +10,8 @@ from scipy import integrate, special, stats
 from npvae.backend import get_backend
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation import hmc
-from npvae.evaluation.hmc import Chains, Noise, Point, leapfrog, sample, transition
+from npvae.evaluation.chains import Chains, Noise, sample
+from npvae.evaluation.hmc import Point, leapfrog, transition
 from npvae.evaluation.posterior import Posterior, Start, start_at
 from npvae.models import Engine
 from npvae.ops import ACTIVATIONS

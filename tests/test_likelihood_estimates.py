@@ -45,7 +45,7 @@ from npvae.evaluation import (
     prior,
     prior_log_likelihood,
 )  # fmt: skip
-from npvae.evaluation.hmc import Noise
+from npvae.evaluation.chains import Noise
 
 FEW = X[:8]
 TRUE = TRUTH.logpdf(FEW)

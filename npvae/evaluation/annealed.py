@@ -19,8 +19,9 @@ from math import tanh
 from typing import Any, ClassVar
 
 from npvae.errors import ParameterError
+from npvae.evaluation.chains import Chains, Noise, Report
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
-from npvae.evaluation.hmc import Chains, Noise, Point, Report
+from npvae.evaluation.hmc import Point
 from npvae.evaluation.importance import LogLikelihood, add, summary
 from npvae.evaluation.posterior import Posterior, Start, start_at
 from npvae.memory import Workspace

@@ -16,9 +16,9 @@ from typing import Any
 
 from npvae.distributions.suitable import heavy
 from npvae.errors import NumericalError, ParameterError
+from npvae.evaluation.chains import Chains, Noise, Report, sample
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
 from npvae.evaluation.density import DENSITIES
-from npvae.evaluation.hmc import Chains, Noise, Report, sample
 from npvae.evaluation.importance import LogLikelihood
 from npvae.evaluation.posterior import Posterior, start_at
 from npvae.memory import Workspace

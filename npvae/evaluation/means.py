@@ -9,8 +9,8 @@ tell the good from the poor:
 from typing import Any
 
 from npvae.evaluation.annealed import PILOTS, follow, temperatures
+from npvae.evaluation.chains import Noise
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
-from npvae.evaluation.hmc import Noise
 from npvae.evaluation.posterior import Posterior, start_at
 from npvae.memory import Workspace
 from npvae.models import Engine
