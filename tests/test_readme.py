@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npvae.cli import parser
+from npvae.options import parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
