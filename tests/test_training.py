@@ -148,7 +148,7 @@ def test_ctrl_c_between_epochs_resumes_to_equal_bits(
     elif moment == "callback":
         callbacks = [interrupted(lambda state: None)]
     else:
-        module = sys.modules[npvae.estimators.base.__name__]
+        module = sys.modules["npvae.estimators.trained"]
         monkeypatch.setattr(module, "save_checkpoint", interrupted(module.save_checkpoint))
     with pytest.raises(KeyboardInterrupt):
         vae.fit(IMAGES, **RUN, callbacks=callbacks, checkpoint=path)
@@ -351,7 +351,7 @@ def run_recorded(schedule="constant", clip_norm=None, rate=0.01, epochs=4):
     """The rates and gradients of a run of 4 epochs of 3 steps, counted from 1 (Adam needs that)."""
     vae, recorder = model(clip_norm=clip_norm, dtype="float64").initialize(64), Recorder()
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    schedule = npvae.estimators.base.named("schedule", schedule, npvae.optim.SCHEDULES)
+    schedule = npvae.estimators.arguments.named("schedule", schedule, npvae.optim.SCHEDULES)
     recipe = Recipe(recorder, rate, schedule, clip_norm, epochs, n_samples=1, seed=1)
     loop.train(vae._state, data, recipe)
     assert recorder.steps == list(range(1, 13))
