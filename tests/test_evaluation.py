@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 
 import npvae
 from npvae.errors import DataError, ParameterError
-from npvae.evaluation import active_units, chunks, importance
+from npvae.evaluation import active_units, chunks, importance, iwae
 from npvae.objectives import EstimatorB
 
 # --- models with a known likelihood -------------------------------------------------------
@@ -235,6 +235,32 @@ def test_blocks_add_up_whatever_their_size(order):
     total, squares = special.logsumexp(log_w, axis=0), special.logsumexp(2 * log_w, axis=0)
     np.testing.assert_allclose(estimate, total - np.log(60), rtol=1e-14)
     np.testing.assert_allclose(ess, np.exp(2 * total - squares), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_of_no_weight_count_as_none():
+    """Whole blocks of them before, between and after; a datapoint that has no others is at −∞."""
+    log_w = np.random.default_rng(0).standard_normal((40, 4))
+    log_w[:10], log_w[20:25], log_w[39], log_w[:, 3] = -np.inf, -np.inf, -np.inf, -np.inf
+    sums = None
+    for block in np.split(log_w, [1, 5, 20, 22, 39]):
+        sums = importance.add(np, sums, block)
+    estimate, error, ess = importance.summary(np, sums, 40)
+    total, squares = (special.logsumexp(n * log_w[:, :3], axis=0) for n in (1, 2))
+    np.testing.assert_allclose(estimate[:3], total - np.log(40), atol=1e-14)
+    np.testing.assert_allclose(ess[:3], np.exp(2 * total - squares), rtol=1e-12)
+    assert (estimate[3], error[3], ess[3]) == (-np.inf, np.inf, 0)
+    groups = iwae.log_mean_exp(np, log_w.reshape(8, 5, 4), axis=1)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(groups, np.log(np.exp(log_w).reshape(8, 5, 4).mean(1)))
+
+
+def test_weights_that_are_no_numbers_are_said():
+    vae = linear_model()
+    vae.parameters["encoder.mean.bias"][0] = np.nan
+    result = vae.log_likelihood(X, 20, rng=0)
+    assert f"{len(X)} of the estimates are NaN" in str(result)
+    assert "look at the parameters" in str(result)
 
 
 def test_memory_does_not_grow_with_samples(monkeypatch):

@@ -178,6 +178,14 @@ def test_a_warm_up_ends_where_it_says():
     assert warmed.engine_.theta.tobytes() == late.engine_.theta.tobytes()
 
 
+def test_a_model_from_a_file_does_not_warm_up_again(tmp_path):
+    """What it maximises in its next epoch is the bound itself, as in the last one before."""
+    fit(epochs=3, kl_weight=1.0).save(tmp_path / "model.npz")
+    again = npvae.load(tmp_path / "model.npz").partial_fit(DATA)
+    assert again.history_["epoch"] == [4]
+    assert again.history_["objective"] == pytest.approx(again.history_["elbo"])
+
+
 def test_a_weight_that_is_taken_back_leaves_no_trace():
     plain, other = (fit(kl_weight=1.0, kl_warmup=0, epochs=1) for _ in range(2))
     other.set_params(kl_weight=3.0, free_bits=0.5)

@@ -415,6 +415,19 @@ def test_early_stopping_goes_back_to_the_best(bounds, patience, best, last):
     assert state.engine.theta.tobytes() == seen[best - 1].tobytes()
 
 
+def test_early_stopping_that_is_asked_for_at_a_resume_watches_from_there():
+    """The parameters of a better epoch before are gone; those of a worse one after are not kept."""
+    vae = model().initialize(64)
+    state, here = vae._state, vae.engine_.theta.copy()
+    state.epoch, state.best_epoch, state.best_elbo = 2, 1, -20.0
+    state.history = {"epoch": [1, 2], "validation_elbo": [-20.0, -90.0]}
+    data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
+    recipe = Recipe(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
+    loop.train(state, data, recipe, lambda: {"validation_elbo": -95.0})
+    assert (state.epoch, state.best_epoch, state.best_elbo) == (3, 2, -90.0)
+    assert state.engine.theta.tobytes() == here.tobytes()
+
+
 def test_early_stopping_goes_back_also_when_the_epochs_run_out():
     state, seen = scripted([-9, -7, -8], patience=5, epochs=3)
     assert state.engine.theta.tobytes() == seen[1].tobytes()

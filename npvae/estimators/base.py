@@ -4,7 +4,9 @@ A model's life is told on four pages, each a class that builds on the one before
 described (``configured``), given parameters (``initialized``), trained (``trained``), and, here,
 used.
 """
-from typing import Any, ClassVar
+from copy import copy
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from npvae.data import check_data
 from npvae.errors import DataError
 from npvae.estimators.trained import Trained
 from npvae.evaluation.bound import draw
+from npvae.models import Engine
 
 Array = Any
 
@@ -137,6 +140,16 @@ class GenerativeModel(Trained):
             engine.backward(x, noise, kept)
             grads = engine.layout.named(engine.grad)
             return loss, {name: self._like(X, grad.copy()) for name, grad in grads.items()}
+
+    def _with(self, **fields: Any) -> Self:
+        """The same parameters by a model with other ``fields``."""
+        other, engine = copy(self), self._engine()
+        model: Any = replace(engine.model, **fields)  # type: ignore[type-var]
+        with engine.backend.room():
+            other.engine_ = Engine(
+                model, engine.backend, engine.theta, engine.penalty, engine.kl_term
+            )
+        return other
 
     def _noise(self, eps: Any, M: int) -> Array:
         """Noise from the user, checked.   (L, M, J)"""

@@ -23,7 +23,8 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     Returns
     -------
     VAE or Autoencoder
-        Ready to transform, sample and score, or to train further with ``partial_fit``.
+        Ready to transform, sample and score, or to train further with ``partial_fit``: from the
+        epoch that it had reached, but by an optimiser that begins anew.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
         model = cls(**(params | {"backend": backend, "verbose": False}))
         n_features, n_data = int(config["n_features"]), int(config["n_data"])
-        image_shape = config["image_shape"]
+        image_shape, epoch = config["image_shape"], int(config.get("epoch", 0))
         model._check_params()
         model.seed_ = random.as_seed(params["random_state"])
         layout = model._model(n_features).layout()
@@ -48,5 +49,6 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     model._attach(n_features, theta, n_data)
+    model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = tuple(image_shape) if image_shape else None
     return model

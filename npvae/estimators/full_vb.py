@@ -1,6 +1,4 @@
 """Full variational Bayes as a scikit-learn-like class."""
-from copy import copy
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +8,7 @@ from npvae.backend import array_module, is_device_array
 from npvae.errors import DataError
 from npvae.estimators.vae import VAE
 from npvae.memory import Layout
-from npvae.models import Engine, FullVBModel, ParameterKL
+from npvae.models import FullVBModel, ParameterKL
 
 Array = Any
 LOGVAR = -6.0  # log σ_θ² at first: small beside the weights, and within reach of what it should be
@@ -120,7 +118,7 @@ class FullVB(VAE):
         NotFittedError
             If there are no parameters yet.
         """
-        engine, held = self._engine(), copy(self)
+        engine = self._engine()
         Q = engine.P["theta.mu"].size
         if zeta is None:
             zeta = random.normal(self.seed_, random.PARAMETERS, 0, Q)
@@ -129,9 +127,4 @@ class FullVB(VAE):
             raise DataError(f"zeta of shape {zeta.shape} must be ({Q},), all finite")
         with engine.backend.room():
             zeta = engine.backend.asarray(zeta, engine.theta.dtype)
-            model: Any = engine.model
-            held.engine_ = Engine(
-                replace(model, zeta=zeta), engine.backend, engine.theta, engine.penalty,
-                engine.kl_term,
-            )  # fmt: skip
-        return super(FullVB, held).loss_and_grad(X, eps)
+        return super(FullVB, self._with(zeta=zeta)).loss_and_grad(X, eps)

@@ -146,4 +146,4 @@ class Initialized(Configured):
         """
         self._engine()
         arrays = {name: to_numpy(array) for name, array in self.parameters.items()}
-        write_archive(path, "model", self._config(), arrays)
+        write_archive(path, "model", self._config() | {"epoch": self._state.epoch}, arrays)

@@ -117,7 +117,7 @@ class EncodedModel(MarginalModel):
         """
         engine = self._engine()
         pixels, scale = self._data(X)
-        k = (k,) if isinstance(k, int) else tuple(k)
+        k = tuple(k) if isinstance(k, Iterable) else (k,)
         for name, value in (("n_samples", n_samples), *(("k", one) for one in k)):
             whole_number(name, value)
         with engine.backend.room():

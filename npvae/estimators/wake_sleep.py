@@ -5,6 +5,8 @@ from npvae.errors import ParameterError
 from npvae.estimators.vae import VAE
 from npvae.models import WakeSleepModel
 
+Array = Any
+
 
 class WakeSleep(VAE):
     """The networks of a :class:`~npvae.VAE`, trained by wake-sleep (Hinton et al. 1995).
@@ -55,3 +57,38 @@ class WakeSleep(VAE):
     def _model(self, n_features: int) -> WakeSleepModel:
         vae = super()._model(n_features)
         return WakeSleepModel(vae.encoder, vae.decoder, vae.likelihood, vae.estimator)
+
+    def loss_and_grad(
+        self, X: Any, eps: Array | None = None, dream: int = 0
+    ) -> tuple[float, dict[str, Array]]:
+        """Minus the lower bound of ``X`` as one minibatch, and what the parameters follow instead.
+
+        Parameters
+        ----------
+        X : array (M, D)
+            Datapoints.
+        eps : array (L, M, J), optional
+            Noise of the samples of q(z|x), and the latents that are dreamed of; drawn from
+            ``random_state`` if not given.
+        dream : int
+            Which draw of the dreamed pixels from p(x|z): those of this step of training, of
+            the same ``random_state``.
+
+        Returns
+        -------
+        loss : float
+            Minus the mean lower bound, plus the parameter prior if there is one, in nats per
+            datapoint.
+        gradient : dict of str to array
+            Of the wake loss for the decoder, −log p(x|z), and of the sleep loss for the encoder,
+            −log q(z|x); both with the parameter prior if there is one. By name, copies.
+
+        Raises
+        ------
+        DataError
+            If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+        NotFittedError
+            If there are no parameters yet.
+        """
+        self._engine()
+        return super(WakeSleep, self._with(dreams=(self.seed_, dream))).loss_and_grad(X, eps)

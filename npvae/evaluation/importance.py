@@ -15,6 +15,7 @@ from npvae.distributions.suitable import covers, lighter
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
+from npvae.evaluation.hmc import quiet
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.objectives import estimator_for
@@ -60,6 +61,9 @@ class LogLikelihood:
 
 def said(effective_sample_size: Array, n_samples: int, advice: str = "draw more") -> str:
     """The worst effective sample size in words, and what to do about those near 1."""
+    lost = int((effective_sample_size != effective_sample_size).sum())
+    if lost:
+        return f"{lost} of the estimates are NaN, for so are weights: look at the parameters"
     text = f"effective sample size {effective_sample_size.min():.1f} at worst"
     few = min(10, n_samples / 2)
     poor = int((effective_sample_size < few).sum())
@@ -157,7 +161,7 @@ def log_weights(
 
 def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     """Add a block (s, M) to (top, Σ e^{log w − top}, Σ e^{2(log w − top)}), each (M,)."""
-    top = log_w.max(axis=0)
+    top = finite_top(xp, log_w, 0)
     if sums is not None:
         top = xp.maximum(top, sums[0])
     w = xp.exp(log_w - top)
@@ -168,11 +172,17 @@ def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     return top, total, squares
 
 
+def finite_top(xp: Any, log_w: Array, axis: int, keepdims: bool = False) -> Array:
+    """The largest log w along an axis; where all are −∞ the least number, for −∞ − −∞ is none."""
+    return xp.maximum(log_w.max(axis=axis, keepdims=keepdims), xp.finfo(log_w.dtype).min)
+
+
 def summary(xp: Any, sums: tuple[Array, Array, Array], S: int) -> tuple[Array, Array, Array]:
     """Estimate, standard error and effective sample size, each (M,)."""
     top, total, squares = sums
-    ess = total * total / squares
-    variance = xp.maximum(S / ess - 1, 0) / (S - 1)  # of the mean weight over its square
-    return top + xp.log(total / S), xp.sqrt(variance), ess
+    ess = total * total / xp.where(squares == 0, 1, squares)  # 0 where there is no weight at all
+    with quiet(xp):
+        variance = xp.maximum(S / ess - 1, 0) / (S - 1)  # of the mean weight over its square
+        return top + xp.log(total / S), xp.sqrt(variance), ess
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import each_chunk, rows_at_a_time
-from npvae.evaluation.importance import add, check_cover, log_weights, said, summary
+from npvae.evaluation.hmc import quiet
+from npvae.evaluation.importance import (
+    add,
+    check_cover,
+    finite_top,
+    log_weights,
+    said,
+    summary,
+)
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -116,5 +124,6 @@ def iwae_bound(
 
 def log_mean_exp(xp: Any, a: Array, axis: int) -> Array:
     """log of the mean of e^a along an axis, without overflow."""
-    top = a.max(axis=axis, keepdims=True)
-    return xp.log(xp.exp(a - top).mean(axis=axis)) + top.squeeze(axis)
+    top = finite_top(xp, a, axis, keepdims=True)
+    with quiet(xp):
+        return xp.log(xp.exp(a - top).mean(axis=axis)) + top.squeeze(axis)

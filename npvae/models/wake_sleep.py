@@ -26,7 +26,15 @@ RECOGNITION = NormalLikelihood()  # q(z′|x′) reads as a likelihood whose dat
 
 @dataclass(frozen=True)
 class WakeSleepModel(VAEModel):
-    """Encoder, decoder and likelihood as a :class:`VAEModel` has them."""
+    """Encoder, decoder and likelihood as a :class:`VAEModel` has them.
+
+    Attributes
+    ----------
+    dreams : (int, int)
+        Seed and step of the pixels that are dreamed where no step of training says which.
+    """
+
+    dreams: tuple[int, int] = (0, 0)
 
     def backward(
         self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
@@ -48,7 +56,8 @@ class WakeSleepModel(VAEModel):
 
     def dream(self, ops: Ops, P: Views, z: Array, draw: Draw, work: Workspace) -> Array:
         """z (B, J) → x ~ p(x|z), (B, D), by the noise of the step that ``draw`` belongs to."""
-        seed, _, step = draw or (0, 0, work.constant(0, 1, dtype="int64"))
+        seed, step = self.dreams
+        seed, _, step = draw or (seed, 0, work.constant(step, 1, dtype="int64"))
         a = self.decoder.forward(ops, P, z, work)
         return self.likelihood.draw(
             ops, a, P["decoder.heads.bias"], (seed, random.DREAM, step), work

@@ -55,6 +55,8 @@ def train(
         On Ctrl-C, at the end of the step in hand.
     """
     steps = course(state, batches, recipe)
+    if recipe.patience is not None and state.best is None and state.best_elbo is not None:
+        hold(state, state.last()["validation_elbo"])  # asked for now: those of before are gone
     with interrupts() as interrupted:
         while state.epoch < recipe.epochs and not out_of_patience(state, recipe):
             began = perf_counter()
@@ -91,10 +93,15 @@ def close_epoch(
             what = f"the validation ELBO is {row['validation_elbo']} after epoch {state.epoch}"
             raise NumericalError(diagnose(state, what))
         if state.best_elbo is None or row["validation_elbo"] > state.best_elbo:
-            state.best_elbo, state.best_epoch = row["validation_elbo"], state.epoch
-            if recipe.patience is not None:
-                state.best = state.engine.theta.copy()
+            hold(state, row["validation_elbo"], recipe.patience is not None)
     state.record(row)
+
+
+def hold(state: TrainingState, elbo: float, parameters: bool = True) -> None:
+    """Take this epoch for the best, and keep its parameters if they are to come back."""
+    state.best_elbo, state.best_epoch = elbo, state.epoch
+    if parameters:
+        state.best = state.engine.theta.copy()
 
 
 def out_of_patience(state: TrainingState, recipe: Recipe) -> bool:

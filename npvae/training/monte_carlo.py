@@ -81,8 +81,9 @@ class MonteCarloEM(Course):
         """Move the chains of the datapoints x (M, D) in ``rows``; where they are then.   (1, M, J)
 
         ε is tuned on the way (Robbins & Monro 1951). That of all chains follows the minibatch's
-        mean acceptance a, log ε += γ (a − 0.9), with a gain γ that falls to 0.2 and stays there
-        to keep up with θ; that of each, log ε_i += 0.1 (a_i − a), departs as it needs to.
+        mean acceptance a, log ε += γ (a − 0.9); that of each departs as it needs to, log ε_i +=
+        γ_i (a_i − a). Both gains fade, γ = 2/√t after t steps and γ_i = ⅓/√k after k moves of a
+        chain: an ε_i that for ever told where its chain has just been would bend p(z|x).
         """
         engine, chains = self.engine, self.state.chains
         xp, posterior = engine.xp, Posterior(engine, x)
@@ -94,10 +95,11 @@ class MonteCarloEM(Course):
             posterior, start, step_size[rows][None], self.n_leapfrog, noise
         )
         chains["age"] += 1
-        mean, gain = acceptance.mean(), xp.maximum(2 / xp.sqrt(chains["age"]), 0.2)
+        mean, gain = acceptance.mean(), 2 / xp.sqrt(chains["age"])  # γ
+        moves = xp.maximum(chains["age"] / self.batches.n_batches, 10)  # k; at first as if 10
         share = len(rows) / self.batches.size(0)  # few say little: a ragged last minibatch
         step_size *= xp.exp(share * gain * (mean - ACCEPTANCE))
-        step_size[rows] *= xp.exp(0.1 * (acceptance[0] - mean))
+        step_size[rows] *= xp.exp((acceptance[0] - mean) / (3 * xp.sqrt(moves)))
         chains["z"][rows], chains["acceptance"][rows] = end.z[0], acceptance[0]
         chains["diverged"][rows] = diverged[0]
         stays = (end.z == z).all(axis=-1)[0]  # (M,)
