@@ -126,6 +126,7 @@ def test_normal_family_s_backward_passes_agree_with_the_complex_step():
     pairs = [
         ((d_z, *d_params), derivatives(q.log_prob, X, mu, logvar)),
         (q.kl_backward(D_LOGP, mu, logvar), derivatives(q.kl, mu, logvar)),
+        (q.entropy_backward(D_LOGP, mu, logvar), derivatives(q.entropy, mu, logvar)),
         (
             q.rsample_backward(D_LOGP, NOISE, mu, logvar),
             derivatives(lambda mu, logvar: q.rsample(NOISE, mu, logvar), mu, logvar),

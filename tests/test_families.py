@@ -129,6 +129,23 @@ def test_outside_its_support_a_log_density_is_minus_infinity(name):
         assert (at[np.isfinite(end)] == -np.inf).all()
 
 
+@pytest.mark.parametrize("name", ["Triangular", "Uniform"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_ends_of_a_narrow_interval_are_its_own(name, dtype):
+    """Of a width of 1e-6, in float32 too; and nothing is there at infinity."""
+    zero, log_scale = np.zeros(3, dtype), np.full(3, log(1e-6), dtype)
+    low, high = (1e-6 * end for end in (family(name).lower, family(name).upper))
+    z = np.array([low - 2e-8, high + 2e-8, np.inf], dtype)
+    assert (family(name).log_prob(z, zero, log_scale) == -np.inf).all()
+    ends = np.array([low, 0.5 * (low + high), high], dtype)
+    assert np.isfinite(family(name).log_prob(ends, zero, log_scale)).all()
+
+
+@each_case
+def test_a_value_that_is_no_number_has_no_log_density(name):
+    assert np.isnan(family(name).log_prob(np.full(4, np.nan), *SETTINGS[name])).all()
+
+
 def expectation(q: Any, f: Callable[[Any], Any]) -> Any:
     """E_q[f(z)] by the tanh-sinh rule over u, z = F⁻¹(u); its error here is below 1e-10.
 
@@ -187,8 +204,8 @@ def test_kl_is_infinite_where_the_prior_does_not_cover_the_posterior(name):
 
 
 def test_erlang_counts_its_exponentials():
-    for shape in (0, 1.5):
-        with pytest.raises(ParameterError, match=f"shape={shape}"):
+    for shape in (0, 1.5, np.nan, np.inf, "2"):
+        with pytest.raises(ParameterError, match=f"shape={shape!r}"):
             Erlang(shape)
     one = Erlang(1)
     np.testing.assert_array_equal(one.rsample(np.exp([-2.0]), np.zeros(1)), [2.0])
@@ -421,6 +438,68 @@ def test_extremes_are_finite(name, dtype):
         for array in value if isinstance(value, tuple) else (value,):
             assert np.isfinite(array).all(), what
             assert np.asarray(array).dtype == dtype, what
+
+
+@pytest.mark.parametrize("name", ["Beta", "ChiSquared", "F", "Gamma", "StudentT"])
+def test_sums_of_log_gammas_keep_their_digits_in_float32(name):
+    """Of shapes of 10⁶, log Γ is 10⁷ and the sum may be 1: all from the same float32 numbers.
+
+    A KL or an entropy is the rounded float64; so is a log-density at y, if not at z = eʸ, whose
+    rounding is multiplied by the shape.
+    """
+    q = family(name)
+    _, single = extremes(q, np.float32)
+    double = tuple(p.astype(np.float64) for p in single)
+    one, y = np.ones_like(single[0]), np.linspace(-2, 2, len(single[0]), dtype=np.float32)
+    found = [(q.base.log_prob, (y,)), (q.base.log_prob_backward, (one, y)),
+             (q.entropy, ()), (q.entropy_backward, (one,))]  # fmt: skip
+    if hasattr(q, "kl"):
+        found += [(q.kl, ()), (q.kl_backward, (one,))]
+    for method, first in found:
+        ours = method(*first, *single)
+        expected = method(*(a.astype(np.float64) for a in first), *double)
+        for a, b in zip(flat(ours), flat(expected), strict=True):
+            assert a.dtype == np.float32
+            np.testing.assert_allclose(a, b, rtol=3e-7, atol=1e-5)
+
+
+def flat(result: Any) -> Iterator[Any]:
+    """Arrays out of tuples of them."""
+    if not isinstance(result, tuple):
+        yield result
+    else:
+        for part in result:
+            yield from flat(part)
+
+
+@pytest.mark.parametrize("df", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_far_out_a_heavy_tail_is_what_it_is_in_float32(df, sign):
+    """Squares of z overflow: log-density and slopes by the formulas in float64."""
+    z = np.array([1e-30, 1e-3, 1.0, 1e4, 1e16, 1e24, 1e37], np.float32)
+    r, zero, one = sign * z.astype(float), np.zeros_like(z), np.ones_like(z)
+    log_df = zero + np.float32(log(df))
+    df = exp(log_df[0].astype(float))
+    families = [(family("StudentT"), (zero, zero, log_df), df)]
+    if df == 1:
+        families.append((family("Cauchy"), (zero, zero), 1.0))
+    for q, params, nu in families:
+        expected = stats.t(nu).logpdf(0) - 0.5 * (nu + 1) * np.log1p(r * r / nu)
+        np.testing.assert_allclose(q.log_prob(sign * z, *params), expected, rtol=1e-6)
+        d_z, d_params = q.log_prob_backward(one, sign * z, *params)
+        slope = -(nu + 1) / (nu / r + r)
+        np.testing.assert_allclose(d_z, slope, rtol=1e-5)
+        np.testing.assert_allclose(d_params[0], -slope, rtol=1e-5)
+        np.testing.assert_allclose(d_params[1], -slope * r - 1, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Gumbel", "Uniform"])
+def test_a_far_location_leaves_the_slope_of_the_kl_by_the_scale(name):
+    """E[z] − loc is not to be had by subtraction: 10⁶ + 10⁻³ is 10⁶ in float32."""
+    one, loc, log_scale = (np.full(1, v, np.float32) for v in (1, 1e6, log(1e-3)))
+    _, d_log_scale = family(name).kl_normal_backward(one, loc, log_scale)
+    mean = 1e-3 * {"Gumbel": np.euler_gamma, "Uniform": 0.5}[name]  # of z − loc
+    np.testing.assert_allclose(d_log_scale, 1e6 * mean - 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

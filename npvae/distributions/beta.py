@@ -12,6 +12,7 @@ from npvae.distributions.family import Family, exponent_limit
 from npvae.distributions.special import (
     digamma,
     gammaln,
+    in_double,
     log_gamma_sample,
     log_gamma_sample_backward,
     trigamma,
@@ -37,6 +38,7 @@ def log_beta(a: Array, b: Array) -> Array:
     return gammaln(a) + gammaln(b) - gammaln(a + b)
 
 
+@in_double
 class LogOdds(Family):
     """log q(y) = −a log(1 + e⁻ʸ) − b log(1 + eʸ) − log B(a, b): the log-odds of a beta variable."""
 
@@ -75,6 +77,7 @@ class LogOdds(Family):
         return d_logp * (a * sigmoid(xp, -y) - b * sigmoid(xp, y)), (d_log_a, d_log_b)
 
 
+@in_double
 class Beta(Family):
     """q(z) = z^(a−1) (1 − z)^(b−1)/B(a, b) on 0 < z < 1, with ``log_a`` = log a, ``log_b`` = log b.
 
@@ -120,10 +123,10 @@ class Beta(Family):
         """(a − 1) log z + (b − 1) log(1 − z) − log B(a, b), in nats; −∞ outside (0, 1)."""
         xp = array_module(log_a)
         a, b = xp.exp(log_a), xp.exp(log_b)
-        inside = (z > 0) & (z < 1)
-        z = xp.where(inside, z, 0.5)
+        outside = (z <= 0) | (z >= 1)
+        z = xp.where(outside, 0.5, z)
         log_q = (a - 1) * xp.log(z) + (b - 1) * xp.log1p(-z) - log_beta(a, b)
-        return xp.where(inside, log_q, -inf)
+        return xp.where(outside, -inf, log_q)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, log_a: Array, log_b: Array
@@ -165,6 +168,7 @@ class Beta(Family):
         return self.entropy_backward(-d_kl, log_a, log_b)
 
 
+@in_double
 class LogF(Family):
     """The logarithm of an F variable: log-odds w = y + log(a/b), with a = ν₁/2 and b = ν₂/2."""
 

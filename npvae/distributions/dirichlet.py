@@ -10,6 +10,7 @@ from npvae.distributions.family import Family, finite_exp
 from npvae.distributions.special import (
     digamma,
     gammaln,
+    in_double,
     log_gamma_sample,
     log_gamma_sample_backward,
     trigamma,
@@ -18,6 +19,7 @@ from npvae.distributions.special import (
 Array = Any
 
 
+@in_double
 class LogDirichlet(Family):
     """y = log z, all K of them: log q(y) = Σ α_k y_k − log Γ(α_k), and log Γ(Σα)."""
 
@@ -56,6 +58,7 @@ def log_share(log_x: Array) -> Array:
     return log_x - xp.log(xp.exp(log_x).sum(axis=-1, keepdims=True))
 
 
+@in_double
 class Dirichlet(Family):
     """q(z) = Γ(Σα)/ΠΓ(α_k) Π z_k^(α_k − 1) on Σ z_k = 1, with ``log_concentration`` = log α (…, K).
 
@@ -93,7 +96,10 @@ class Dirichlet(Family):
         return array_module(log_concentration).exp(log_share(log_concentration))
 
     def log_prob(self, z: Array, log_concentration: Array) -> Array:
-        """Σ (α_k − 1) log z_k − log Γ(α_k), and log Γ(Σα).   (…), in nats"""
+        """Σ (α_k − 1) log z_k − log Γ(α_k), and log Γ(Σα).   (…), in nats
+
+        Of z on the simplex: whether it lies there is not looked at.
+        """
         xp = array_module(log_concentration)
         alpha = xp.exp(log_concentration)
         terms = (alpha - 1) * xp.log(self._positive(xp, z)) - gammaln(alpha)

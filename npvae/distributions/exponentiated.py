@@ -39,7 +39,7 @@ class Exponentiated(Positive):
     def log_prob(self, z: Array, *params: Array) -> Array:
         """log q(y) − y at y = log z, in nats; −∞ for z ≤ 0."""
         xp, y = self._log(z, *params)
-        return xp.where(z > 0, self.base.log_prob(y, *params) - y, -inf)
+        return xp.where(z <= 0, -inf, self.base.log_prob(y, *params) - y)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, *params: Array
@@ -150,7 +150,7 @@ class Pareto(ExponentiatedWithKL):
 
     parameters = ("loc", "log_scale")
     support = "interval"
-    base = ShiftedExponential()
+    base = ShiftedExponential(unit=1.0)
 
 
 class Reciprocal(ExponentiatedWithKL):
@@ -169,7 +169,7 @@ class Reciprocal(ExponentiatedWithKL):
 
     parameters = ("loc", "log_scale")
     support = "interval"
-    base = Uniform()
+    base = Uniform(unit=1.0)
 
     def centre(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = a (eʷ − 1)/w."""

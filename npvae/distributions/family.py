@@ -139,16 +139,22 @@ def finite_exp(xp: Any, y: Array) -> tuple[Array, Array]:
     return z, z * (xp.abs(y) < limit)
 
 
-def finite_square(xp: Any, r: Array) -> Array:
-    """r², for any finite r; beyond the root of what :func:`finite_exp` gives at most, that."""
-    most = exp(0.5 * exponent_limit(xp, r.dtype))
-    r = xp.minimum(xp.maximum(r, -most), most)
-    return r * r
+def log1p_square(xp: Any, r: Array) -> Array:
+    """log(1 + r²), for any r: the square of the larger of 1 and |r| is taken out."""
+    size = xp.where(r < 0, -r, r)
+    ratio = xp.minimum(size, 1) / xp.maximum(size, 1)
+    return 2 * xp.log(xp.maximum(size, 1)) + xp.log1p(ratio * ratio)
+
+
+def log1p_square_slopes(xp: Any, r: Array) -> tuple[Array, Array]:
+    """r/(1 + r²) and r²/(1 + r²), half its derivatives by r and by log r; r and 1/r share one."""
+    size = xp.abs(r)
+    ratio = xp.minimum(size, 1) / xp.maximum(size, 1)
+    share = 1 / (1 + ratio * ratio)  # of the larger of 1 and r²
+    return xp.sign(r) * ratio * share, xp.where(size < 1, 1 - share, share)
 
 
 def slack(xp: Any, *numbers: Array) -> Array:
     """How far rounding may have moved a sum of these numbers."""
-    size: Array = 1.0
-    for number in numbers:
-        size = size + abs(number)
+    size: Array = sum(abs(number) for number in numbers)
     return 8 * float(xp.finfo(size.dtype).eps) * size

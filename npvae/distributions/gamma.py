@@ -13,6 +13,7 @@ from npvae.distributions.family import Family, finite_exp
 from npvae.distributions.special import (
     digamma,
     gammaln,
+    in_double,
     log_gamma_sample,
     log_gamma_sample_backward,
     trigamma,
@@ -22,6 +23,7 @@ Array = Any
 LOG_2, LOG_PI = log(2), log(pi)
 
 
+@in_double
 class LogGamma(Family):
     """log q(y) = αr − eʳ − log Γ(α), r = y − log θ: the logarithm of a gamma variable."""
 
@@ -116,6 +118,7 @@ class Gamma(ExponentiatedWithKL):
         return self._exp(log_shape + log_scale)
 
 
+@in_double
 class LogChiSquared(Family):
     """The logarithm of a chi-squared variable: of Gamma(ν/2, 2)."""
 

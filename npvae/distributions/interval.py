@@ -44,7 +44,7 @@ class Uniform(FiniteVariance):
         """KL(q ‖ uniform on [0, 1]) = −log w in nats where q lies inside, else ∞."""
         xp = array_module(log_scale)
         scale = xp.exp(log_scale)
-        rounding = slack(xp, loc, scale)
+        rounding = slack(xp, 1.0, loc, scale)
         outside = (loc < -rounding) | (loc + scale > 1 + rounding)
         return xp.where(outside, inf, -log_scale + 0 * loc)
 

@@ -39,9 +39,17 @@ class LocationScale(Standard):
 
     A value outside the support has log-density −∞; one that rounding may have moved there has
     the log-density at the end.
+
+    Parameters
+    ----------
+    unit : float
+        1 if values are logarithms, whose rounding is that of a number of this size; else 0.
     """
 
     parameters = ("loc", "log_scale")
+
+    def __init__(self, unit: float = 0.0):
+        self.unit = unit
 
     def rsample(self, noise: Array, loc: Array, log_scale: Array) -> Array:
         """z = loc + scale · s(ε) (eq. 4)."""
@@ -61,12 +69,11 @@ class LocationScale(Standard):
         r = self._residual(xp, z, loc, log_scale)
         log_q = self.log_density(xp, r) - log_scale
         scale = xp.exp(log_scale)
+        rounding = slack(xp, self.unit, loc, scale)
         if self.lower > -inf:
-            end = loc + scale * self.lower
-            log_q = xp.where(z < end - slack(xp, z, loc, scale), -inf, log_q)
+            log_q = xp.where(z < loc + scale * self.lower - rounding, -inf, log_q)
         if self.upper < inf:
-            end = loc + scale * self.upper
-            log_q = xp.where(z > end + slack(xp, z, loc, scale), -inf, log_q)
+            log_q = xp.where(z > loc + scale * self.upper + rounding, -inf, log_q)
         return log_q
 
     def log_prob_backward(
@@ -129,9 +136,9 @@ class FiniteVariance(LocationScale):
         self, d_kl: Array, loc: Array, log_scale: Array
     ) -> tuple[Array, Array]:
         """d_loc = d_kl E[z],   d_log_scale = d_kl (E[z] E[s] scale + Var[z] − 1)."""
-        variance = self.standard_variance * array_module(log_scale).exp(2 * log_scale)
-        mean = self.mean(loc, log_scale)
-        return d_kl * mean, d_kl * (mean * (mean - loc) + variance - 1)
+        scale = array_module(log_scale).exp(log_scale)
+        mean, variance = self.mean(loc, log_scale), self.standard_variance * scale * scale
+        return d_kl * mean, d_kl * (mean * self.standard_mean * scale + variance - 1)
 
 
 class Scale(Positive, Standard):
@@ -155,7 +162,7 @@ class Scale(Positive, Standard):
         """log f(r) − log scale,   r = z/scale, in nats; −∞ for z ≤ 0."""
         xp = array_module(log_scale)
         r = self._residual(xp, z, log_scale)
-        return xp.where(z > 0, self.log_density(xp, r) - log_scale, -inf)
+        return xp.where(z <= 0, -inf, self.log_density(xp, r) - log_scale)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, log_scale: Array

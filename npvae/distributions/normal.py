@@ -72,6 +72,12 @@ class Normal(Family):
         """½ (log 2π + 1 + log σ²), in nats; the same for every μ."""
         return 0.5 * (LOG_2PI + 1 + logvar) + 0 * mu
 
+    def entropy_backward(
+        self, d_entropy: Array, mu: Array, logvar: Array
+    ) -> tuple[Array, Array]:
+        """d_μ = 0,   d_logvar = ½ d_entropy."""
+        return 0 * d_entropy * mu, 0.5 * d_entropy + 0 * logvar
+
     def kl(self, mu: Array, logvar: Array) -> Array:
         """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 1 − log σ²) (appendix B), in nats."""
         xp = array_module(mu)

@@ -110,7 +110,7 @@ class Erlang(Scale):
     """
 
     def __init__(self, shape: int = 2):
-        if shape < 1 or shape != int(shape):
+        if not isinstance(shape, (int, float)) or not 1 <= shape < inf or shape != int(shape):
             raise ParameterError(
                 f"shape={shape!r} is no count of exponentials; choose 1, 2, 3 … or Gamma"
             )
@@ -169,7 +169,7 @@ class Gompertz(Positive):
         xp = array_module(log_scale)
         r = self._residual(xp, z, log_scale)
         log_q = log_shape - log_scale + r - xp.exp(log_shape) * xp.expm1(r)
-        return xp.where(z > 0, log_q, -inf)
+        return xp.where(z <= 0, -inf, log_q)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, log_scale: Array, log_shape: Array

@@ -7,7 +7,14 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import exponential, finite_exp, finite_square, folded
+from npvae.distributions.family import (
+    exponent_limit,
+    exponential,
+    finite_exp,
+    folded,
+    log1p_square,
+    log1p_square_slopes,
+)
 from npvae.distributions.location_scale import FiniteVariance, LocationScale
 from npvae.distributions.special import digamma, gammaln
 
@@ -73,10 +80,10 @@ class Cauchy(LocationScale):
         return sign * xp.cos(pi * v) / xp.sin(pi * v)
 
     def log_density(self, xp: Any, r: Array) -> Array:
-        return -log(pi) - xp.log1p(finite_square(xp, r))
+        return -log(pi) - log1p_square(xp, r)
 
     def slope(self, xp: Any, r: Array) -> Array:
-        return -2 * r / (1 + finite_square(xp, r))
+        return -2 * log1p_square_slopes(xp, r)[0]
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""
@@ -139,7 +146,8 @@ class Gumbel(FiniteVariance):
         return -self.sign * xp.log(exponential(xp, noise))
 
     def log_density(self, xp: Any, r: Array) -> Array:
-        return -self.sign * r - finite_exp(xp, -self.sign * r)[0]
+        y = xp.minimum(-self.sign * r, exponent_limit(xp, r.dtype))  # or e^y would stop before y
+        return y - finite_exp(xp, y)[0]
 
     def slope(self, xp: Any, r: Array) -> Array:
         return self.sign * (finite_exp(xp, -self.sign * r)[0] - 1)

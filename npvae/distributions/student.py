@@ -6,10 +6,16 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import array_module
-from npvae.distributions.family import Family, finite_exp, finite_square
+from npvae.distributions.family import (
+    Family,
+    finite_exp,
+    log1p_square,
+    log1p_square_slopes,
+)
 from npvae.distributions.special import (
     digamma,
     gammaln,
+    in_double,
     log_gamma_sample,
     log_gamma_sample_backward,
     trigamma,
@@ -19,13 +25,15 @@ Array = Any
 LOG_2, LOG_PI = log(2), log(pi)
 
 
+@in_double
 class StudentT(Family):
     """q(z) ∝ (1 + r²/ν)^−½(ν+1), r = (z−loc)/σ: ``loc``, ``log_scale`` = log σ, ``log_df`` = log ν.
 
     z = loc + σ ε √(½ν/x) on the reals, with ε ~ N(0, 1) and x ~ Gamma(½ν, 1): the second way of
-    section 2.4 with a standard variable made by the third. ν is any positive number; for a very
-    small one, where |z| passes what floats hold, samples stop short of that. The KL to its own
-    kind is not closed.
+    section 2.4 with a standard variable made by the third. ν is any positive number; for a small
+    one |z| passes what floats hold, and samples stop short of that, σ|ε| times 10²⁵ in float32:
+    a KL by sampling then comes out low, by 1 nat of 14 at ν = 0.05. The KL to its own kind is not
+    closed.
 
     Examples
     --------
@@ -59,10 +67,8 @@ class StudentT(Family):
         return d_z, d_t * noise[0] * width, d_log_df
 
     def _width(self, xp: Any, log_x: Array, log_df: Array) -> tuple[Array, Array]:
-        """√(½ν/x), its square kept finite, and the derivative of it by log √(½ν/x)."""
-        square, slope = finite_exp(xp, log_df - LOG_2 - log_x)
-        width = xp.sqrt(square)
-        return width, width * (slope > 0)
+        """√(½ν/x), kept finite, and the derivative of it by its logarithm."""
+        return finite_exp(xp, 0.5 * (log_df - LOG_2 - log_x))
 
     def centre(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """The median, which is the mean where ν > 1 leaves it one."""
@@ -71,24 +77,23 @@ class StudentT(Family):
     def log_prob(self, z: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """log Γ(½(ν+1)) − log Γ(½ν) − ½ log πν − log σ − ½(ν+1) log(1 + r²/ν), in nats."""
         xp = array_module(log_scale)
-        df, r = xp.exp(log_df), (z - loc) * xp.exp(-log_scale)
+        df, s = xp.exp(log_df), (z - loc) * xp.exp(-log_scale - 0.5 * log_df)  # r/√ν
         norm = gammaln(0.5 * (df + 1)) - gammaln(0.5 * df) - 0.5 * (LOG_PI + log_df) - log_scale
-        return norm - 0.5 * (df + 1) * xp.log1p(finite_square(xp, r) / df)
+        return norm - 0.5 * (df + 1) * log1p_square(xp, s)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, loc: Array, log_scale: Array, log_df: Array
     ) -> tuple[Array, tuple[Array, Array, Array]]:
-        """d_r = −d_logp (ν+1) r/(ν+r²);   d_z = −d_loc = d_r/σ,   d_log_scale = −d_r r − d_logp."""
+        """With s = r/√ν: d_z = −d_logp (ν+1)/(σ√ν) s/(1+s²),   d_log_scale by s²/(1+s²)."""
         xp = array_module(log_scale)
-        df, inv_scale = xp.exp(log_df), xp.exp(-log_scale)
-        r = (z - loc) * inv_scale
-        square = finite_square(xp, r)
-        d_r = -d_logp * (df + 1) * r / (df + square)
+        df, inverse = xp.exp(log_df), xp.exp(-log_scale - 0.5 * log_df)  # 1/(σ√ν)
+        s = (z - loc) * inverse
+        by_s, by_log_s = log1p_square_slopes(xp, s)
+        d_z = -d_logp * (df + 1) * inverse * by_s
+        d_log_scale = d_logp * ((df + 1) * by_log_s - 1)
         by_norm = df * (digamma(0.5 * (df + 1)) - digamma(0.5 * df)) - 1
-        by_df = 0.5 * (by_norm - df * xp.log1p(square / df))
-        d_log_df = d_logp * by_df - 0.5 * d_r * r
-        d_z = d_r * inv_scale
-        return d_z, (-d_z, -d_r * r - d_logp, d_log_df)
+        by_df = by_norm - df * log1p_square(xp, s) + (df + 1) * by_log_s
+        return d_z, (-d_z, d_log_scale, 0.5 * d_logp * by_df)
 
     def entropy(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """½(ν+1) (ψ(½(ν+1)) − ψ(½ν)) + log Γ(½ν) − log Γ(½(ν+1)) + ½ log πν + log σ, in nats."""
