@@ -63,9 +63,8 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
                 "and tf32 may change"
             )
-        run = runs.open_run(arguments.resume, options)
+        run = runs.reopen_run(arguments.resume, options)
         about = list(runs.summary(run.settings))
-        run.write_config()
     else:
         settings = runs.settle(options, arguments.config)
         runs.build(settings)._check_params()  # before a folder is made
@@ -78,7 +77,7 @@ def train(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
         return 130
-    except NpvaeError:
+    except Exception:
         run.discard_if_untrained()
         raise
     history, row = model.history_, -1
@@ -203,7 +202,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
         raise
     if table:
         print(table)
-    print(folder / f"{figure.name}.png", folder / f"{figure.name}.json")
+    paths = (folder / f"{figure.name}.{kind}" for kind in ("png", "json"))
+    print(*(path for path in paths if path.exists()))
 
 
 def show_data(arguments: argparse.Namespace) -> None:

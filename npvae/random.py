@@ -100,35 +100,37 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.Generator(_philox(seed, PERMUTE, epoch)).permutation(n)
 
 
-def as_generator(rng: int | np.random.Generator | None) -> np.random.Generator:
+def as_generator(
+    rng: int | np.random.Generator | None, name: str = "rng"
+) -> np.random.Generator:
     """A generator from what scientific Python calls ``rng`` (SPEC 7): an int, one, or None.
 
     Raises
     ------
     ParameterError
-        If ``rng`` is something else, or a negative int.
+        If ``rng``, called ``name``, is something else, or a negative int.
     """
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise ParameterError(
-            f"rng={rng!r} cannot seed a generator; pass a non-negative int, a "
+            f"{name}={rng!r} cannot seed a generator; pass a non-negative int, a "
             "numpy.random.Generator, or None"
         ) from error
 
 
-def as_seed(random_state: Any) -> int:
+def as_seed(random_state: Any, name: str = "random_state") -> int:
     """A 64-bit seed: the int itself, a fresh one for None, or one drawn from a generator.
 
     Raises
     ------
     ParameterError
-        If ``random_state`` is a negative or too large int, or something else.
+        If ``random_state``, called ``name``, is a negative or too large int, or something else.
     """
     if isinstance(random_state, (int, np.integer)):
         if 0 <= random_state < 2**64:
             return int(random_state)
-        raise ParameterError(f"random_state={random_state} is outside 0 … 2⁶⁴−1; choose another")
+        raise ParameterError(f"{name}={random_state} is outside 0 … 2⁶⁴−1; choose another")
     if isinstance(random_state, np.random.RandomState):  # scikit-learn's checks pass these
         return int(random_state.randint(2**31))
-    return int(as_generator(random_state).integers(2**63))
+    return int(as_generator(random_state, name).integers(2**63))

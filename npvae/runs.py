@@ -17,9 +17,9 @@ from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
-from npvae.estimators.arguments import one_of
+from npvae.estimators.arguments import one_of, whole_number
 from npvae.estimators.base import GenerativeModel
-from npvae.io import read_toml, write_toml
+from npvae.io import read_jsonl, read_toml, write_toml
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -104,6 +104,13 @@ def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str,
     held_out = given["validation"]
     if held_out not in (None, "test") and (type(held_out) is not int or held_out < 0):
         raise ParameterError(f"validation={held_out!r} must be a whole number, 0 for none, or test")
+    if held_out == 0 and given.get("early_stopping") is not None:
+        raise ParameterError(
+            f"early_stopping={given['early_stopping']} watches held-out data, and validation=0 "
+            "leaves none; leave one of them out"
+        )
+    if given["n_train"] is not None:
+        whole_number("n_train", given["n_train"])
     cls = MODELS[given["model"]]
     params = cls().get_params()
     for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):
@@ -167,6 +174,28 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
     return Run(folder, settle(options or {}, config))
 
 
+def reopen_run(folder: str | Path, options: dict[str, Any]) -> Run:
+    """A run to go on with: :func:`open_run`, with ``options`` kept in the folder if they will do.
+
+    Raises
+    ------
+    ParameterError
+        If an option cannot be used, or asks for fewer epochs than the run has had.
+    ModelFileError
+        If the folder is missing or is no run.
+    """
+    run = open_run(folder, options)
+    build(run.settings)._check_params()
+    done = len(read_jsonl(run.folder / "history.jsonl"))
+    if options.get("epochs", done) < done:
+        raise ParameterError(
+            f"epochs={options['epochs']} is less than the {done} that {run.folder} has had; "
+            "ask for more, or leave it out"
+        )
+    run.write_config()
+    return run
+
+
 def train(
     run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = ()
 ) -> tuple[GenerativeModel, Dataset]:
@@ -175,13 +204,15 @@ def train(
     training, held_out = run.datasets()
     if resume and not run.checkpoint.exists():
         resume = False  # interrupted before the first checkpoint: nothing is lost by starting
+    history = HistoryFile(run.folder / "history.jsonl")
     model.fit(
         training,
         validation=held_out if model.takes_validation else None,
-        callbacks=[HistoryFile(run.folder / "history.jsonl"), *callbacks],
+        callbacks=[history, *callbacks],
         checkpoint=run.checkpoint,
         resume=resume,
     )
+    history(model._state)  # also where no epoch was left to do
     model.save(run.model_file)
     return model, training if held_out is None else held_out
 

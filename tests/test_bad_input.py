@@ -173,6 +173,12 @@ CASES |= {
     "decoder_hidden=(0,)": (fit(decoder_hidden=(0,)), ParameterError, ["decoder_hidden=0"]),
     "optimizer with an option it lacks": (
         fit(optimizer={"name": "adam", "beta9": 1}), ParameterError, ["optimizer=", "beta9"]),
+    "a word for an option's number": (
+        fit(optimizer={"name": "adam", "epsilon": "x"}), ParameterError, ["epsilon='x'", "1e-08"]),
+    "a word for a schedule's number": (
+        fit(schedule={"name": "warmup", "fraction": "x"}), ParameterError, ["fraction='x'"]),
+    "a number for a schedule's tuple": (
+        fit(schedule={"name": "step", "at": 3}), ParameterError, ["at=3", "(0.5, 0.75)"]),
     "optimizer without a name": (
         fit(optimizer={"beta1": 0.5}), ParameterError, ["optimizer=None", "adam"]),
     "schedule for optimizer": (
@@ -202,6 +208,19 @@ CASES |= {
     "bad setting before partial_fit": (
         lambda: model().fit(X).set_params(batch_size=0).partial_fit(X),
         ParameterError, ["batch_size=0"]),
+    "eps of complex numbers": (
+        lambda: VAE.elbo(X, np.zeros((1, 120, 2), complex)), DataError, ["complex", "real"]),
+    "eps of objects": (
+        lambda: VAE.elbo(X, np.zeros((1, 120, 2), object)), DataError, ["eps holds object"]),
+    "log_likelihood by rng=-1": (
+        lambda: VAE.log_likelihood(X, 10, rng=-1), ParameterError, ["rng=-1"]),
+    "random_state='x'": (fit(random_state="x"), ParameterError, ["random_state='x'"]),
+    "parameter_prior='no'": (
+        fit(parameter_prior="no"), ParameterError, ["parameter_prior='no'", "True or False"]),
+    "tf32='x'": (fit(tf32="x"), ParameterError, ["tf32='x'", "True or False"]),
+    "iwae_bound of no k": (lambda: VAE.iwae_bound(X, k=None), ParameterError, ["k=None"]),
+    "iwae_bound of 2.5": (lambda: VAE.iwae_bound(X, k=2.5), ParameterError, ["k=2.5"]),
+    "kl_warmup=1.5": (fit(kl_warmup=1.5), ParameterError, ["kl_warmup=1.5", "at least 0"]),
     "rate too large": (
         fit(learning_rate=1e38, optimizer="sgd", epochs=3), NumericalError,
         ["not finite", "lower the learning rate"]),
@@ -234,6 +253,11 @@ def test_good_input_is_taken():
     NORMAL.score(with_value(-3.5))
     model(batch_size=120, hidden=(), decoder_hidden=(3,), early_stopping=1).fit(X, validation=X[:1])
     assert VAE.sample(np.int64(2), rng=np.random.SeedSequence(1)).shape == (2, 64)
+    model(kl_warmup=np.int64(1), parameter_prior=np.bool_(True)).fit(X)
+    model(npvae.Autoencoder, l2=np.float32(0.1)).fit(X)
+    assert VAE.iwae_bound(X, k=np.int64(2), n_samples=10).estimate.shape == (1, 120)
+    em = model(npvae.MCEM, latent_dim=2).initialize(64).set_params(latent_dim=5)
+    assert em.sample(2).shape == (2, 64)  # it takes effect at the next fit
 
 
 # --- files --------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import npvae
+from npvae import runs
 from npvae.cli import main
+from npvae.errors import DataError
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["--hidden", "8", "--epochs", "2"]
@@ -81,6 +83,39 @@ def test_resuming_with_more_epochs_goes_on(tmp_path):
     for name, value in straight.parameters.items():
         assert np.array_equal(value, resumed.parameters[name]), name
     assert len((tmp_path / "a" / "history.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--epochs", "0"], "epochs=0"), (["--epochs", "1"], "less than the 2"),
+    (["--early-stopping", "1"], "validation=0 leaves none"),
+])  # fmt: skip
+def test_a_resume_that_is_refused_changes_nothing(options, words, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["train", *QUICK, "--validation", "0", "--out", str(folder)]) == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert words in one_line_error(capsys, "train", "--resume", folder, *options)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("error", [MemoryError("64 GB"), DataError("no such data")])
+def test_a_folder_in_which_nothing_was_trained_is_not_left(error, tmp_path, monkeypatch, capsys):
+    def train(*_):
+        raise error
+
+    monkeypatch.setattr(runs, "train", train)
+    one_line_error(capsys, "train", *QUICK, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("line", ["n_train = 1.5", "n_train = true", 'n_train = "x"',
+                                  'parameter_prior = "no"'])  # fmt: skip
+def test_a_config_of_the_wrong_kind_is_one_line(line, tmp_path, capsys):
+    (tmp_path / "config.toml").write_text(line)
+    out = tmp_path / "run"
+    assert line.split()[0] in one_line_error(
+        capsys, "train", "--config", tmp_path / "config.toml", "--out", out
+    )
+    assert not out.exists()
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):

@@ -431,6 +431,29 @@ def test_lighter_tails_than_the_prior_are_said():
         vae.log_likelihood(ONES, 20, 0, method="prior")
 
 
+@pytest.mark.parametrize(("posterior", "prior", "method", "words"), [
+    ("gamma", "gamma", "annealed", "take method='importance' or 'prior'"),
+    ("pareto", "log-normal", "annealed", "take method='prior'"),
+    ("pareto", "log-normal", "importance", "take method='prior'"),
+    ("uniform", "normal", "importance", "take method='annealed' or 'prior'"),
+])  # fmt: skip
+def test_what_is_advised_instead_serves(posterior, prior, method, words):
+    settings = {"posterior": posterior, "prior": prior, "estimator": "A", "random_state": 0}
+    vae = npvae.VAE(latent_dim=1, hidden=(3,), **settings).initialize(6)
+    with pytest.raises(ParameterError, match=words):
+        vae.log_likelihood(ONES, 20, 0, method=method)
+    for other in ("importance", "annealed", "prior"):
+        if f"'{other}'" in words:
+            assert vae.log_likelihood(ONES, 20, 0, method=other).mean_error >= 0
+
+
+def test_of_lighter_tails_on_the_half_line_no_annealing_is_advised():
+    vae = npvae.VAE(latent_dim=1, hidden=(3,), posterior="gamma", prior="log-normal",
+                    estimator="A", random_state=0).initialize(6)  # fmt: skip
+    with pytest.warns(UserWarning, match="standard error says; take method='prior'"):
+        vae.log_likelihood(ONES, 20, 0, method="importance")
+
+
 def test_chains_that_would_start_far_out_are_refused():
     vae = npvae.VAE(latent_dim=1, hidden=(3,), posterior="laplace", prior="cauchy", estimator="A")
     with pytest.raises(ParameterError, match=r"draws of prior='cauchy' begin too far out"):

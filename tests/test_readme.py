@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from npvae import cli
 from npvae.options import parser
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +34,7 @@ COMMANDS = [
 def test_npvae_commands_parse(command):
     words = shlex.split(command)
     assert words[0] == "npvae"
-    assert parser().parse_args(words[1:]).run
+    assert parser().parse_args(words[1:]).command in cli.COMMANDS
 
 
 def test_files_named_exist():

@@ -1,5 +1,6 @@
 """The reproductions: what they train, what they keep, what they say; on digits, in seconds."""
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import npvae
 from npvae import data, runs
 from npvae.cli import main
-from npvae.errors import ModelFileError, NpvaeError
+from npvae.errors import MissingExtraError, ModelFileError, NpvaeError
 from npvae.io import read_jsonl
 from npvae.reproduce import FIGURES, Curve, train_curves
 from npvae.reproduce.curves import prepare
@@ -146,6 +147,35 @@ def test_the_marginal_likelihood_lies_above_the_bound(tmp_path):
     assert row["train_effective_samples"] > 1000
 
 
+def test_a_model_of_an_earlier_day_is_not_taken_for_this_one(tmp_path):
+    """Interrupted after the last checkpoint and before the model was saved."""
+    (run,) = train_curves([SMALL], 1000, tmp_path)
+    old = run.model_file.read_bytes()
+    train_curves([SMALL], 1500, tmp_path)
+    new = run.model_file.read_bytes()
+    run.model_file.write_bytes(old)
+    os.utime(run.model_file, ns=(0, 0))
+    train_curves([SMALL], 1500, tmp_path)
+    assert run.model_file.read_bytes() == new
+
+
+def test_an_estimate_that_is_missing_is_made_where_no_epoch_is_left(tmp_path):
+    (run,) = train_curves([SMALL], 1000, tmp_path)
+    assert not (run.folder / "likelihood.jsonl").exists()
+    train_curves([SMALL], 500, tmp_path, marginal=True)
+    (row,) = read_jsonl(run.folder / "likelihood.jsonl")
+    assert (row["epoch"], row["samples"]) == (2, 1000)
+
+
+def test_a_history_that_was_deleted_comes_back(tmp_path):
+    (run,) = train_curves([SMALL], 1000, tmp_path)
+    history = run.folder / "history.jsonl"
+    rows = read_jsonl(history)
+    history.unlink()
+    train_curves([SMALL], 1000, tmp_path)
+    assert read_jsonl(history) == rows
+
+
 # ---- lines and tables
 
 
@@ -194,6 +224,42 @@ def test_a_figure_is_drawn_and_written_from_what_there_is(tmp_path, monkeypatch,
     assert (out / "figure2.png").stat().st_size > 10_000
     assert main([*command, "mnist-7-vae"]) == 1
     assert "'mnist-7-vae' is no curve of figure2; it has digits-2-vae" in capsys.readouterr().err
+
+
+def small_figure(monkeypatch, *curves):
+    figure = replace(FIGURES["figure2"], panels={curve.name: (curve,) for curve in curves})
+    monkeypatch.setitem(FIGURES, "figure2", figure)
+    return figure
+
+
+def test_a_figure_of_no_curve_is_one_line(tmp_path, monkeypatch, capsys):
+    wrong = replace(SMALL, name="too-many", n_train=10**6)
+    small_figure(monkeypatch, wrong)
+    assert main(["reproduce", "figure2", "--budget", "500", "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("npvae: error: curve too-many failed: n = 1000000 datapoints of digits")
+    assert not (tmp_path / "figure2.json").exists()
+
+
+def test_a_folder_in_the_way_is_said_before_the_work(tmp_path, monkeypatch):
+    other = replace(SMALL, name="digits-3-vae", J=3)
+    figure = small_figure(monkeypatch, SMALL, other)
+    prepare(replace(other, hidden=9), 500, tmp_path / other.name)
+    with pytest.raises(ModelFileError, match="and this curve has"):
+        figure.reproduce(tmp_path, 500, [SMALL.name])
+    assert not (tmp_path / SMALL.name).exists()
+
+
+def test_without_matplotlib_there_are_numbers(tmp_path, monkeypatch, capsys):
+    def draw(*_):
+        raise MissingExtraError("this needs matplotlib")
+
+    figure = replace(small_figure(monkeypatch, SMALL), draw=draw)
+    monkeypatch.setitem(FIGURES, "figure2", figure)
+    assert main(["reproduce", "figure2", "--budget", "500", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "figure2.png: none, this needs matplotlib" in printed
+    assert printed.splitlines()[-1] == str(tmp_path / "figure2.json")
 
 
 def test_sheets_are_drawn_from_the_models(tmp_path):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae.errors import MissingExtraError, ModelFileError
+from npvae.errors import MissingExtraError, ModelFileError, ParameterError
 
 D, H1, H2, J, M = 784, 512, 256, 2, 7
 SHAPES = {
@@ -126,10 +126,16 @@ def test_other_names_and_widths():
 WRONG = {
     "a layer too many": (lambda s: s | {"fc7.bias": np.ones(2)}, "fc7.bias is of no layer"),
     "no dot": (lambda s: s | {"step": np.ones(1)}, "step is of no layer"),
-    "a layer missing": (lambda s: {k: v for k, v in s.items() if "fc32" not in k}, "logvar"),
+    "a layer missing": (lambda s: {k: v for k, v in s.items() if "fc32" not in k}, "fc32.weight"),
+    "a bias missing": (lambda s: {k: v for k, v in s.items() if k != "fc2.bias"}, "fc2.bias is"),
     "everything missing": (lambda s: {}, "is missing"),
-    "a width that does not fit": (lambda s: s | {"fc5.weight": np.ones((H1, 3))}, "has shape"),
-    "a NaN": (lambda s: s | {"fc6.bias": np.full(D, np.nan)}, "NaN"),
+    "a width that does not fit": (lambda s: s | {"fc5.weight": np.ones((H1, 3))}, "takes 3 inputs"),
+    "a bias of another width": (lambda s: s | {"fc5.bias": np.ones(3)}, "fc5 has a weight of"),
+    "a bias of one number": (lambda s: s | {"fc2.bias": np.float64(0)}, r"fc2.bias has shape \(\)"),
+    "a bias of nothing": (lambda s: s | {"fc31.bias": np.ones(0)}, r"fc31.bias has shape \(0,\)"),
+    "words": (lambda s: s | {"fc1.bias": np.array(["a"] * H1)}, "fc1.bias holds <U1"),
+    "complex numbers": (lambda s: s | {"fc1.bias": np.ones(H1) + 1j}, "fc1.bias holds complex128"),
+    "a NaN": (lambda s: s | {"fc6.bias": np.full(D, np.nan)}, "fc6.bias holds NaN"),
 }
 
 
@@ -139,6 +145,27 @@ def test_what_does_not_fit_is_one_line(what, state):
     with pytest.raises(ModelFileError, match=words) as caught:
         npvae.load_state_dict(spoil(state))
     assert "\n" not in str(caught.value)
+
+
+WRITE_UP = npvae.load_state_dict.__defaults__[0]
+
+
+@pytest.mark.parametrize(("names", "words"), [
+    (None, "names=None is no mapping"), (["fc1"], "is no mapping"),
+    (WRITE_UP | {"fc1": "encoder.hidden.x"}, "'encoder.hidden.x' is no layer here"),
+    (WRITE_UP | {"fc1": "encoder.hidden"}, "'encoder.hidden' is no layer here"),
+    ({k: v for k, v in WRITE_UP.items() if k != "fc32"}, "nothing stands for encoder.logvar"),
+])  # fmt: skip
+def test_names_that_cannot_be_are_one_line(names, words, state):
+    with pytest.raises(ParameterError, match=words) as caught:
+        npvae.load_state_dict(state, names)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", [None, [1], 3])
+def test_what_is_no_state_dict_is_one_line(source):
+    with pytest.raises(ParameterError, match="neither a path nor a mapping"):
+        npvae.load_state_dict(source)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model", "model.npz", "model.safetensors"])

@@ -31,7 +31,7 @@ FLAT = {"cauchy", "student-t", "f", "log-normal"}
 
 
 def why_not(posterior: str, prior: str) -> str:
-    """Why the bound of this pair may be −∞, in words; empty if it is always finite.
+    """Why this pair has no bound to train on, in words; empty if it has: the KL may be infinite.
 
     Examples
     --------

@@ -8,10 +8,10 @@ import numpy as np
 from npvae.errors import ParameterError
 
 
-def whole_number(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is an int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+def whole_number(name: str, value: Any, least: int = 1) -> None:
+    """Raise a ParameterError unless ``value`` is an int of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ParameterError(f"{name}={value!r} must be a whole number of at least {least}")
 
 
 def widths(name: str, value: Any) -> tuple[int, ...]:
@@ -37,6 +37,12 @@ def not_negative(name: str, value: Any) -> None:
         raise ParameterError(f"{name}={value!r} must be a number of at least 0")
 
 
+def flag(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name}={value!r} must be True or False")
+
+
 def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     """Raise a ParameterError unless ``value`` is one of the names."""
     known = tuple(known)
@@ -57,9 +63,22 @@ def named(kind: str, value: Any, known: dict[str, type]) -> Any:
         elif isinstance(option, list):  # as JSON keeps a tuple
             options[key] = tuple(option)
     try:
-        return known[name](**options)
+        made = known[name](**options)
     except TypeError as error:  # an option that it does not have
         raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
+    for field in fields(made):
+        check_like(f"{kind}={value!r}: {field.name}", getattr(made, field.name), field.default)
+    return made
+
+
+def check_like(name: str, value: Any, default: Any) -> None:
+    """Raise a ParameterError unless ``value`` is a number, or a tuple of them, where that is."""
+    values = value if isinstance(value, tuple) else (value,)
+    if isinstance(default, (int, float, tuple)) and not (
+        isinstance(value, tuple) == isinstance(default, tuple)
+        and all(isinstance(v, (int, float, np.number)) for v in values)
+    ):
+        raise ParameterError(f"{name}={value!r} is not of the kind of {default!r}, its default")
 
 
 def plain(value: Any) -> Any:

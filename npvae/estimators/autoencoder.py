@@ -1,7 +1,7 @@
 """The plain auto-encoder as a scikit-learn-like class."""
 from typing import Any
 
-from npvae.errors import ParameterError
+from npvae.estimators.arguments import not_negative
 from npvae.estimators.base import GenerativeModel
 from npvae.memory import Layout
 from npvae.models import AutoencoderModel, Penalty
@@ -47,8 +47,7 @@ class Autoencoder(GenerativeModel):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if not (isinstance(self.l2, (int, float)) and 0 <= self.l2 < float("inf")):
-            raise ParameterError(f"l2={self.l2!r} must be a number of at least 0")
+        not_negative("l2", self.l2)
 
     def _model(self, n_features: int) -> AutoencoderModel:
         J, likelihood = self.latent_dim, self._likelihood()

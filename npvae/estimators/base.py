@@ -155,6 +155,8 @@ class GenerativeModel(Trained):
         """Noise from the user, checked.   (L, M, J)"""
         J = self._engine().model.n_noise
         eps = eps if is_device_array(eps) else np.asarray(eps)
+        if eps.dtype.kind not in "biuf":
+            raise DataError(f"{self._noise_name} holds {eps.dtype}; pass real numbers")
         if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (M, J):
             raise DataError(
                 f"{self._noise_name} has shape {eps.shape}; it must be (L, {M}, {J}), L ≥ 1"

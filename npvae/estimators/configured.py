@@ -11,7 +11,7 @@ from npvae.data import Dataset, check_data
 from npvae.distributions import Likelihood
 from npvae.distributions.likelihoods import LIKELIHOODS, likelihood
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import named, one_of, positive, whole_number, widths
+from npvae.estimators.arguments import flag, named, one_of, positive, whole_number, widths
 from npvae.estimators.params import Parametrized
 from npvae.memory import Layout
 from npvae.models import Model, Penalty
@@ -74,6 +74,8 @@ class Configured(Parametrized):
         for name in ("latent_dim", "batch_size", "epochs", "n_samples"):
             whole_number(name, getattr(self, name))
         self._widths()
+        for name in ("parameter_prior", "tf32"):
+            flag(name, getattr(self, name, False))
         one_of("activation", self.activation, ACTIVATIONS)
         self._check_likelihood()
         one_of("binarize", self.binarize, BINARIZE)

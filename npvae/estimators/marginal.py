@@ -71,7 +71,7 @@ class MarginalModel(GenerativeModel):
         with engine.backend.room():
             result = marginal_likelihood(
                 engine, pixels, scale, method or self._likelihood_method(), n_samples,
-                seed=random.as_seed(rng), progress=progress, **options,
+                seed=random.as_seed(rng, "rng"), progress=progress, **options,
             )  # fmt: skip
         return self._likes(X, result)
 
@@ -122,7 +122,7 @@ class EncodedModel(MarginalModel):
             whole_number(name, value)
         with engine.backend.room():
             result = evaluation.iwae_bound(
-                engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng),
+                engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
                 progress=progress,
             )  # fmt: skip
         return self._likes(X, result)

@@ -187,7 +187,7 @@ class MCEM(MarginalModel):
         """
         engine = self._engine()
         whole_number("n", n)
-        Z = random.as_generator(rng).standard_normal((n, self.latent_dim))
+        Z = random.as_generator(rng).standard_normal((n, engine.model.decoder.n_in))
         with engine.backend.room():
             return evaluation.decode(engine, engine.xp.asarray(Z, dtype=engine.theta.dtype))
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from npvae.errors import ModelFileError
+from npvae.errors import ModelFileError, ParameterError
 from npvae.estimators.vae import VAE
-from npvae.io import check_arrays, read_state_dict
+from npvae.io import read_state_dict
 
 # The seven layers of a widely read PyTorch write-up of the paper, 784-512-256-(2, 2) and back.
 WRITE_UP = {
@@ -15,6 +15,8 @@ WRITE_UP = {
     "fc32": "encoder.logvar", "fc4": "decoder.hidden.0", "fc5": "decoder.hidden.1",
     "fc6": "decoder.logits",
 }  # fmt: skip
+LAYERS = ("encoder.hidden.0, 1, …", "encoder.mean", "encoder.logvar", "decoder.hidden.0, 1, …",
+          "decoder.logits")  # fmt: skip
 
 
 def load_state_dict(
@@ -44,6 +46,8 @@ def load_state_dict(
     ------
     ModelFileError
         If a layer is missing, unknown, or of a shape that does not fit its neighbours.
+    ParameterError
+        If ``source`` or ``names`` is none, or a name stands for no layer of a VAE.
 
     Examples
     --------
@@ -54,36 +58,82 @@ def load_state_dict(
     >>> load_state_dict(state)
     VAE(hidden=(5, 4), activation='relu', verbose=False)
     """
+    check_names(names)
+    if not isinstance(source, (str, Path, Mapping)):
+        raise ParameterError(f"{source!r} is neither a path nor a mapping of names to arrays")
     given = source if isinstance(source, Mapping) else read_state_dict(source)
     called = "the state_dict" if isinstance(source, Mapping) else str(source)
-    arrays = {}
-    for name, array in given.items():
-        layer, _, kind = name.rpartition(".")
-        if layer not in names:
+    for name in given:
+        if str(name).rpartition(".")[0] not in names:
             raise ModelFileError(
                 f"{called}: {name} is of no layer that is known; it may hold "
                 f"{', '.join(names)}, or pass names={{theirs: ours}}"
             )
-        arrays[f"{names[layer]}.{kind}"] = np.asarray(array)
-    hidden, decoder_hidden = (_widths(arrays, network) for network in ("encoder", "decoder"))
-    shapes = {name: array.shape for name, array in arrays.items()}
-    latent_dim, n_features = (
-        shapes.get(f"{head}.bias", (1,))[0] for head in ("encoder.mean", "decoder.logits")
-    )
+    arrays, widths = {}, {}
+    for layer, ours in names.items():
+        weight, bias = both(called, given, layer)
+        arrays[f"{ours}.weight"], arrays[f"{ours}.bias"] = weight, bias
+        widths[ours] = len(bias)
+    hidden, decoder_hidden = (_widths(widths, network) for network in ("encoder", "decoder"))
+    latent_dim, n_features = widths["encoder.mean"], widths["decoder.logits"]
     vae = VAE(
         latent_dim, hidden, activation, backend=backend, dtype=dtype, verbose=False,
         decoder_hidden=None if decoder_hidden == hidden[::-1] else decoder_hidden,
     )  # fmt: skip
     vae.initialize(n_features)
-    check_arrays(called, arrays, vae.engine_.layout.shapes)
+    for layer, ours in names.items():
+        name = f"{ours}.weight"
+        found, fits = arrays[name].shape[1], vae.engine_.layout.shapes[name][1]
+        if found != fits:
+            raise ModelFileError(
+                f"{called}: {layer}.weight takes {found} inputs, and {ours} has {fits} before it; "
+                "the layers are not of one model, or names puts them in another order"
+            )
     return vae.set_parameters(arrays)
 
 
-def _widths(arrays: Mapping[str, np.ndarray], network: str) -> tuple[int, ...]:
+def check_names(names: Any) -> None:
+    """Raise a ParameterError unless the names here are those of one VAE's layers."""
+    if not isinstance(names, Mapping):
+        raise ParameterError(f"names={names!r} is no mapping of their layers to ours")
+    ours = [str(name) for name in names.values()]
+    depth = {n: sum(o.startswith(f"{n}.hidden.") for o in ours) for n in ("encoder", "decoder")}
+    hidden = {f"{network}.hidden.{i}" for network, n in depth.items() for i in range(n)}
+    layers = hidden | {"encoder.mean", "encoder.logvar", "decoder.logits"}
+    for name in ours:
+        if name not in layers:
+            raise ParameterError(f"names: {name!r} is no layer here; choose {', '.join(LAYERS)}")
+    if missing := sorted(layers - set(ours)):
+        raise ParameterError(f"names: nothing stands for {missing[0]}; name their layer for it")
+
+
+def both(called: str, given: Mapping[str, Any], layer: str) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (out, in) and bias (out,) of a layer, real numbers that fit each other."""
+    found = []
+    for kind, ndim in (("weight", 2), ("bias", 1)):
+        name = f"{layer}.{kind}"
+        if name not in given:
+            raise ModelFileError(f"{called}: {name} is missing; give the whole state_dict")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            what = array.dtype if array.dtype.kind not in "biuf" else "NaN or infinity"
+            raise ModelFileError(f"{called}: {name} holds {what}; give finite real numbers")
+        if array.ndim != ndim or not array.size:
+            raise ModelFileError(
+                f"{called}: {name} has shape {array.shape}; a {kind} has {ndim} "
+                f"dimension{'s' * (ndim > 1)}, and something in it"
+            )
+        found.append(array)
+    weight, bias = found
+    if len(weight) != len(bias):
+        raise ModelFileError(
+            f"{called}: {layer} has a weight of {len(weight)} rows and a bias of {len(bias)}; "
+            "they are not of one layer"
+        )
+    return weight, bias
+
+
+def _widths(widths: Mapping[str, int], network: str) -> tuple[int, ...]:
     """Of a network's hidden layers, in order."""
-    layers = sorted(
-        (int(name.split(".")[2]), array.shape[0])
-        for name, array in arrays.items()
-        if name.startswith(f"{network}.hidden.") and name.endswith(".bias")
-    )
-    return tuple(width for _, width in layers)
+    depth = sum(name.startswith(f"{network}.hidden.") for name in widths)
+    return tuple(widths[f"{network}.hidden.{i}"] for i in range(depth))

@@ -173,8 +173,7 @@ class VAE(EncodedModel):
     def _check_kl_term(self) -> None:
         not_negative("kl_weight", self.kl_weight)
         not_negative("free_bits", self.free_bits)
-        if type(self.kl_warmup) is not int or self.kl_warmup < 0:
-            raise ParameterError(f"kl_warmup={self.kl_warmup!r} must be a whole number, 0 for none")
+        whole_number("kl_warmup", self.kl_warmup, least=0)
         for name, needed in (("posterior", "normal"), ("prior", "normal"), ("estimator", "B")):
             if self.free_bits and getattr(self, name) != needed:
                 raise ParameterError(

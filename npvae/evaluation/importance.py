@@ -126,18 +126,18 @@ def check_cover(engine: Engine) -> None:
         raise ParameterError(
             "there is no q(z|x) to draw samples from; take method='annealed', 'harmonic' or 'prior'"
         )
+    real = vae.prior.variables.family.support == "real"  # over which HMC moves
     if lighter(vae.posterior.name, vae.prior.name):
         warn(
             f"posterior={vae.posterior.name!r} has lighter tails than prior={vae.prior.name!r}: "
             "importance sampling comes out low, by more than its standard error says; "
-            "take method='annealed' or 'prior'",
+            "take method=" + "'annealed' or " * real + "'prior'",
             stacklevel=2,
         )
     if not covers(vae.posterior.name):
         raise ParameterError(
             f"posterior={vae.posterior.name!r} does not reach all of the prior, so its importance "
-            "weights do not have the mean p(x); take samples of the prior, method='prior', or from "
-            "there on annealed ones"
+            "weights do not have the mean p(x); take method=" + "'annealed' or " * real + "'prior'"
         )
 
 

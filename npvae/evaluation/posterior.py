@@ -48,9 +48,10 @@ class Posterior:
         model: Any = engine.model
         lies = model.prior.variables.family.support if hasattr(model, "prior") else "real"
         if lies != "real":
+            reaches = covers(model.posterior.name)
             raise ParameterError(
-                f"HMC moves over the whole real line, and the prior is on {WORDS[lies]}; take "
-                "samples of q(z|x) or of the prior: method='importance' or 'prior'"
+                f"HMC moves over the whole real line, and the prior is on {WORDS[lies]}; "
+                "take method=" + "'importance' or " * reaches + "'prior'"
             )
         self.prior = prior_density(engine, self.work)
 

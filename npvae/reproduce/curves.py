@@ -18,6 +18,7 @@ from npvae import runs
 from npvae.errors import ModelFileError, NpvaeError
 from npvae.io import read_jsonl
 from npvae.ops import hands
+from npvae.reproduce.marginal import estimated
 from npvae.reproduce.paper import Curve
 
 POLL = 1.0  # seconds between two looks at how far curves are
@@ -66,8 +67,15 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether the model is there, trained for as long as its settings say."""
-        return self.run.model_file.exists() and len(self.history) >= self.run.settings["epochs"]
+        """Whether the model is there, trained for as long as its settings say, and estimated."""
+        epochs, model, checkpoint = (
+            self.run.settings["epochs"], self.run.model_file, self.run.checkpoint
+        )  # fmt: skip
+        if not model.exists() or len(self.history) < epochs:
+            return False
+        if checkpoint.exists() and checkpoint.stat().st_mtime_ns > model.stat().st_mtime_ns:
+            return False  # interrupted at the very end: the model is of another day
+        return not self.marginal or estimated(self.run) >= epochs
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -175,8 +183,9 @@ def train_curves(
         raise
     for training in trainings:
         if not training.finished:
-            last = training.log.read_text("utf-8").strip().splitlines()[-1:] or ["it says nothing"]
-            raise CurveError(f"curve {training.curve.name} failed: {last[0]}; see {training.log}")
+            said = training.log.read_text("utf-8").strip().splitlines() or ["it says nothing"]
+            why = said[-1].removeprefix("npvae: error: ")
+            raise CurveError(f"curve {training.curve.name} failed: {why}; see {training.log}")
     return [training.run for training in trainings]
 
 

@@ -82,8 +82,10 @@ class Figure:
         ParameterError, ModelFileError, NpvaeError
             If a name is unknown, a folder holds something else, or a curve failed.
         """
+        chosen = self.chosen(names)
+        self.found(folder)  # a folder that holds something else is said before the work is done
         try:
-            train_curves(self.chosen(names), budget, folder, jobs, self.marginal)
+            train_curves(chosen, budget, folder, jobs, self.marginal)
         except CurveError:
             self.show(folder)  # what there is of the others
             raise
@@ -92,12 +94,17 @@ class Figure:
     def show(self, folder: Path) -> str:
         """Draw, write and compare the curves that ``folder`` has something of."""
         found = self.found(folder)
+        if not found:
+            return ""
         rows = [compare(c, line) for c, (_, line) in found.items() if c.name in PUBLISHED]
         few = {curve: (run, line.thinned()) for curve, (run, line) in found.items()}
-        picture = self.draw(self, few)
         self.write(folder / f"{self.name}.json", few, rows)
-        if picture is not None:
-            plotting.save(picture, folder / f"{self.name}.png")
+        try:
+            picture = self.draw(self, few)
+            if picture is not None:
+                plotting.save(picture, folder / f"{self.name}.png")
+        except ImportError as error:
+            print(f"{self.name}.png: none, {error}")
         return table(rows)
 
     def found(self, folder: Path) -> Found:

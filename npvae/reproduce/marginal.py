@@ -6,6 +6,7 @@ samples of the prior cover enough: they need neither chains nor an encoder, are 
 three algorithms, and what they are worth is kept beside the estimate.
 """
 from math import log10
+from pathlib import Path
 from typing import Any
 
 from npvae import evaluation
@@ -28,8 +29,18 @@ def marks(budget: float) -> list[int]:
     return sorted({m * s for s in scale for m in (1, 2, 5) if m * s < budget} | {int(budget)})
 
 
+def estimated(run: Run) -> int:
+    """The last epoch after which there is an estimate; 0 if there is none."""
+    return max((row["epoch"] for row in read_jsonl(file_of(run))), default=0)
+
+
+def file_of(run: Run) -> Path:
+    """Where the estimates are kept."""
+    return run.folder / "likelihood.jsonl"
+
+
 class MarginalLikelihood:
-    """A callback of training that keeps ``likelihood.jsonl``, a row at each of :func:`marks`."""
+    """A callback of training that keeps a file of estimates, a row at each of :func:`marks`."""
 
     def __init__(self, run: Run):
         training, test = run.datasets()
@@ -39,7 +50,7 @@ class MarginalLikelihood:
             self.sets["test"] = test.first(min(POINTS, len(test)))
         # marks come due at the end of the epoch that reaches them
         self.due = {-(-mark // n) for mark in marks(run.settings["epochs"] * n)}
-        self.path = run.folder / "likelihood.jsonl"
+        self.path = file_of(run)
 
     def __call__(self, state: TrainingState) -> None:
         """Estimate, if it is time to."""

@@ -12,6 +12,8 @@ from math import ceil
 from typing import Any
 
 ALGORITHMS = {"vae": "AEVB", "wake-sleep": "Wake-Sleep", "mcem": "Monte Carlo EM"}
+# Of three rates the one that serves. Wake-sleep on Frey Face begins faster at 0.02, but stays at
+# 572 nats for 10⁶ samples and J = 2 and 10 alike, where 0.01 comes to 854: the paper's is at 580.
 RATES = {"vae": 0.02, "wake-sleep": 0.01, "mcem": 0.02}
 TESTED: dict[str, dict[str, Any]] = {
     "mnist": {"validation": "test"},
