@@ -186,3 +186,8 @@ def is_device_array(array: Any) -> bool:
 def to_numpy(array: Array) -> numpy.ndarray:
     """A host copy of a device array; a host array as it is."""
     return array.get() if is_device_array(array) else numpy.asarray(array)
+
+
+def quiet(xp: Any) -> AbstractContextManager:
+    """No warnings of overflow; of a device there are none."""
+    return xp.errstate(all="ignore") if hasattr(xp, "errstate") else nullcontext()

@@ -82,7 +82,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise
     history, row = model.history_, -1
     if model.early_stopping is not None:  # the model is that of its best epoch
-        row = max(range(len(history["epoch"])), key=history["validation_elbo"].__getitem__)
+        row = model._state.best_epoch - 1
     last = {key: values[row] for key, values in history.items()}
     terms = f"reconstruction {last['reconstruction']:.2f}"
     if hasattr(model, "elbo"):  # an auto-encoder has no bound
@@ -200,10 +200,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         print("npvae: interrupted; the same command goes on", file=sys.stderr)
         raise
-    if table:
-        print(table)
-    paths = (folder / f"{figure.name}.{kind}" for kind in ("png", "json"))
-    print(*(path for path in paths if path.exists()))
+    print(table)
 
 
 def show_data(arguments: argparse.Namespace) -> None:

@@ -181,11 +181,14 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Run:
     ------
     ParameterError
         If an option cannot be used, or asks for fewer epochs than the run has had.
+    BackendError
+        If the backend cannot run here.
     ModelFileError
         If the folder is missing or is no run.
     """
     run = open_run(folder, options)
     build(run.settings)._check_params()
+    get_backend(run.settings["backend"], run.settings["tf32"])
     done = len(read_jsonl(run.folder / "history.jsonl"))
     if options.get("epochs", done) < done:
         raise ParameterError(

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae import runs
+from npvae import backend, cli, runs
 from npvae.cli import main
 from npvae.errors import DataError
+from npvae.options import parser
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["--hidden", "8", "--epochs", "2"]
@@ -88,8 +89,11 @@ def test_resuming_with_more_epochs_goes_on(tmp_path):
 @pytest.mark.parametrize(("options", "words"), [
     (["--epochs", "0"], "epochs=0"), (["--epochs", "1"], "less than the 2"),
     (["--early-stopping", "1"], "validation=0 leaves none"),
+    (["--backend", "cupy"], "CuPy"),
 ])  # fmt: skip
 def test_a_resume_that_is_refused_changes_nothing(options, words, tmp_path, capsys):
+    if "cupy" in options and not backend.why_no_gpu():
+        pytest.skip("a GPU is there, and this would not be refused")
     folder = tmp_path / "run"
     assert main(["train", *QUICK, "--validation", "0", "--out", str(folder)]) == 0
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -232,6 +236,24 @@ def test_own_data_of_every_kind_trains(tmp_path):
     for name in ("x.npy", "x.csv"):
         argv = ["train", "--data", str(tmp_path / name), "--likelihood", "normal", *QUICK]
         assert main([*argv, "--batch-size", "20", "--out", str(tmp_path / f"run-{name}")]) == 0
+
+
+def test_every_command_that_is_read_is_there():
+    (commands,) = (a for a in parser()._actions if a.dest == "command")
+    assert commands.choices.keys() == cli.COMMANDS.keys()
+
+
+def test_early_stopping_that_is_asked_for_at_a_resume_is_told_of_as_it_went(tmp_path, capsys):
+    """The epoch that is printed is that of the model that was saved."""
+    folder = tmp_path / "run"
+    assert main(["train", *QUICK, "--learning-rate", "0.05", "--out", str(folder)]) == 0
+    capsys.readouterr()
+    command = ["train", "--resume", str(folder), "--epochs", "8", "--early-stopping", "1"]
+    assert main(command) == 0
+    (line,) = (s for s in capsys.readouterr().out.splitlines() if s.startswith("held out"))
+    held_out = runs.open_run(folder).unseen()
+    bound = npvae.load(folder / "model.npz").score(held_out)
+    assert f"ELBO {bound:.2f} nats" in line
 
 
 def test_usage_errors_exit_2(capsys):

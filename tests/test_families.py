@@ -207,7 +207,7 @@ def test_erlang_counts_its_exponentials():
     for shape in (0, 1.5, np.nan, np.inf, "2"):
         with pytest.raises(ParameterError, match=f"shape={shape!r}"):
             Erlang(shape)
-    one = Erlang(1)
+    one = Erlang(np.int64(1))
     np.testing.assert_array_equal(one.rsample(np.exp([-2.0]), np.zeros(1)), [2.0])
 
 
@@ -461,6 +461,15 @@ def test_sums_of_log_gammas_keep_their_digits_in_float32(name):
         for a, b in zip(flat(ours), flat(expected), strict=True):
             assert a.dtype == np.float32
             np.testing.assert_allclose(a, b, rtol=3e-7, atol=1e-5)
+
+
+def test_what_is_beyond_float32_is_its_largest_number():
+    """−e⁹⁵, which float64 holds; and a density that is 0 is that."""
+    zero = np.zeros(1, np.float32)
+    q = family("Gamma").base
+    assert q.log_prob(zero + 95, zero, zero) == -np.finfo(np.float32).max
+    assert family("Gamma").log_prob(zero - 1, zero, zero) == -np.inf
+    assert family("Gamma").kl(0.5, 0.1).dtype == np.float64  # of Python's numbers
 
 
 def flat(result: Any) -> Iterator[Any]:

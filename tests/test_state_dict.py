@@ -125,6 +125,10 @@ def test_other_names_and_widths():
 
 WRONG = {
     "a layer too many": (lambda s: s | {"fc7.bias": np.ones(2)}, "fc7.bias is of no layer"),
+    "a number of another kind": (
+        lambda s: s | {"fc1.running_mean": np.ones(H1)}, "fc1.running_mean is of no layer"),
+    "latents that do not fit": (
+        lambda s: s | {"fc32.weight": np.ones((3, H2)), "fc32.bias": np.ones(3)}, "of 3; the"),
     "no dot": (lambda s: s | {"step": np.ones(1)}, "step is of no layer"),
     "a layer missing": (lambda s: {k: v for k, v in s.items() if "fc32" not in k}, "fc32.weight"),
     "a bias missing": (lambda s: {k: v for k, v in s.items() if k != "fc2.bias"}, "fc2.bias is"),
@@ -151,7 +155,8 @@ WRITE_UP = npvae.load_state_dict.__defaults__[0]
 
 
 @pytest.mark.parametrize(("names", "words"), [
-    (None, "names=None is no mapping"), (["fc1"], "is no mapping"),
+    (None, "names=None must be a mapping"), (["fc1"], "must be a mapping"),
+    (WRITE_UP | {"fc7": "encoder.mean"}, "encoder.mean is there twice"),
     (WRITE_UP | {"fc1": "encoder.hidden.x"}, "'encoder.hidden.x' is no layer here"),
     (WRITE_UP | {"fc1": "encoder.hidden"}, "'encoder.hidden' is no layer here"),
     ({k: v for k, v in WRITE_UP.items() if k != "fc32"}, "nothing stands for encoder.logvar"),
@@ -164,7 +169,7 @@ def test_names_that_cannot_be_are_one_line(names, words, state):
 
 @pytest.mark.parametrize("source", [None, [1], 3])
 def test_what_is_no_state_dict_is_one_line(source):
-    with pytest.raises(ParameterError, match="neither a path nor a mapping"):
+    with pytest.raises(ParameterError, match="must be a path or a mapping"):
         npvae.load_state_dict(source)
 
 

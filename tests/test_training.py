@@ -428,6 +428,23 @@ def test_early_stopping_that_is_asked_for_at_a_resume_watches_from_there():
     assert state.engine.theta.tobytes() == here.tobytes()
 
 
+def test_early_stopping_that_is_asked_for_in_the_middle_of_an_epoch_waits_for_its_end():
+    """Nobody knows the bound of the parameters that there are."""
+    vae = model().initialize(64)
+    state, seen = vae._state, []
+    state.epoch, state.batch, state.step, state.best_epoch, state.best_elbo = 2, 1, 7, 1, -20.0
+    state.history = {"epoch": [1, 2], "validation_elbo": [-20.0, -90.0]}
+    data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
+    recipe = Recipe(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
+    bounds = iter([-95.0, -96.0])
+    loop.train(
+        state, data, recipe, lambda: {"validation_elbo": next(bounds)},
+        (lambda state: seen.append(state.engine.theta.copy()),),
+    )  # fmt: skip
+    assert (state.epoch, state.best_epoch, state.best_elbo) == (4, 3, -95.0)
+    assert state.engine.theta.tobytes() == seen[0].tobytes()
+
+
 def test_early_stopping_goes_back_also_when_the_epochs_run_out():
     state, seen = scripted([-9, -7, -8], patience=5, epochs=3)
     assert state.engine.theta.tobytes() == seen[1].tobytes()

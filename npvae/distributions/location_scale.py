@@ -43,7 +43,8 @@ class LocationScale(Standard):
     Parameters
     ----------
     unit : float
-        1 if values are logarithms, whose rounding is that of a number of this size; else 0.
+        Size of a number whose rounding z carries beside its own: 1 where z is the logarithm of
+        one, else 0.
     """
 
     parameters = ("loc", "log_scale")

@@ -4,6 +4,7 @@ The first two and the last invert their CDF at uniform noise (the first way of s
 CDF of Erlang has no closed inverse, but it is a sum of exponentials (the third).
 """
 from math import inf, lgamma, log, pi
+from numbers import Real
 from typing import Any
 
 from npvae.backend import array_module
@@ -110,7 +111,7 @@ class Erlang(Scale):
     """
 
     def __init__(self, shape: int = 2):
-        if not isinstance(shape, (int, float)) or not 1 <= shape < inf or shape != int(shape):
+        if not isinstance(shape, Real) or not 1 <= shape < inf or shape != int(shape):
             raise ParameterError(
                 f"shape={shape!r} is no count of exponentials; choose 1, 2, 3 … or Gamma"
             )

@@ -39,7 +39,7 @@ def rounded(method: Callable) -> Callable:
 
     @wraps(method)
     def call(self: Any, *arguments: Any) -> Any:
-        if any(getattr(a, "dtype", "float32") != "float32" for a in arguments):
+        if {str(a.dtype) for a in arguments if hasattr(a, "dtype")} != {"float32"}:
             return method(self, *arguments)
         wide = (a.astype("float64") if hasattr(a, "dtype") else a for a in arguments)
         return single(method(self, *wide))
@@ -48,8 +48,13 @@ def rounded(method: Callable) -> Callable:
 
 
 def single(result: Any) -> Any:
-    """An array, or tuples of them, in float32."""
-    return tuple(map(single, result)) if isinstance(result, tuple) else result.astype("float32")
+    """An array, or tuples of them, in float32; what is finite stays finite."""
+    if isinstance(result, tuple):
+        return tuple(map(single, result))
+    xp = array_module(result)
+    most = float(xp.finfo("float32").max)
+    near = xp.minimum(xp.maximum(result, -most), most)
+    return xp.where(xp.isinf(result), result, near).astype("float32")
 
 
 def special_functions(array: Any) -> Any:

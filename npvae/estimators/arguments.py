@@ -1,6 +1,7 @@
 """Constructor arguments: checked one by one, and kept in a form that a file can hold."""
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ def not_negative(name: str, value: Any) -> None:
 
 
 def flag(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
+    """Raise a ParameterError unless ``value`` is True or False, or 1 or 0."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ParameterError(f"{name}={value!r} must be True or False")
 
 
@@ -67,18 +68,19 @@ def named(kind: str, value: Any, known: dict[str, type]) -> Any:
     except TypeError as error:  # an option that it does not have
         raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
     for field in fields(made):
-        check_like(f"{kind}={value!r}: {field.name}", getattr(made, field.name), field.default)
+        check_option(kind, field.name, getattr(made, field.name), field.default)
     return made
 
 
-def check_like(name: str, value: Any, default: Any) -> None:
-    """Raise a ParameterError unless ``value`` is a number, or a tuple of them, where that is."""
-    values = value if isinstance(value, tuple) else (value,)
-    if isinstance(default, (int, float, tuple)) and not (
-        isinstance(value, tuple) == isinstance(default, tuple)
-        and all(isinstance(v, (int, float, np.number)) for v in values)
-    ):
-        raise ParameterError(f"{name}={value!r} is not of the kind of {default!r}, its default")
+def check_option(kind: str, name: str, value: Any, default: Any) -> None:
+    """Raise a ParameterError unless ``value`` is a number, or several, as its default is."""
+    if isinstance(default, tuple):
+        good = isinstance(value, tuple) and all(isinstance(v, Real) for v in value)
+        wanted = "a tuple of numbers"
+    else:
+        good, wanted = isinstance(value, Real), "a number"
+    if isinstance(default, (int, float, tuple)) and not good:
+        raise ParameterError(f"{kind}: {name}={value!r} must be {wanted}, as {default!r} is")
 
 
 def plain(value: Any) -> Any:

@@ -29,7 +29,6 @@ class GenerativeModel(Trained):
     def __init_subclass__(cls) -> None:
         cls.MODELS[cls.__name__] = cls
 
-    takes_validation: ClassVar[bool] = True  # whether it has a bound of held-out data
     _noise_name: ClassVar[str] = "eps"  # what its latents are made of
 
     # ---- coding
@@ -154,7 +153,10 @@ class GenerativeModel(Trained):
     def _noise(self, eps: Any, M: int) -> Array:
         """Noise from the user, checked.   (L, M, J)"""
         J = self._engine().model.n_noise
-        eps = eps if is_device_array(eps) else np.asarray(eps)
+        try:
+            eps = eps if is_device_array(eps) else np.asarray(eps)
+        except ValueError as error:
+            raise DataError(f"{self._noise_name} is no array: {error}; pass numbers") from error
         if eps.dtype.kind not in "biuf":
             raise DataError(f"{self._noise_name} holds {eps.dtype}; pass real numbers")
         if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (M, J):

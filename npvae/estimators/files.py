@@ -24,7 +24,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     -------
     VAE or Autoencoder
         Ready to transform, sample and score, or to train further with ``partial_fit``: from the
-        epoch that it had reached, but by an optimiser that begins anew.
+        epoch that it had reached, but by an optimiser and by noise that begin anew.
 
     Raises
     ------

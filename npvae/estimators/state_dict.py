@@ -1,5 +1,5 @@
 """A VAE from the ``state_dict`` of another program: the same layers under other names."""
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +60,32 @@ def load_state_dict(
     """
     check_names(names)
     if not isinstance(source, (str, Path, Mapping)):
-        raise ParameterError(f"{source!r} is neither a path nor a mapping of names to arrays")
+        raise ParameterError(f"source={source!r} must be a path or a mapping of names to arrays")
     given = source if isinstance(source, Mapping) else read_state_dict(source)
     called = "the state_dict" if isinstance(source, Mapping) else str(source)
     for name in given:
-        if str(name).rpartition(".")[0] not in names:
+        layer, _, kind = str(name).rpartition(".")
+        if layer not in names or kind not in ("weight", "bias"):
             raise ModelFileError(
                 f"{called}: {name} is of no layer that is known; it may hold "
                 f"{', '.join(names)}, or pass names={{theirs: ours}}"
             )
-    arrays, widths = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    widths: dict[str, int] = {}
     for layer, ours in names.items():
-        weight, bias = both(called, given, layer)
+        weight, bias = weight_and_bias(called, given, layer)
         arrays[f"{ours}.weight"], arrays[f"{ours}.bias"] = weight, bias
         widths[ours] = len(bias)
-    hidden, decoder_hidden = (_widths(widths, network) for network in ("encoder", "decoder"))
+    hidden, decoder_hidden = (
+        tuple(widths[f"{network}.hidden.{i}"] for i in range(depth(widths, network)))
+        for network in ("encoder", "decoder")
+    )
     latent_dim, n_features = widths["encoder.mean"], widths["decoder.logits"]
+    if widths["encoder.logvar"] != latent_dim:
+        raise ModelFileError(
+            f"{called}: the means are of {latent_dim} latents and the log-variances of "
+            f"{widths['encoder.logvar']}; the layers are not of one model"
+        )
     vae = VAE(
         latent_dim, hidden, activation, backend=backend, dtype=dtype, verbose=False,
         decoder_hidden=None if decoder_hidden == hidden[::-1] else decoder_hidden,
@@ -95,19 +105,22 @@ def load_state_dict(
 def check_names(names: Any) -> None:
     """Raise a ParameterError unless the names here are those of one VAE's layers."""
     if not isinstance(names, Mapping):
-        raise ParameterError(f"names={names!r} is no mapping of their layers to ours")
+        raise ParameterError(f"names={names!r} must be a mapping of their layers to ours")
     ours = [str(name) for name in names.values()]
-    depth = {n: sum(o.startswith(f"{n}.hidden.") for o in ours) for n in ("encoder", "decoder")}
-    hidden = {f"{network}.hidden.{i}" for network, n in depth.items() for i in range(n)}
+    hidden = {f"{n}.hidden.{i}" for n in ("encoder", "decoder") for i in range(depth(ours, n))}
     layers = hidden | {"encoder.mean", "encoder.logvar", "decoder.logits"}
     for name in ours:
         if name not in layers:
             raise ParameterError(f"names: {name!r} is no layer here; choose {', '.join(LAYERS)}")
+        if ours.count(name) > 1:
+            raise ParameterError(f"names: {name} is there twice; name one layer of theirs for it")
     if missing := sorted(layers - set(ours)):
         raise ParameterError(f"names: nothing stands for {missing[0]}; name their layer for it")
 
 
-def both(called: str, given: Mapping[str, Any], layer: str) -> tuple[np.ndarray, np.ndarray]:
+def weight_and_bias(
+    called: str, given: Mapping[str, Any], layer: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight (out, in) and bias (out,) of a layer, real numbers that fit each other."""
     found = []
     for kind, ndim in (("weight", 2), ("bias", 1)):
@@ -133,7 +146,6 @@ def both(called: str, given: Mapping[str, Any], layer: str) -> tuple[np.ndarray,
     return weight, bias
 
 
-def _widths(widths: Mapping[str, int], network: str) -> tuple[int, ...]:
-    """Of a network's hidden layers, in order."""
-    depth = sum(name.startswith(f"{network}.hidden.") for name in widths)
-    return tuple(widths[f"{network}.hidden.{i}"] for i in range(depth))
+def depth(names: Iterable[str], network: str) -> int:
+    """How many hidden layers of a network there are among the names."""
+    return sum(name.startswith(f"{network}.hidden.") for name in names)

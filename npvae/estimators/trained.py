@@ -5,7 +5,7 @@ What is learned ends in an underscore, and ``fit`` returns ``self``. The loop it
 """
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -32,6 +32,8 @@ Array = Any
 
 class Trained(Initialized):
     """A model that learns from data."""
+
+    takes_validation: ClassVar[bool] = True  # whether it has a bound of held-out data
 
     def fit(
         self, X: Any, y: Any = None, *, validation: Any = None,

@@ -2,6 +2,7 @@
 from typing import Any
 
 from npvae.errors import ParameterError
+from npvae.estimators.arguments import whole_number
 from npvae.estimators.vae import VAE
 from npvae.models import WakeSleepModel
 
@@ -87,8 +88,11 @@ class WakeSleep(VAE):
         ------
         DataError
             If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+        ParameterError
+            If ``dream`` is no whole number of at least 0.
         NotFittedError
             If there are no parameters yet.
         """
-        self._engine()
+        self._engine()  # or there is no seed
+        whole_number("dream", dream, least=0)
         return super(WakeSleep, self._with(dreams=(self.seed_, dream))).loss_and_grad(X, eps)

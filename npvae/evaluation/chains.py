@@ -8,12 +8,13 @@ from math import sqrt
 from typing import Any
 
 from npvae import random
-from npvae.backend import array_module
+from npvae.backend import array_module, quiet
 from npvae.errors import NumericalError
-from npvae.evaluation.hmc import ACCEPTANCE, Point, Target, quiet, transition
+from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
 
 Array = Any
+ACCEPTANCE = 0.9  # what ε is tuned to: the paper's (appendix E)
 STUCK = 0.01  # an acceptance below which chains do not move
 
 

@@ -14,14 +14,12 @@ the further a chain goes and the less often it is let go there: ε is tuned to a
 All chains move together: z is (L, M, J), L chains for each of M datapoints.
 """
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
-from npvae.backend import array_module
+from npvae.backend import array_module, quiet
 
 Array = Any
 Target = Callable[[Array], tuple[Array, Array]]  # z (L, M, J) → U (L, M), ∂U/∂z (L, M, J)
-ACCEPTANCE = 0.9  # what ε is tuned to: the paper's (appendix E)
 DIVERGENT = 1000.0  # nats by which H rises only where leapfrog steps are unstable
 JITTER = 0.15  # at most, of log ε: or a trajectory as long as an orbit ends where it began
 
@@ -100,8 +98,3 @@ def transition(
         xp.where(there, end.slope, start.slope),
     )
     return point, Outcome(acceptance, diverged)
-
-
-def quiet(xp: Any) -> AbstractContextManager:
-    """No warnings of overflow; of a device there are none."""
-    return xp.errstate(all="ignore") if hasattr(xp, "errstate") else nullcontext()

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from warnings import warn
 
+from npvae.backend import quiet
 from npvae.distributions.suitable import covers, lighter
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
-from npvae.evaluation.hmc import quiet
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.objectives import estimator_for

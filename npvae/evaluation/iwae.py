@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from npvae.backend import quiet
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import each_chunk, rows_at_a_time
-from npvae.evaluation.hmc import quiet
 from npvae.evaluation.importance import (
     add,
     check_cover,

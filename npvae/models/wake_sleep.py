@@ -56,8 +56,7 @@ class WakeSleepModel(VAEModel):
 
     def dream(self, ops: Ops, P: Views, z: Array, draw: Draw, work: Workspace) -> Array:
         """z (B, J) → x ~ p(x|z), (B, D), by the noise of the step that ``draw`` belongs to."""
-        seed, step = self.dreams
-        seed, _, step = draw or (seed, 0, work.constant(step, 1, dtype="int64"))
+        seed, _, step = draw or (self.dreams[0], 0, work.constant(self.dreams[1], 1, dtype="int64"))
         a = self.decoder.forward(ops, P, z, work)
         return self.likelihood.draw(
             ops, a, P["decoder.heads.bias"], (seed, random.DREAM, step), work

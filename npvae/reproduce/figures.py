@@ -64,7 +64,7 @@ class Figure:
     def reproduce(
         self, folder: Path, budget: float, names: Sequence[str] = (), jobs: int | None = None
     ) -> str:
-        """Train what is missing, write ``figure….png`` and ``.json``, and return the table.
+        """Train what is missing, write ``figure….png`` and ``.json``; the table, and their paths.
 
         Parameters
         ----------
@@ -98,14 +98,16 @@ class Figure:
             return ""
         rows = [compare(c, line) for c, (_, line) in found.items() if c.name in PUBLISHED]
         few = {curve: (run, line.thinned()) for curve, (run, line) in found.items()}
-        self.write(folder / f"{self.name}.json", few, rows)
+        lines, path = [table(rows)] if rows else [], folder / f"{self.name}.json"
+        self.write(path, few, rows)
+        lines.append(str(path))
         try:
             picture = self.draw(self, few)
             if picture is not None:
-                plotting.save(picture, folder / f"{self.name}.png")
+                lines.append(str(plotting.save(picture, path.with_suffix(".png"))))
         except ImportError as error:
-            print(f"{self.name}.png: none, {error}")
-        return table(rows)
+            lines.append(f"{path.with_suffix('.png')} was not drawn: {error}")
+        return "\n".join(lines)
 
     def found(self, folder: Path) -> Found:
         """The curves that ``folder`` has something of.

@@ -56,7 +56,9 @@ def train(
     """
     steps = course(state, batches, recipe)
     if recipe.patience is not None and state.best is None and state.best_elbo is not None:
-        hold(state, state.last()["validation_elbo"])  # asked for now: those of before are gone
+        # asked for now: the parameters of a better epoch are gone, and those of none are at hand
+        # in the middle of one
+        hold(state, None if state.batch else state.last()["validation_elbo"])
     with interrupts() as interrupted:
         while state.epoch < recipe.epochs and not out_of_patience(state, recipe):
             began = perf_counter()
@@ -97,11 +99,10 @@ def close_epoch(
     state.record(row)
 
 
-def hold(state: TrainingState, elbo: float, parameters: bool = True) -> None:
+def hold(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:
     """Take this epoch for the best, and keep its parameters if they are to come back."""
     state.best_elbo, state.best_epoch = elbo, state.epoch
-    if parameters:
-        state.best = state.engine.theta.copy()
+    state.best = state.engine.theta.copy() if parameters and elbo is not None else None
 
 
 def out_of_patience(state: TrainingState, recipe: Recipe) -> bool:

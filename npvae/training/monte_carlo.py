@@ -17,8 +17,8 @@ from typing import Any
 
 from npvae import random
 from npvae.errors import NumericalError
-from npvae.evaluation.chains import STUCK
-from npvae.evaluation.hmc import ACCEPTANCE, Point, transition
+from npvae.evaluation.chains import ACCEPTANCE, STUCK
+from npvae.evaluation.hmc import Point, transition
 from npvae.evaluation.posterior import Posterior
 from npvae.models import Engine
 from npvae.training.batches import Minibatches
