@@ -49,7 +49,7 @@ class Curve:
 
         Dreams of a decoder whose first weights are large tell too much of a z with many variables.
         Wake-sleep's encoder then sends real data far from the prior, the decoder follows, and the
-        KL runs away: for J = 20 at a rate of 0.01 it is 85 nats after 16 epochs, not 16.
+        KL runs away: for J = 20 at a rate of 0.01 it is 85 nats after 16 epochs, not 15.
         """
         return 0.01 if self.algorithm == "wake-sleep" and self.J >= 20 else None
 
