@@ -48,7 +48,7 @@ def experiment(panels: Mapping[str, Sequence[Trace]], what: str) -> "Figure":
     Parameters
     ----------
     panels : mapping of str to sequence of Trace
-        By their titles; empty ones are left out.
+        By their titles, in rows of five; empty ones are left out of their row.
     what : str
         On the vertical axes, in nats.
 
@@ -56,22 +56,25 @@ def experiment(panels: Mapping[str, Sequence[Trace]], what: str) -> "Figure":
     -------
     matplotlib.figure.Figure
     """
-    panels = {title: traces for title, traces in panels.items() if traces}
-    columns = min(len(panels), COLUMNS)
-    rows = -(-len(panels) // max(columns, 1))
-    fig = new_figure(max(2.6 * columns, 6), 2.7 * rows + 0.5, layout="constrained")
+    every = list(panels.items())
+    rows = [[panel for panel in every[i : i + COLUMNS] if panel[1]]
+            for i in range(0, len(every), COLUMNS)]
+    rows = [row for row in rows if row]
+    columns = max(map(len, rows))
+    fig = new_figure(max(2.6 * columns, 6), 2.7 * len(rows) + 0.5, layout="constrained")
     names: dict[str, str] = {}
     for trace in (trace for traces in panels.values() for trace in traces):
         names.setdefault(trace.name, INKS[len(names)])
-    grid = fig.add_gridspec(rows, columns)
-    for i, (title, traces) in enumerate(panels.items()):
-        ax = chart(fig, grid[i // columns, i % columns], title=title,
-                   x="training samples" if i >= len(panels) - columns else "",
-                   y=f"{what}, nats" if i % columns == 0 else "")
-        ax.set_xscale("log")
-        for trace in traces:
-            _trace(ax, trace, names[trace.name])
-        _frame(ax, traces)
+    grid = fig.add_gridspec(len(rows), columns)
+    for i, row in enumerate(rows):
+        below = len(rows[i + 1]) if i + 1 < len(rows) else 0
+        for j, (title, traces) in enumerate(row):
+            ax = chart(fig, grid[i, j], title=title, x="training samples" if j >= below else "",
+                       y=f"{what}, nats" if j == 0 else "")
+            ax.set_xscale("log")
+            for trace in traces:
+                _trace(ax, trace, names[trace.name])
+            _frame(ax, traces)
     _legend(fig, names, len(names) + 4 if columns >= 4 else 4)
     return fig
 
@@ -93,7 +96,9 @@ def _frame(ax: "Axes", traces: Sequence[Trace]) -> None:
     ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
     paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
     low, high = min(ends + paper), max(ends + paper)
-    ax.set_ylim(low - 0.8 * (high - low) - 1, high + 0.1 * (high - low) + 1)
+    span = high - low
+    bottom = min(low - 0.1 * span, min(ends) - 0.8 * span)
+    ax.set_ylim(bottom - 1, high + 0.1 * span + 1)
     if min(t.samples[-1] for t in traces) > FIRST:
         ax.set_xlim(left=FIRST)
 
