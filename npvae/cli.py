@@ -196,11 +196,11 @@ def reproduce(arguments: argparse.Namespace) -> None:
         raise ParameterError(f"--jobs {arguments.jobs} trains nothing; ask for 1 or more")
     figure, folder = FIGURES[arguments.figure], Path(arguments.out)
     try:
-        table = figure.reproduce(folder, arguments.budget, arguments.curves, arguments.jobs)
+        text = figure.reproduce(folder, arguments.budget, arguments.curves, arguments.jobs)
     except KeyboardInterrupt:
         print("npvae: interrupted; the same command goes on", file=sys.stderr)
         raise
-    print(table)
+    print(text)
 
 
 def show_data(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ decoder speaks, fused for the training step. The families of section 2.4, by how
 - composition: LogNormal, Erlang, Gamma, Dirichlet, Beta, ChiSquared, F. Shapes that are no whole
   numbers are reparameterized implicitly.
 
-Every real number is a valid parameter: scales and shapes go in as logarithms. Of sizes up to 20
+Every real number is a valid parameter: scales and shapes go in as logarithms. From 10⁻⁶ to 10⁶
 everything stays finite, in float32 too; e^±88 is beyond its numbers. ``kl`` is to the
 member of the family with all parameters 0, and absent where it has no closed form; ``kl_normal``
 is to the standard normal.

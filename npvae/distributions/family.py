@@ -151,7 +151,7 @@ def log1p_square_slopes(xp: Any, r: Array) -> tuple[Array, Array]:
     size = xp.abs(r)
     ratio = xp.minimum(size, 1) / xp.maximum(size, 1)
     share = 1 / (1 + ratio * ratio)  # of the larger of 1 and r²
-    return xp.sign(r) * ratio * share, xp.where(size < 1, 1 - share, share)
+    return xp.sign(r) * ratio * share, xp.where(size < 1, ratio * ratio * share, share)
 
 
 def slack(xp: Any, *numbers: Array) -> Array:

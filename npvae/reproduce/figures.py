@@ -92,7 +92,7 @@ class Figure:
         return self.show(folder)
 
     def show(self, folder: Path) -> str:
-        """Draw, write and compare the curves that ``folder`` has something of."""
+        """Draw, write and compare the curves that ``folder`` has something of; what to print."""
         found = self.found(folder)
         if not found:
             return ""
