@@ -1,13 +1,14 @@
 """The stand-in for CuPy refuses what CuPy refuses, and its account is right."""
 import copy
 import pickle
+import re
 import sys
 from functools import partial
 
 import numpy as np
 import pytest
 from shim import COMPILER
-from strict_cupy import counting, forbid_transfers, installed, launch
+from strict_cupy import break_device, counting, forbid_transfers, installed, launch
 
 HOST = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -336,5 +337,19 @@ def test_a_graph_keeps_no_memory_alive(cp, a):
     graph = captured(cp, partial(cp.add, buffer, 1, out=buffer))
     graph.launch()
     del buffer
-    with pytest.raises(RuntimeError, match="freed"):
+    with pytest.raises(RuntimeError, match="cudaErrorIllegalAddress"):
         graph.launch()
+
+
+def test_after_an_illegal_address_every_call_fails(cp, a):
+    """CUDA's error is sticky: nothing but a new process helps."""
+    break_device()
+    for call in (lambda: a + 1, lambda: cp.empty(3), a.get, cp.cuda.Device().synchronize):
+        with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="IllegalAddress"):
+            call()
+
+
+def test_a_graph_names_its_nodes(cp, a):
+    graph = captured(cp, lambda: (cp.add(a, 1, out=a), launch(np.copyto, a[0], a[1])))
+    names = re.findall(r'_node_(\d+)".*?label="\d+\n(\w+)', graph.debug_dot_str())
+    assert names == [("0", "add"), ("1", "copyto")]

@@ -27,12 +27,13 @@ from strict_cupy.cuda import (
     Counter,
     MemoryPool,
     OutOfMemoryError,
+    break_device,
     counting,
     forbid_transfers,
     reset,
 )  # fmt: skip
 
-__all__ = ["Counter", "counting", "forbid_transfers", "installed", "launch"]
+__all__ = ["Counter", "break_device", "counting", "forbid_transfers", "installed", "launch"]
 
 
 def module(name: str, **names: Any) -> ModuleType:

@@ -323,7 +323,12 @@ class RawModule:
         def call(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
             for argument in args:
                 operand(argument)
-            launch(lambda *hosts: kernel(grid, block, hosts), *args)
+
+            def work(*hosts: Any) -> None:
+                kernel(grid, block, hosts)
+
+            work.__name__ = name  # by which its node in a graph goes
+            launch(work, *args)
 
         return call
 

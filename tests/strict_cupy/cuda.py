@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from time import perf_counter
 from types import SimpleNamespace
@@ -45,6 +46,11 @@ class OutOfMemoryError(MemoryError):
         )
 
 
+def break_device() -> None:
+    """A kernel has gone wrong: as on a GPU, all that this process asks from now on fails."""
+    STATE.broken = True
+
+
 @contextmanager
 def counting() -> Iterator[Counter]:
     """A counter of what happens in the block."""
@@ -72,8 +78,16 @@ def note(what: str) -> None:
         setattr(counter, what, getattr(counter, what) + 1)
 
 
+def refuse_if_broken() -> None:
+    if STATE.broken:
+        raise CUDARuntimeError(
+            "cudaErrorIllegalAddress: an illegal memory access was encountered"
+        )
+
+
 def talk(what: str) -> None:
     """A transfer ``to_device`` or ``to_host``, or one of the ``waits``."""
+    refuse_if_broken()
     if STATE.forbidden:
         raise AssertionError(f"host and device talk ({what}) where forbid_transfers() says not to")
     refuse_in_capture(what)
@@ -87,8 +101,9 @@ def refuse_in_capture(what: str) -> None:
         raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} during a capture")
 
 
-def submit(work: Callable[[], Any], memories: list["Memory"]) -> None:
+def submit(work: "partial[Any]", memories: list["Memory"]) -> None:
     """One launch, of what uses ``memories``: done now, or recorded by the capture under way."""
+    refuse_if_broken()
     if not STATE.capture:
         note("launches")
         run(work)
@@ -109,6 +124,7 @@ class Memory:
     """One allocation; it lives as long as an array in it, and no longer for a graph's sake."""
 
     def __init__(self, size: int):
+        refuse_if_broken()
         refuse_in_capture("an allocation")
         pool = STATE.pool
         if pool.used + size > (pool.limit or CAPACITY):
@@ -209,10 +225,19 @@ class Graph:
     def upload(self, stream: Stream | None = None) -> None:
         """Nothing to do."""
 
+    def debug_dot_str(self, flags: int = 0) -> str:
+        """The nodes as CUDA draws them, by the names of their kernels."""
+        nodes = "".join(
+            f'"graph_1_node_{i}"[shape="octagon" label="{i}\n{work.func.__name__}\n"];\n'
+            for i, (work, _) in enumerate(self.nodes)
+        )
+        return "digraph dot {\nsubgraph cluster_1 {\n" + nodes + "}\n}\n"
+
     def launch(self, stream: Stream | None = None) -> None:
         refuse_in_capture("the launch of a graph")
         if any(memory() is None for _, memories in self.nodes for memory in memories):
-            raise CUDARuntimeError("cudaErrorIllegalAddress: memory of the graph has been freed")
+            break_device()
+        refuse_if_broken()
         note("launches")
         for work, _ in self.nodes:
             run(work)
@@ -239,6 +264,7 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 def reset() -> None:
     """A device with nothing in its memory, and no stream but the default one."""
     STATE.streams, STATE.capture, STATE.pool = [Stream.null], None, MemoryPool()
+    STATE.broken = False
 
 
 Stream.null = Stream(null=True)
