@@ -584,6 +584,17 @@ def test_results_are_alike_on_cupy(estimate, likelihood, cupy):
     assert str(result)[:40] == str(expected)[:40]
 
 
+@pytest.mark.parametrize("q", density.DENSITIES)
+@pytest.mark.parametrize("function", ["cholesky", "inv"])
+def test_a_covariance_without_a_factor_is_an_error(q, function, cupy, monkeypatch):
+    """Where NumPy raises, CuPy hands on what is not finite, as its checks are off."""
+    z = np.random.default_rng(0).standard_normal((5, 4, 3, 2))
+    monkeypatch.setattr(cupy.linalg, function, lambda a: a * np.nan)
+    for xp, samples in ((np, np.full_like(z, np.nan)), (cupy, cupy.asarray(z))):
+        with pytest.raises(NumericalError, match="covariance is not positive definite"):
+            density.DENSITIES[q](xp, samples)
+
+
 @each_estimate
 def test_float32_is_close(estimate):
     """Positions round, and a chain near its threshold may go another way: a tenth of a nat."""

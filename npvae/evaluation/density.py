@@ -13,6 +13,11 @@ from collections.abc import Callable
 from math import log, pi
 from typing import Any
 
+from numpy.linalg import LinAlgError
+
+from npvae.backend import quiet
+from npvae.errors import NumericalError
+
 Array = Any
 Density = Callable[[Array], Array]  # z (…, M, J) → log q(z) (…, M), nats
 FACTORS = tuple(0.05 * 1.6**i for i in range(10))  # 0.05 … 3.4, of Scott's bandwidth
@@ -58,16 +63,34 @@ DENSITIES = {"normal": normal_density, "kernel": kernel_density}
 
 
 def whitening(xp: Any, z: Array) -> tuple[Callable[[Array], Array], Array]:
-    """z ↦ u = C⁻¹(z − m), and log |C| (M,), from samples ``z`` (S, C, M, J)."""
+    """z ↦ u = C⁻¹(z − m), and log |C| (M,), from samples ``z`` (S, C, M, J).
+
+    Raises
+    ------
+    NumericalError
+        If a covariance has no C. NumPy says so; CuPy does not, and what it returns is not finite.
+    """
     n = z.shape[0] * z.shape[1]
     mean = z.mean(axis=(0, 1))  # (M, J)
     d = z - mean
     covariance = xp.einsum("scmi,scmj->mij", d, d) / (n - 1)
     least = 1e-12 * xp.einsum("mjj->m", covariance) + 1e-30  # or equal samples would have no C
     j = xp.arange(z.shape[-1])
-    factor = xp.linalg.cholesky(covariance + least[:, None, None] * (j[:, None] == j[None]))  # C
-    inverse = xp.linalg.inv(factor)
-    log_volume = xp.log(xp.einsum("mjj->mj", factor)).sum(axis=-1)
+    try:
+        with quiet(xp):
+            factor = xp.linalg.cholesky(
+                covariance + least[:, None, None] * (j[:, None] == j[None])
+            )  # C
+            inverse = xp.linalg.inv(factor)
+            log_volume = xp.log(xp.einsum("mjj->mj", factor)).sum(axis=-1)
+        found = bool(xp.isfinite(log_volume + inverse.sum(axis=(-2, -1))).all())
+    except LinAlgError:
+        found = False
+    if not found:
+        raise NumericalError(
+            "no density can be fitted to samples whose covariance is not positive definite; draw "
+            "more samples, or take annealed_log_likelihood"
+        )
     return lambda z: xp.einsum("mij,scmj->scmi", inverse, z - mean), log_volume
 
 
