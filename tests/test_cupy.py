@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import shim
 import strict_cupy
-from scipy import special
 from strict_cupy import counting, forbid_transfers
 from strict_cupy.arrays import into
 from strict_cupy.cublas import Cublas
@@ -35,9 +34,10 @@ stand_in = pytest.mark.skipif(REAL, reason="a GPU does not say what it was asked
 
 DIGITS = npvae.data.load_digits()
 PIXELS, IMAGES = DIGITS.pixels[:170], DIGITS.images[:170]  # ragged in batches of 20
-# float32: what rounding grows to over the epochs of these tests. float64 shows that nothing but
+# float32: what rounding grows to over the epochs of these tests. A GPU sums in another order than
+# a processor, so there it may be more; a failure says by how much. float64 shows that nothing but
 # rounding differs.
-CLOSE = {"float32": 1e-4, "float64": 1e-10}
+CLOSE = {"float32": 1e-3 if REAL else 1e-4, "float64": 1e-10}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,14 +69,15 @@ def host(array):
 def assert_same_model(a, b, tolerance):
     for name, value in a.parameters.items():
         scale = max(1, abs(host(value)).max())
-        assert abs(host(value) - host(b.parameters[name])).max() <= tolerance * scale, name
+        off = abs(host(value) - host(b.parameters[name])).max() / scale
+        assert off <= tolerance, f"{name} is off by {off:.1e}, more than {tolerance:.0e}"
     for column in ("elbo", "reconstruction", "kl"):
         np.testing.assert_allclose(a.history_[column], b.history_[column], 10 * tolerance)
 
 
-def both(X=IMAGES, dtype="float32", **settings):
+def both(X=IMAGES, dtype="float32", close=None, **settings):
     fitted = [model(name, dtype=dtype, **settings).fit(X) for name in ("numpy", "cupy")]
-    assert_same_model(*fitted, CLOSE[dtype])
+    assert_same_model(*fitted, close or CLOSE[dtype])
     return fitted
 
 
@@ -207,6 +208,7 @@ PAIRS = [
 @pytest.fixture
 def special_functions(monkeypatch):
     """``cupyx.scipy.special``, which the stand-in lacks: SciPy's own, on its arrays."""
+    special = pytest.importorskip("scipy.special")  # which NumPy's side needs anywhere
     if not REAL:
         names = ("gammaln", "digamma", "zeta", "gammaincinv", "exp1", "ndtr")
         functions = {n: partial(lambda f, *args: into(f, args), getattr(special, n)) for n in names}
@@ -245,7 +247,7 @@ def test_every_likelihood_trains_and_decodes_alike(likelihood, kind, dtype):
 
 def test_a_hundred_steps_stay_within_a_ten_thousandth():
     """The issue's bar for float32; 170 datapoints are nine steps an epoch."""
-    both(epochs=12, hidden=(32,))
+    both(epochs=12, hidden=(32,), close=1e-4)
 
 
 @pytest.mark.parametrize("settings", [
