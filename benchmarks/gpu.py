@@ -1,16 +1,19 @@
 """npvae on a GPU, settled in one call: its tests, the time of a step against its peers, figure 2.
 
-    python benchmarks/gpu.py                        under nine minutes on an H200
-    python benchmarks/gpu.py --rehearse             the same without a GPU, tiny: does it run?
+    python benchmarks/gpu.py --smoke      the first minute: does it work, what does a step take?
+    python benchmarks/gpu.py              that and everything else, in under nine minutes
+    python benchmarks/gpu.py --rehearse   without a GPU, tiny: does this program run?
 
-Whatever of PyTorch and JAX is installed takes part. What fails is named and left out, and the
-numbers are written after every part, so that a run that is cut short leaves what it had.
+npvae need not be installed. Whatever of PyTorch and JAX is installed takes part. Every part has a
+deadline; what fails or hangs is named and left out, and every result is written as it comes, so
+that a run that is cut short leaves what it had. Figure 2 needs MNIST: set NPVAE_DATA.
 """
 import argparse
 import json
+import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,173 +23,211 @@ import gpu_checks
 import gpu_curve
 import gpu_nodes
 import gpu_scale
+import gpu_smoke
 import gpu_steps
 import gpu_table
+import gpu_tests
 import machine
-from gpu_scale import PRECISIONS, Scale
-from gpu_worker import Failed, Place, Worker, in_one_line
+from gpu_scale import PRECISIONS, Scale, Setting
+from gpu_worker import Deadline, Failed, Place, Worker, in_one_line
 from peers import on_gpu
+from workload import has_mnist
 
 from npvae.backend import why_no_gpu
 
 RESULTS = Path(__file__).with_name("results")
-LAST = 45  # seconds more for what has begun to compile: to end it would lose its process
+REHEARSED = Path(__file__).parents[1] / "runs" / "rehearsal"
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "torch", "triton", "jax", "jaxlib")
 
 
 class Benchmark:
-    """The parts, and the report that they fill.
+    """The parts, each a method of its name, and the reports that they fill.
 
     Parameters
     ----------
-    paths : list of Path
-        Where the report is written.
+    folder : Path
+        Where the reports are written: ``gpu_smoke.json``, ``gpu.json`` and ``gpu_tests.txt``.
     """
 
-    def __init__(self, scale: Scale, rehearse: bool, paths: list[Path]):
-        self.scale, self.rehearse, self.paths = scale, rehearse, paths
-        self.began = perf_counter()
-        rooms = dict.fromkeys(entry.room for entry in on_gpu.SIDES.values())
+    def __init__(self, scale: Scale, rehearse: bool, folder: Path):
+        self.scale, self.rehearse, self.folder = scale, rehearse, folder
+        self.began, self.end = perf_counter(), Deadline(scale.end)
+        self.deadline = self.end  # of the part under way
+        self.failed: list[str] = []  # what has failed in it
+        packages = dict.fromkeys(entry.package for entry in on_gpu.SIDES.values())
         self.workers = {
-            (room, precision): Worker(Place(room, precision, rehearse))
-            for room in rooms for precision in PRECISIONS
+            (package, precision): Worker(Place(package, precision, rehearse))
+            for package in packages for precision in PRECISIONS
         }  # fmt: skip
+        self.building: list[Future[None]] = []
         self.ready: dict[Any, Any] = {}  # (name, setting) → a side built beforehand, or why not
         self.report: dict[str, Any] = {
-            "machine": machine.describe(PACKAGES) | nvidia_smi(), "checks": {}, "tests": {},
-            "steps": [], "curve": {}, "goals": [],
+            "machine": machine.describe(PACKAGES) | nvidia_smi(), "parts": {}, "smoke": {},
+            "checks": {}, "tests": {}, "steps": [], "curve": {}, "goals": [],
         }  # fmt: skip
 
     def run(self) -> None:
-        """All parts, in order."""
-        self.checks()
-        with ThreadPoolExecutor() as pool:  # what compiles does so beside the tests
-            for key, worker in self.workers.items():
-                if key[0] in on_gpu.SLOW:
-                    pool.submit(self.build_all, worker)
-            self.tests()
-        self.say("compiled what can be compiled")
-        self.steps()
-        self.profiles()
-        self.curve()
+        """All parts, in order; from the second one on the peers are being built beside them."""
+        if not (self.rehearse or has_mnist()):
+            self.say(f"there will be no figure 2: {gpu_curve.NO_MNIST}")
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(max(1, cores - gpu_tests.PROCESSES)) as pool:
+            for name in self.scale.parts:
+                self.part(name)
+                self.save()
+                if name == "smoke":  # which has the machine to itself
+                    deadline = Deadline(self.scale.prepared, self.end)
+                    self.building = [pool.submit(self.build, *key, deadline)
+                                     for key in self.workers if key[0] != "npvae"]  # fmt: skip
+
+    def part(self, name: str) -> None:
+        """A part, which may fail or reach its deadline, and costs the others nothing."""
+        began, self.failed = perf_counter(), []
+        self.deadline = Deadline(self.scale.parts[name], self.end)
+        try:
+            if not self.deadline.left():
+                raise Failed("no time left")
+            getattr(self, name)()
+        except Exception as error:
+            self.failed.append(in_one_line(error))
+        seconds = round(perf_counter() - began, 1)
+        self.report["parts"][name] = {"seconds": seconds, "failed": self.failed}
+        self.say("; ".join([f"{name}: done", *self.failed]))
+
+    def build(self, package: str, precision: str, deadline: Deadline) -> None:
+        """Build a peer's sides for every setting, the most telling ones first."""
+        worker, missing = self.workers[package, precision], ""
+        for attempt in (1, 2):  # a cold disk, with all packages on it at once, may be slow
+            try:
+                worker.start(deadline.left(self.scale.start))
+                break
+            except Failed as reason:
+                missing = f"could not be started: {reason}" * (attempt == 2)
+        for setting in gpu_scale.settings(self.scale):
+            for name, entry in on_gpu.SIDES.items():
+                if (entry.package, setting.precision) != (package, precision):
+                    continue
+                try:
+                    if missing:
+                        raise Failed(missing)
+                    seconds = deadline.left(self.scale.build)
+                    answer = worker.ask(seconds, gpu_steps.build, entry.function, setting)
+                except Failed as reason:
+                    answer = str(reason)
+                self.ready[name, setting] = answer
+
+    def smoke(self) -> None:
+        """The first minute."""
+        machine, smoke = self.report["machine"], self.report["smoke"]
+        for task in gpu_smoke.STEPS:
+            limit = 0 if smoke else self.deadline.left()  # the first one begins a process
+            smoke[task.__name__] = found = self.attempt("float32", task, seconds=limit)
+            write(self.folder / "gpu_smoke.json", {"machine": machine} | smoke)
+            self.say(f"{task.__name__}: {gpu_table.smoke(found)}")
 
     def checks(self) -> None:
         """Is npvae right on the device?"""
-        found = self.attempt(self.npvae("float32"), gpu_checks.device)
-        self.report["machine"] |= found if "failed" not in found else {"gpu": found["failed"]}
-        self.say(str(self.report["machine"].get("gpu")))
         for precision in PRECISIONS:
             for model in "PS":
-                for check in (gpu_checks.parity, gpu_checks.recorded_is_eager):
+                for check in (gpu_checks.parity, gpu_checks.captured_is_eager):
                     name = f"{check.__name__}, {model}, {precision}"
                     self.check(name, precision, check, model)
         self.check("memory is flat", "float32", gpu_checks.flat, self.scale.flat_steps)
 
     def check(self, name: str, precision: str, check: Any, *args: Any) -> None:
-        found = self.attempt(self.npvae(precision), check, *args)
+        found = self.attempt(precision, check, *args)
         self.report["checks"][name] = found
         verdict = "passed" if found.get("passed") else "FAILED"
         self.say(f"{name}: {verdict}  {gpu_table.remark(found)}")
         self.save()
 
     def tests(self) -> None:
-        """The test file of CuPy."""
-        self.report["tests"] = found = gpu_checks.tests(self.scale.tests)
-        self.say(f"tests: {found['summary']}")
-        for line in found.get("failures", []):
-            print(f"  {line}")
-        self.save()
+        """pytest's."""
+        log = self.folder / "gpu_tests.txt"
+        self.report["tests"] = found = gpu_tests.run(self.deadline.left(), log)
+        self.say("\n  ".join([f"tests: {found['summary']}", *found["failures"]]))
+        if not found["passed"]:
+            self.failed.append(found["summary"])
 
-    def build_all(self, worker: Worker) -> None:
-        """Build a worker's side for every setting, as far as time allows."""
-        side = next(name for name, entry in on_gpu.SIDES.items() if entry.room == worker.place.room)
-        for setting in gpu_scale.settings(self.scale):
-            if setting.precision != worker.place.precision:
-                continue
-            left = self.scale.compiled - self.elapsed()
-            try:
-                if left < 5:
-                    raise Failed(f"not compiled in the first {self.scale.compiled:.0f} s")
-                answer = worker.ask(left + LAST, gpu_steps.build, side, setting)
-            except Failed as reason:
-                answer = str(reason)
-            self.ready[side, setting] = answer
+    def goals(self) -> None:
+        """A step of P at the smallest minibatch against its peers: most goals are about it."""
+        wait(self.building)  # which has a deadline of its own
+        self.deadline = Deadline(self.scale.parts["goals"], self.end)
+        for setting in gpu_scale.settings(self.scale)[: len(PRECISIONS)]:
+            self.compare(setting)
 
-    def steps(self) -> None:
-        """A training step against its peers."""
-        for setting in gpu_scale.settings(self.scale):
-            if self.elapsed() > self.scale.compared:
-                self.say(f"{setting}: no time left")
-                continue
-            try:
-                found = gpu_steps.Comparison(
-                    setting, self.scale, self.workers, self.ready, self.rehearse
-                ).results()
-            except Exception as error:  # nothing that one setting meets may cost the others
-                self.say(f"{setting}: failed, {in_one_line(error)}")
-                continue
-            account = self.attempt(self.npvae(setting.precision), gpu_nodes.account, setting)
-            self.report["steps"].append(found | {"account": account})
-            self.say(gpu_table.comparison(found))
-            self.refresh()
-            self.save()
+    def others(self) -> None:
+        """All other comparisons."""
+        for setting in gpu_scale.settings(self.scale)[len(PRECISIONS) :]:
+            self.compare(setting)
 
-    def profiles(self) -> None:
-        """Where npvae's step goes, for all settings."""
-        for result in self.report["steps"]:
-            setting = gpu_scale.Setting(**result["setting"])
-            rows = self.attempt(self.npvae(setting.precision), gpu_nodes.profile, setting)
-            if isinstance(rows, dict):
-                self.say(f"{setting}: no profile, {rows['failed']}")
-                continue
-            result["profile"] = rows
-            self.say("\n".join([f"{setting}", *gpu_table.profile(rows)]))
+    def compare(self, setting: Setting) -> None:
+        """A training step of every side."""
+        if not self.deadline.left():
+            self.failed.append(f"{setting}: no time left")
+            return
+        found = gpu_steps.Comparison(
+            setting, self.scale, self.workers, self.ready, self.deadline, self.rehearse
+        ).results()
+        self.report["steps"].append(found)
+        self.failed += [f"{setting}, {name}: {why}" for name, why in found["skipped"].items()
+                        if name in on_gpu.OWN]  # fmt: skip
+        self.say(gpu_table.comparison(found))
         self.save()
 
     def curve(self) -> None:
         """Figure 2."""
-        self.npvae("float32").stop()  # whatever happened there, this begins anew
-        left = max(self.scale.finished - self.elapsed(), 10)
+        left = self.deadline.left()
         self.report["curve"] = self.attempt(
-            self.npvae("float32"), gpu_curve.train, self.scale.curve_samples, left,
-            seconds=left + 20,
-        )  # fmt: skip
-        self.save()
+            "float32", gpu_curve.train, self.scale.curve_samples, 0.8 * left, seconds=left
+        )
 
-    def npvae(self, precision: str) -> Worker:
-        return self.workers["npvae", precision]
+    def profiles(self) -> None:
+        """Where npvae's step goes, for all settings."""
+        for result in self.report["steps"]:
+            setting = Setting(**result["setting"])
+            precision = setting.precision
+            result["account"] = self.attempt(precision, gpu_nodes.account, setting)
+            result["profile"] = found = self.attempt(precision, gpu_nodes.profile, setting)
+            self.say("\n".join([f"{setting}", *gpu_table.profile(found)]))
+            self.save()
 
-    def attempt(self, worker: Worker, task: Any, *args: Any, seconds: float = 0) -> Any:
-        """What the task finds, or ``{"failed": why}``."""
+    def attempt(self, precision: str, task: Any, *args: Any, seconds: float = 0) -> dict[str, Any]:
+        """What a task of npvae's finds, or ``{"failed": why}``; noted if it is not right."""
+        limit = self.deadline.left(seconds or self.scale.task)
         try:
-            return worker.ask(seconds or self.scale.check, task, *args)
+            found = self.workers["npvae", precision].ask(limit, task, *args)
         except Failed as reason:
-            worker.renew()
-            return {"failed": str(reason)}
+            found = {"failed": str(reason)}
+        if "failed" in found or not found.get("passed", True):
+            self.failed.append(f"{task.__name__}: {found.get('failed', 'not right')}")
+        return found
 
-    def refresh(self) -> None:
-        """What follows from the numbers."""
-        self.report["summary"] = [gpu_table.summary(result) for result in self.report["steps"]]
-        self.report["goals"] = gpu_table.goals(self.report, self.scale)
-
-    def elapsed(self) -> float:
-        return perf_counter() - self.began
+    def passed(self) -> bool:
+        """Whether all that was run is right."""
+        return not any(part["failed"] for part in self.report["parts"].values())
 
     def say(self, what: str) -> None:
-        print(f"[{self.elapsed():5.0f} s] {what}", flush=True)
+        print(f"[{perf_counter() - self.began:5.0f} s] {what}", flush=True)
 
     def save(self) -> None:
-        """Write what there is."""
-        self.refresh()
-        self.report["seconds"] = round(self.elapsed(), 1)
-        text = json.dumps(self.report, indent=1, ensure_ascii=False) + "\n"
-        for path in self.paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        """Write what there is, and what follows from it."""
+        self.report["summary"] = [gpu_table.summary(result) for result in self.report["steps"]]
+        self.report["goals"] = gpu_table.goals(self.report, self.scale)
+        self.report["seconds"] = round(perf_counter() - self.began, 1)
+        write(self.folder / "gpu.json", self.report)
 
     def stop(self) -> None:
         for worker in self.workers.values():
             worker.stop()
+
+
+def write(path: Path, report: dict[str, Any]) -> None:
+    """A whole file or, if it is cut short, the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
 
 
 def nvidia_smi() -> dict[str, str]:
@@ -201,30 +242,34 @@ def nvidia_smi() -> dict[str, str]:
 
 
 def main() -> int:
-    """Run it; the exit code: 1 without a GPU, or if a check or a test failed."""
+    """Run it; the exit code: 1 without a GPU, or if anything but a peer failed."""
     first, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rehearse", action="store_true", help="without a GPU, at a tiny size; "
-        "nothing is written but to --out")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON here, too")
+    parser.add_argument("--smoke", action="store_true", help="the first minute alone")
+    parser.add_argument("--rehearse", action="store_true", help="without a GPU, at a tiny size")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write the results; "
+        "otherwise benchmarks/results, or runs/rehearsal")  # fmt: skip
     options = parser.parse_args()
     if not options.rehearse and (reason := why_no_gpu()):
         print(f"no GPU to measure: {reason}")
         return 1
-    paths = [] if options.rehearse else [RESULTS / "gpu.json"]
-    paths += [options.out] if options.out else []
-    scale = gpu_scale.TINY if options.rehearse else gpu_scale.FULL
-    benchmark = Benchmark(scale, options.rehearse, paths)
+    folder = options.out or (REHEARSED if options.rehearse else RESULTS)
+    benchmark = Benchmark(
+        gpu_scale.TINY if options.rehearse else gpu_scale.FULL, options.rehearse, folder
+    )
     try:
-        benchmark.run()
+        if options.smoke:
+            benchmark.part("smoke")
+        else:
+            benchmark.run()
     finally:
         benchmark.stop()
-        benchmark.save()
-        print(f"\n{gpu_table.whole(benchmark.report)}\n{', '.join(map(str, paths))}")
-    found = [*benchmark.report["checks"].values(), benchmark.report["tests"]]
-    return int(not all(each.get("passed") for each in found))
+    if not options.smoke:
+        print(f"\n{gpu_table.whole(benchmark.report)}")
+    print(f"written to {folder}")
+    return int(not benchmark.passed())
 
 
 if __name__ == "__main__":

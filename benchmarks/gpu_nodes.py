@@ -1,137 +1,165 @@
 """What a step of npvae asks of the GPU: nodes of its graph, launches, and the time of each node."""
 import re
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
-from unittest.mock import patch
 
 import gpu_scale
+import numpy as np
 from gpu_scale import Setting
 from gpu_worker import Place, in_one_line
-from peers.on_gpu_npvae import Training, nothing_recorded
-
-from npvae.backend import Backend
+from peers.on_gpu_npvae import LoggedTraining, gemm, nothing_captured, on_host
 
 REPEATS, LAUNCHES = 16, 8  # of a node in a graph, and of that graph
 
-Call = tuple[str, Callable[..., Any], tuple[Any, ...]]  # an op's name, the op, its arguments
 
-
-class Ledger:
-    """A training that writes down what it launches: ops one by one, and whole recordings."""
-
-    def __init__(self, setting: Setting, place: Place):
-        self.training = Training(gpu_scale.work(setting, place.rehearse), tf32=place.tf32)
-        self.calls: list[Call] = []  # launched by themselves
-        self.replays = 0
-        self.graphs: list[Any] = []
-        self.recording = False
-        engine = self.training.engine
-        engine.ops = replace(engine.ops, **{
-            field.name: self.noted(field.name, getattr(engine.ops, field.name))
-            for field in fields(engine.ops)
-        })  # fmt: skip
-
-    def noted(self, name: str, op: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            if not self.recording:
-                self.calls.append((name, op, args))
-            return op(*args)
-
-        return run
-
-    def run(self, steps: int) -> None:
-        """Train, counting."""
-        record = Backend.record
-
-        def recorded(backend: Backend, work: Callable[[], None]) -> Callable[[], None]:
-            self.recording = True
-            try:
-                replay = record(backend, work)
-            finally:
-                self.recording = False
-            self.graphs.append(getattr(replay, "__self__", None))
-
-            def counted() -> None:
-                self.replays += 1
-                replay()
-
-            return counted
-
-        with patch.object(Backend, "record", recorded):
-            self.training.run(steps)
+def training(place: Place, setting: Setting) -> LoggedTraining:
+    return LoggedTraining(gpu_scale.work(setting, place.rehearse), place.tf32)
 
 
 def account(place: Place, setting: Setting) -> dict[str, Any]:
     """Nodes of a step, and launches a step over an epoch of whole minibatches."""
-    ledger = Ledger(setting, place)
-    ledger.run(1)  # never recorded
-    nodes = [name for name, _, _ in ledger.calls]
-    ledger.training.reopen()
-    ledger.run(2)  # makes the recordings, and replays
-    ledger.training.reopen()
-    ledger.calls.clear()
-    ledger.replays = 0
-    first = ledger.training.state.step
-    ledger.run(ledger.training.whole)
-    steps = ledger.training.state.step - first
-    by_cuda = drawn(ledger.graphs[0]) if ledger.graphs else []
+    log = training(place, setting)
+    ops = [name for name, _, _ in log.a_step()]
+    log.reopen()
+    log.run(2)  # captures, and replays
+    log.reopen()
+    log.calls.clear()
+    log.replays = 0
+    steps = log.run(log.whole)
+    launches = log.replays + len(log.calls)
     return {
-        "ops": nodes, "nodes": len(nodes), "steps": steps, "replays": ledger.replays,
-        "single_launches": len(ledger.calls),
-        "launches_a_step": round((ledger.replays + len(ledger.calls)) / steps, 4),
-        "nodes_by_cuda": by_cuda,
-        "between_epochs_ms": between_epochs(ledger.training),
+        "ops": ops, "nodes": len(ops), "steps": steps, "replays": log.replays,
+        "single_launches": len(log.calls), "launches_a_step": round(launches / steps, 4),
+        "between_epochs_ms": between_epochs(log),
     }  # fmt: skip
 
 
-def drawn(graph: Any) -> list[str]:
-    """What CUDA itself says is in a recording: a line a node, with the kernel's name."""
-    try:
-        dot = graph.debug_dot_str()
-    except Exception as error:
-        return [f"not told: {in_one_line(error)}"]
-    dot = dot.decode() if isinstance(dot, bytes) else str(dot)
-    labels = re.findall(r'_node_\d+"\s*\[[^\]]*?label="([^"]*)"', dot)
-    return [" ".join(label.split()) for label in labels]
+def names(place: Place, setting: Setting) -> dict[str, Any]:
+    """The nodes of a captured step by CUDA's account, and the ops that left none there.
+
+    What works on another stream than the captured one is not captured, and no error tells.
+    """
+    log = training(place, setting)
+    ops = [name for name, _, _ in log.a_step()]
+    log.reopen()
+    log.run(2)
+    nodes = labels(log.graphs[0]) if log.graphs else []
+    missing = escaped(ops, nodes)
+    return {"ops": ops, "nodes": nodes, "missing": missing, "passed": bool(nodes) and not missing}
 
 
-def between_epochs(training: Training) -> float:
+def labels(graph: Any) -> list[str]:
+    """What CUDA says is in a graph: a line a node, with the kernel's name."""
+    dot = graph.debug_dot_str()
+    text = dot.decode() if isinstance(dot, bytes) else str(dot)
+    found = re.findall(r'_node_(\d+)"\s*\[[^\]]*?label="([^"]*)"', text)
+    return [" ".join(label.split()) for _, label in sorted(found, key=lambda node: int(node[0]))]
+
+
+def escaped(ops: Sequence[str], nodes: Sequence[str]) -> list[str]:
+    """The ops of a step that have no node in its graph.
+
+    An op is one kernel, ``npvae_`` and its name. A product's kernels have cuBLAS's names, and may
+    be several: one may first sum parts of the inner dimension and another the parts (split-K). So
+    between two kernels of npvae there must be as many others as there are products, or more.
+    """
+    own = re.compile(r"npvae_(gather|\w+)")
+    expected = split([None if op == "gemm" else op for op in ops])
+    found = split([match[1] if (match := own.search(node)) else None for node in nodes
+                   if "MEMSET" not in node])  # fmt: skip
+    kernels, there = ([kernel for kernel, _ in each] for each in (expected, found))
+    if kernels != there:
+        return [f"{kernels} became {there}"]
+    return [f"gemm before {kernel}" for (kernel, products), (_, others)
+            in zip(expected, found, strict=True) if others < products]  # fmt: skip
+
+
+def split(kernels: Sequence[str | None]) -> list[tuple[str, int]]:
+    """Every kernel of npvae's, and how many others, which are None, come before it."""
+    pairs, others = [], 0
+    for kernel in [*kernels, "the end"]:
+        if kernel is None:
+            others += 1
+        else:
+            pairs.append((kernel, others))
+            others = 0
+    return pairs
+
+
+def between_epochs(log: LoggedTraining) -> float:
     """Milliseconds that laying out the tables of an epoch takes, of which no step knows."""
-    wait = training.engine.xp.cuda.Device().synchronize
-    wait()
+    log.wait()
     began = perf_counter()
     for _ in range(5):
-        training.reopen()
-        wait()
+        log.reopen()
+        log.wait()
     return round(1e3 * (perf_counter() - began) / 5, 3)
 
 
-def profile(place: Place, setting: Setting) -> list[dict[str, Any]]:
+def profile(place: Place, setting: Setting) -> dict[str, Any]:
     """Microseconds of each node of a step, repeated by itself in a graph; in the step's order."""
-    ledger = Ledger(setting, place)
-    with nothing_recorded():
-        ledger.training.run(1)
-    calls, engine = list(ledger.calls), ledger.training.engine
-    ledger.training.reopen()
-    cuda, rows = engine.xp.cuda, []
+    log = training(place, setting)
+    with nothing_captured():
+        calls = log.a_step()
+    log.reopen()
+    rows = []
     for name, op, args in calls:
-        if name == "clock" and ledger.training.whole <= REPEATS * (LAUNCHES + 1):
+        if name == "clock" and log.whole <= REPEATS * (LAUNCHES + 1):
             continue  # it would run out of the epoch's tables
+        rows.append({"op": name, "us": microseconds(log, op, args), "shapes": shapes(args)})
+    return {"nodes": rows}
 
-        def repeated(op: Any = op, args: Any = args) -> None:
-            for _ in range(REPEATS):
-                op(*args)
 
-        replay = engine.backend.record(repeated)
-        replay()
-        cuda.Device().synchronize()
-        began = perf_counter()
-        for _ in range(LAUNCHES):
-            replay()
-        cuda.Device().synchronize()
-        each = 1e6 * (perf_counter() - began) / (LAUNCHES * REPEATS)
-        shapes = [list(a.shape) for a in args if getattr(a, "ndim", 0)]
-        rows.append({"op": name, "us": round(each, 3), "shapes": shapes})
+def products(place: Place, setting: Setting) -> list[dict[str, Any]]:
+    """Every matrix product of a step, in float32 and in TF32: its time, nodes and error.
+
+    Only a difference between the two, in time or in error, shows that the tensor cores were used.
+    """
+    log = training(place, setting)
+    rows = []
+    for name, _, (*factors, out) in log.a_step():
+        if name != "gemm":
+            continue
+        exact = np.matmul(*(on_host(factor).astype(np.float64) for factor in factors))
+        row: dict[str, Any] = {"shapes": shapes((*factors, out))}
+        for precision in gpu_scale.PRECISIONS:
+            product, args = gemm(precision == "tf32"), (*factors, out)
+            product(*args)  # what it needs is there before it is captured
+            error = np.abs(on_host(out) - exact).max() / max(np.abs(exact).max(), 1e-30)
+            _, graph = log.capture(lambda product=product, args=args: product(*args))
+            row[precision] = {
+                "us": microseconds(log, product, args), "error": float(error),
+                "nodes": told(graph),
+            }  # fmt: skip
+        rows.append(row)
     return rows
+
+
+def told(graph: Any) -> list[str]:
+    """The labels of a graph, or why there are none."""
+    try:
+        return labels(graph)
+    except Exception as error:
+        return [f"not told: {in_one_line(error)}"]
+
+
+def microseconds(log: LoggedTraining, op: Callable[..., Any], args: Sequence[Any]) -> float:
+    """Of one call, repeated by itself in a graph."""
+
+    def repeated() -> None:
+        for _ in range(REPEATS):
+            op(*args)
+
+    replay, _ = log.capture(repeated)
+    replay()
+    log.wait()
+    began = perf_counter()
+    for _ in range(LAUNCHES):
+        replay()
+    log.wait()
+    return round(1e6 * (perf_counter() - began) / (LAUNCHES * REPEATS), 3)
+
+
+def shapes(args: Sequence[Any]) -> list[list[int]]:
+    return [list(a.shape) for a in args if getattr(a, "ndim", 0)]

@@ -31,17 +31,25 @@ class Scale:
     epochs: int  # timed at each visit
     flat_steps: int  # over which memory must not grow
     curve_samples: float  # of figure 2
+    start: float  # for a library to load; twice, as a cold disk may be slow once
     build: float  # for one side
-    check: float  # for one check
-    tests: float  # for the tests
-    # since the beginning, by when:
-    compiled: float  # what compiles beside the tests has to be ready
-    compared: float  # the last comparison has to have begun
-    finished: float  # all has to be over
+    task: float  # for any other question to a worker
+    prepared: float  # for all peers to be built, beside the parts that follow the smoke test
+    parts: dict[str, float]  # in their order, each with the most that it may take
+    end: float  # for everything
 
 
-FULL = Scale((100, 4096, 512), 5, 2, 100_000, 1e8, 60, 60, 100, 170, 360, 515)
-TINY = Scale((10, 64), 2, 1, 500, 2000, 300, 100, 300, 300, 450, 600)
+# what runs last has what the others leave of the time
+FULL = Scale(
+    (100, 4096, 512), 5, 2, 100_000, 1e8, start=150, build=60, task=25, prepared=180,
+    parts={"smoke": 55, "checks": 60, "tests": 150, "goals": 90, "curve": 90, "others": 150,
+           "profiles": 60},
+    end=525,
+)  # fmt: skip
+TINY = Scale(
+    (10, 64), 2, 1, 500, 2000, start=60, build=60, task=60, prepared=120,
+    parts=dict.fromkeys(FULL.parts, 120), end=525,
+)  # fmt: skip
 
 
 def settings(scale: Scale) -> list[Setting]:
@@ -68,3 +76,8 @@ def work(setting: Setting, rehearse: bool) -> Workload:
         models["P"] = replace(models["P"], hidden=(16,), J=3)
         models["S"] = replace(models["S"], hidden=(16, 8))
     return replace(models[setting.model], M=setting.M)
+
+
+def smallest(rehearse: bool) -> int:
+    """The smallest minibatch."""
+    return min((TINY if rehearse else FULL).sizes)

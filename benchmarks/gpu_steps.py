@@ -12,33 +12,39 @@ import numpy as np
 import roofline
 import timing
 from gpu_scale import Scale, Setting
-from gpu_worker import Failed, Place, Worker
+from gpu_worker import Deadline, Failed, Place, Worker
 from peers import on_gpu
 from peers.side import Side
 from peers.with_npvae import npvae
 
 STEPS = 3  # that are compared before anything is timed
 LOSS = {"float32": 1e-4, "tf32": 1e-3}  # relative to npvae's on the host
-ROUND = 120  # seconds that a visit may take
 
-Workers = Mapping[tuple[str, str], Worker]  # (room, precision) → its process
+Workers = Mapping[tuple[str, str], Worker]  # (package, precision) → its process
 Built = tuple[list[float], np.ndarray]  # losses of the first steps, parameters after them
-BUILT: dict[tuple[str, Setting], Side] = {}  # in a worker
+BUILT: dict[tuple[str, Setting], Side] = {}  # in a worker, by the function that makes it
 
 
-def build(place: Place, name: str, setting: Setting) -> Built:
-    """Make a side, and rehearse its first steps with npvae's noise."""
-    side = on_gpu.make(name, gpu_scale.work(setting, place.rehearse), place)
-    BUILT[name, setting] = side
+def build(place: Place, function: str, setting: Setting) -> Built:
+    """Make a side, and rehearse its first steps with npvae's noise; then an epoch of its own.
+
+    What a side compiles for the steps that are timed, it has compiled then.
+    """
+    work = gpu_scale.work(setting, place.rehearse)
+    side = on_gpu.make(function, work, place)
     assert side.rehearse is not None
-    return side.rehearse(STEPS), flat(side.parameters())
+    found = side.rehearse(STEPS), flat(side.parameters())
+    side.prepare()
+    side.run(len(work.order))
+    BUILT[function, setting] = side
+    return found
 
 
-def visit(place: Place, name: str, setting: Setting, epochs: int) -> list[float]:
+def visit(place: Place, function: str, setting: Setting, epochs: int) -> list[float]:
     """Seconds a step, of each of so many epochs of whole minibatches."""
-    if (name, setting) not in BUILT:
-        raise Failed("the process in which it was built is gone")
-    side, steps = BUILT[name, setting], len(gpu_scale.work(setting, place.rehearse).order)
+    if (function, setting) not in BUILT:  # the process in which it was has failed at another
+        build(place, function, setting)
+    side, steps = BUILT[function, setting], len(gpu_scale.work(setting, place.rehearse).order)
     seconds = []
     for _ in range(1 + epochs):
         side.prepare()
@@ -66,18 +72,24 @@ class Comparison:
     ----------
     ready : mapping
         Sides that were built beforehand, (name, setting) → what :func:`build` gave, or why not.
+    deadline : Deadline
+        When it has to be over; what has been measured by then counts.
     """
 
     def __init__(
         self, setting: Setting, scale: Scale, workers: Workers,
-        ready: Mapping[tuple[str, Setting], Built | str], rehearse: bool,
+        ready: Mapping[tuple[str, Setting], Built | str], deadline: Deadline, rehearse: bool,
     ):  # fmt: skip
         self.setting, self.scale, self.workers, self.ready = setting, scale, workers, ready
+        self.deadline = deadline
         self.work = gpu_scale.work(setting, rehearse)
         self.skipped: dict[str, str] = {}
 
-    def worker(self, name: str) -> Worker:
-        return self.workers[on_gpu.SIDES[name].room, self.setting.precision]
+    def ask(self, name: str, seconds: float, task: Any, *args: Any) -> Any:
+        """A task about a side, in its worker."""
+        entry = on_gpu.SIDES[name]
+        worker = self.workers[entry.package, self.setting.precision]
+        return worker.ask(self.deadline.left(seconds), task, entry.function, self.setting, *args)
 
     def results(self) -> dict[str, Any]:
         """What the comparison found, ``sides`` and ``skipped`` among it."""
@@ -90,12 +102,11 @@ class Comparison:
         }
         found = {
             "setting": self.setting._asdict(), "workload": str(self.work),
-            "steps_an_epoch": len(self.work.order), "visits": self.scale.visits,
-            "epochs_a_visit": self.scale.epochs, "sides": sides, "skipped": self.skipped,
+            "steps_an_epoch": len(self.work.order), "epochs_a_visit": self.scale.epochs,
+            "visits": max((len(values) // self.scale.epochs for values in seconds.values()),
+                          default=0),
+            "sides": sides, "skipped": self.skipped,
         }  # fmt: skip
-        for name in self.skipped:
-            if name not in on_gpu.SLOW:  # there the other settings' sides are
-                self.worker(name).renew()
         return found | roofline.bounds(self.work, self.setting.precision)
 
     def agree(self) -> dict[str, dict[str, Any]]:
@@ -123,7 +134,7 @@ class Comparison:
 
     def built(self, name: str) -> Built:
         if (name, self.setting) not in self.ready:
-            return self.worker(name).ask(self.scale.build, build, name, self.setting)
+            return self.ask(name, self.scale.build, build)
         answer = self.ready[name, self.setting]
         if isinstance(answer, str):
             raise Failed(answer)
@@ -135,15 +146,18 @@ class Comparison:
         for number in range(self.scale.visits):
             first = number % max(len(sides), 1)
             for name in sides[first:] + sides[:first]:
-                if name in self.skipped:
+                if name in self.skipped or not self.deadline.left():
                     continue
                 try:
-                    seconds[name] += self.worker(name).ask(
-                        ROUND, visit, name, self.setting, self.scale.epochs
-                    )
+                    seconds[name] += self.ask(name, self.scale.task, visit, self.scale.epochs)
                 except Failed as reason:
-                    self.skipped[name] = str(reason)
-        return {name: np.array(s) for name, s in seconds.items() if name not in self.skipped}
+                    if self.deadline.left() or not seconds[name]:
+                        self.skipped[name] = str(reason)
+        measured = {name: s for name, s in seconds.items() if s and name not in self.skipped}
+        self.skipped |= {name: "no time left" for name in sides
+                         if name not in measured and name not in self.skipped}  # fmt: skip
+        whole = min(map(len, measured.values()), default=0)  # visits that all sides have had
+        return {name: np.array(s[:whole]) for name, s in measured.items()}
 
 
 def microseconds(seconds: np.ndarray, reference: np.ndarray) -> dict[str, Any]:

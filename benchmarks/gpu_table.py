@@ -49,12 +49,35 @@ def goals(report: dict[str, Any], scale: Scale) -> list[dict[str, Any]]:
         if setting["M"] == large:
             goal(f"{at}: no slower than the best peer", row.get("of_peer"), 1.0)
     curve = report.get("curve", {})
-    done = curve.get("samples", 0) >= scale.curve_samples
+    done = curve.get("figure_2") and curve["samples"] >= scale.curve_samples
     text = f"{scale.curve_samples:.0e} samples of figure 2 in under {SECONDS:.0f} s"
     goal(text, curve["seconds"] if done else None, SECONDS)
-    if "samples" in curve and not done:  # time was over
+    if curve.get("figure_2") and not done:  # time was over
         rows[-1]["met"] = False
     return rows
+
+
+def smoke(found: dict[str, Any]) -> str:
+    """A step of the smoke test in a few words."""
+    if "failed" in found:
+        return f"FAILED  {found['failed']}"
+    if "by_16" in found:
+        ways = {"by_16": "replayed by 16", "by_1": "by 1", "eager": "launched one by one"}
+        return ", ".join(f"{found[way]['us']:.1f} µs {words}" for way, words in ways.items())
+    if "products" in found:
+        lines = ["µs, nodes and error in float32, and in TF32"]
+        for row in found["products"]:
+            (M, K), (_, N), _ = row["shapes"]
+            lines.append(f"  {f'({M}, {K}) · ({K}, {N})':28s}" + "".join(
+                f"{row[p]['us']:10.1f} {len(row[p]['nodes']):3d} {row[p]['error']:9.1e}"
+                for p in ("float32", "tf32")
+            ))  # fmt: skip
+        return "\n".join(lines)
+    if "missing" in found:
+        where = f"not in the graph: {', '.join(found['missing'])}" if found["missing"] else "all"
+        return f"{len(found['ops'])} ops, {len(found['nodes'])} nodes: {where}"
+    verdict = {True: "passed  ", False: "FAILED  ", None: ""}[found.get("passed")]
+    return verdict + remark(found)
 
 
 def comparison(result: dict[str, Any]) -> str:
@@ -76,13 +99,14 @@ def comparison(result: dict[str, Any]) -> str:
             + ("" if side["agrees"] else "   does other work: not counted")
         )
     lines += [f"  {on_gpu.SIDES[k].label}: skipped, {why}" for k, why in result["skipped"].items()]
-    if "profile" in result:
-        lines += profile(result["profile"])
     return "\n".join(lines)
 
 
-def profile(rows: list[dict[str, Any]]) -> list[str]:
+def profile(found: dict[str, Any]) -> list[str]:
     """The nodes of npvae's step, and their sum."""
+    if "failed" in found:
+        return [f"  no profile: {found['failed']}"]
+    rows = found["nodes"]
     total = sum(row["us"] for row in rows)
     shown = [f"{row['op']} {row['us']:.1f}" for row in rows]
     lines, line = [], "  nodes, µs:"
@@ -107,13 +131,17 @@ def whole(report: dict[str, Any]) -> str:
             f"{shown(row, 'us_a_node', 11)}{shown(row, 'launches_a_step', 10)}"
             f"{shown(row, 'of_roofline', 17)}"
         )
+    lines += [f"failed in {name}: {why}" for name, part in report["parts"].items()
+              for why in part["failed"]]  # fmt: skip
+    lines.append("smoke test")
+    lines += [f"  {name}: {smoke(found)}" for name, found in report["smoke"].items()]
     lines.append("checks")
     for name, found in (report["checks"] | {"tests": report["tests"]}).items():
         verdict = "passed" if found.get("passed") else "FAILED"
         lines.append(f"  {name:34s}{verdict}  {remark(found)}")
         lines += [f"    {failure}" for failure in found.get("failures", [])]
     if curve := report["curve"]:
-        lines.append("figure 2, MNIST, J = 20")
+        lines.append("figure 2, MNIST, J = 20" if curve.get("figure_2") else "no figure 2")
         if "failed" in curve:
             lines.append(f"  failed: {curve['failed']}")
         else:
@@ -140,12 +168,13 @@ def remark(found: dict[str, Any]) -> str:
         return found["failed"]
     if "summary" in found:
         return found["summary"]
-    if "sgd" in found:
-        parts = (f"{name}: {found[name]['largest']:.1e} at most, {found[name]['beyond']} beyond "
-                 "1e-4" for name in ("sgd", "adam"))  # fmt: skip
-        return "; ".join(parts)
+    sizes = {name: size for name, size in found.items() if name.startswith(("sgd", "adam"))}
+    if sizes:
+        return "; ".join(f"{name}: {size['largest']:.1e} at most, {size['beyond']} beyond 1e-4"
+                         for name, size in sizes.items())  # fmt: skip
     if "grew" in found:
         grew = found["grew"]
         return (f"{found['steps']:,} steps: {grew['used_bytes']} B used, {grew['pool_bytes']} B "
                 f"of the pool, {grew['host_mb']:.1f} MB of the host more")  # fmt: skip
-    return ", ".join(f"{key} {value}" for key, value in found.items() if key != "passed")
+    return ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}"
+                     for key, value in found.items() if key != "passed")  # fmt: skip

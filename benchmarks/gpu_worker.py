@@ -1,8 +1,9 @@
-"""Processes that do the measuring: one a library and precision, so that none spoils another.
+"""Processes that do the measuring, one a library and precision, so that none spoils another.
 
-A library that is missing, cannot compile, hangs or takes its process down costs the run that
-library's numbers and no more. A process is asked to call a function of a module, one call at a
-time, and answers with the result or with one line on why there is none.
+A worker is asked to call a function of a module, one call at a time, and answers with the result
+or with one line on why there is none. Any failure ends the process, and the next question starts
+another: CUDA's errors are sticky, so that after one illegal address every later call of the same
+process fails, whatever it is. A library that is missing or hangs costs its own numbers alone.
 """
 import os
 import sys
@@ -11,10 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 from unittest.mock import patch
-
-START = 90  # seconds that a library may take to load
 
 stand_in = ExitStack()  # for CuPy, in rehearsal; open as long as the process lives
 
@@ -23,21 +23,34 @@ class Failed(Exception):
     """What was asked for could not be had; one line on why."""
 
 
+class Deadline:
+    """So many seconds from now, or when the one that it lies within is over."""
+
+    def __init__(self, seconds: float, within: "Deadline | None" = None):
+        self.at = perf_counter() + seconds
+        if within is not None:
+            self.at = min(self.at, within.at)
+
+    def left(self, most: float = float("inf")) -> float:
+        """Seconds until then, no more than ``most`` and no fewer than none."""
+        return min(most, max(self.at - perf_counter(), 0.0))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a side runs.
 
     Attributes
     ----------
-    room : str
-        Whose process: ``"npvae"``, ``"jax"``, or one that begins with ``"torch"``.
+    package : str
+        What the process loads: its name begins with ``"npvae"``, ``"jax"`` or ``"torch"``.
     precision : str
         ``"float32"``, or ``"tf32"``: products that round their factors to ten bits of fraction.
     rehearse : bool
         Without a GPU: npvae on the stand-in for CuPy, the others on the CPU.
     """
 
-    room: str
+    package: str
     precision: str
     rehearse: bool
 
@@ -51,69 +64,60 @@ class Place:
 
 
 class Worker:
-    """A process in its place; started when first asked, and anew after it has died."""
+    """A process in its place; started when first asked, and anew after every failure."""
 
     def __init__(self, place: Place):
         self.place = place
         self.process: Any = None
-        self.unusable = ""  # why its library cannot be used here
-        self.renewals = 0
 
     def ask(self, seconds: float, task: Callable[..., Any], *args: Any) -> Any:
-        """``task(place, *args)``, done there.
+        """``task(place, *args)``, done there, the start of the process included.
 
         Raises
         ------
         Failed
             If it raised, or took longer, or the process died over it.
         """
-        if self.unusable:
-            raise Failed(self.unusable)
+        deadline = Deadline(seconds)
+        if not seconds:
+            raise Failed("no time left")
         if self.process is None:
-            self._start()
-        return self._call(seconds, task, *args)
+            self.start(seconds)
+        return self._call(deadline.left(), task, *args)
 
-    def stop(self) -> None:
-        """End the process, whatever it is doing."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.join()
-            self.process = None
-
-    def renew(self) -> None:
-        """Go on in a new process, twice at most: a GPU's failure stays with the process it met."""
-        if self.renewals < 2:
-            self.renewals += 1
-            self.stop()
-
-    def _start(self) -> None:
+    def start(self, seconds: float) -> None:
+        """Begin a process and load its library."""
         context = get_context("spawn")
         self.line, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, self.place), daemon=True)
         self.process.start()
         other.close()
-        try:
-            self._call(START, settle)
-        except Failed as reason:
-            self.unusable = str(reason)
-            self.stop()
-            raise
+        self._call(seconds, load_library)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join(5)
+            self.process = None
 
     def _call(self, seconds: float, task: Callable[..., Any], *args: Any) -> Any:
         try:
             self.line.send((task, args))
             if not self.line.poll(seconds):
-                self.stop()
                 raise Failed(f"no answer within {seconds:.0f} s")
             done, result = self.line.recv()
+            if not done:
+                raise Failed(result)
+            return result
+        except Failed:
+            self.stop()
+            raise
         except (EOFError, OSError) as error:
             self.process.join(5)
             code = self.process.exitcode
             self.stop()
             raise Failed(f"its process died with exit code {code}") from error
-        if not done:
-            raise Failed(result)
-        return result
 
 
 def serve(line: Any, place: Place) -> None:
@@ -138,12 +142,12 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:300]
 
 
-def settle(place: Place) -> None:
+def load_library(place: Place) -> None:
     """Load the library, on its device, its precision pinned."""
-    if place.room == "npvae":
+    if place.package.startswith("npvae"):
         if place.rehearse:
             install_stand_in()
-    elif place.room == "jax":
+    elif place.package == "jax":
         os.environ["JAX_PLATFORMS"] = place.device
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory, too
         import jax

@@ -104,9 +104,14 @@ def models(data: Dataset) -> dict[str, Workload]:
     }
 
 
+def has_mnist() -> bool:
+    """Whether MNIST is on this machine."""
+    return any(name == "mnist" and here for name, here, _ in npvae.data.available())
+
+
 def images() -> Dataset:
     """MNIST where it is on this machine, else the bundled digits enlarged to its shape."""
-    if any(name == "mnist" and here for name, here, _ in npvae.data.available()):
+    if has_mnist():
         return npvae.data.load_mnist()
     digits = npvae.data.load_digits()
     enlarged = np.kron(digits.pixels.reshape(-1, 8, 8), np.ones((3, 3), np.uint8))  # (N, 24, 24)

@@ -1,7 +1,7 @@
 """The sides of the benchmark on a GPU: each a function from a workload and a place.
 
-Sides of one room share a process, so that a library meets no other, and one that falls takes no
-other with it.
+Sides of one package share a process, so that a library meets no other, and one that falls takes
+no other with it.
 """
 from importlib import import_module
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from peers.side import Side
 
 
 class Entry(NamedTuple):
-    """A side's room, its function, and what the tables call it."""
+    """A side's package, which names its process, its function, and what the tables call it."""
 
-    room: str
+    package: str
     function: str
     label: str
 
 
 SIDES = {
-    "npvae": Entry("npvae", "on_gpu_npvae.recorded", "npvae"),
-    "npvae-eager": Entry("npvae", "on_gpu_npvae.eager", "npvae, nothing recorded"),
+    "npvae": Entry("npvae", "on_gpu_npvae.captured", "npvae"),
+    "npvae-eager": Entry("npvae", "on_gpu_npvae.eager", "npvae, nothing captured"),
     "torch": Entry("torch", "on_gpu_torch.eager", "PyTorch, fused Adam"),
     "torch-compile": Entry("torch-compile", "on_gpu_torch.compiled", "PyTorch, compiled with Adam"),
     "torch-overhead": Entry(
@@ -40,11 +40,9 @@ SIDES = {
     "jax-scan": Entry("jax", "on_gpu_jax.scan", "JAX, lax.scan"),
 }
 OWN = ("npvae", "npvae-eager")  # the others are peers
-# rooms where a side takes long to build: it is compiled while other things go on
-SLOW = ("torch-compile", "torch-overhead", "torch-compiled-graph")
 
 
-def make(name: str, work: Workload, place: Place) -> Side:
-    """The side ``name`` with the workload's first parameters."""
-    module, function = SIDES[name].function.split(".")
-    return getattr(import_module(f"peers.{module}"), function)(work, place)
+def make(function: str, work: Workload, place: Place) -> Side:
+    """The side of a function, with the workload's first parameters."""
+    module, name = function.split(".")
+    return getattr(import_module(f"peers.{module}"), name)(work, place)
