@@ -79,8 +79,8 @@ def names(place: Place) -> dict[str, Any]:
 def a_step(place: Place) -> dict[str, Any]:
     """Microseconds of a step: sixteen replayed at once, one at a time, and nothing captured."""
     ways = {"by_16": nullcontext(), "by_1": one_step_a_launch(), "eager": nothing_captured()}
-    found: dict[str, Any] = {"setting": setting(place)._asdict()}
     work = gpu_scale.work(setting(place), place.rehearse)
+    found: dict[str, Any] = {"workload": str(work)}
     for way, launching in ways.items():
         training, each = Training(work, tf32=place.tf32), []
         with launching:

@@ -98,7 +98,9 @@ def comparison(result: dict[str, Any]) -> str:
             f"{side['parameter_error']:9.0e}"
             + ("" if side["agrees"] else "   does other work: not counted")
         )
-    lines += [f"  {on_gpu.SIDES[k].label}: skipped, {why}" for k, why in result["skipped"].items()]
+    for why in dict.fromkeys(result["skipped"].values()):
+        sides = [on_gpu.SIDES[name].label for name, w in result["skipped"].items() if w == why]
+        lines.append(f"  skipped, {why}: {'; '.join(sides)}")
     return "\n".join(lines)
 
 
