@@ -46,9 +46,9 @@ FULL = Scale(
            "profiles": 60},
     end=525,
 )  # fmt: skip
-TINY = Scale(
-    (10, 64), 2, 1, 500, 2000, start=60, build=60, task=60, prepared=120,
-    parts=dict.fromkeys(FULL.parts, 120), end=525,
+TINY = Scale(  # where a few cores may be busy with something else, too
+    (10, 64), 2, 1, 500, 2000, start=120, build=120, task=120, prepared=300,
+    parts=dict.fromkeys(FULL.parts, 300), end=1800,
 )  # fmt: skip
 
 

@@ -79,14 +79,14 @@ class Worker:
             If it raised, or took longer, or the process died over it.
         """
         deadline = Deadline(seconds)
-        if not seconds:
-            raise Failed("no time left")
         if self.process is None:
             self.start(seconds)
         return self._call(deadline.left(), task, *args)
 
     def start(self, seconds: float) -> None:
         """Begin a process and load its library."""
+        if not seconds:
+            raise Failed("no time left")
         context = get_context("spawn")
         self.line, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, self.place), daemon=True)
@@ -102,6 +102,8 @@ class Worker:
             self.process = None
 
     def _call(self, seconds: float, task: Callable[..., Any], *args: Any) -> Any:
+        if not seconds:
+            raise Failed("no time left")
         try:
             self.line.send((task, args))
             if not self.line.poll(seconds):
