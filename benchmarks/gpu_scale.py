@@ -42,7 +42,7 @@ class Scale:
 # what runs last has what the others leave of the time
 FULL = Scale(
     (100, 4096, 512), 5, 2, 100_000, 1e8, start=150, build=60, task=25, prepared=180,
-    parts={"smoke": 55, "checks": 60, "tests": 150, "goals": 90, "curve": 90, "others": 150,
+    parts={"smoke": 55, "checks": 80, "tests": 150, "goals": 90, "curve": 90, "others": 150,
            "profiles": 60},
     end=525,
 )  # fmt: skip
