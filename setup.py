@@ -33,7 +33,10 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["npvae", "npvae.*"]),
-    package_data={"npvae": ["py.typed"], "npvae.data": ["*.npz", "*.md"], "npvae.ops": ["*.cu"]},
+    package_data={
+        "npvae": ["py.typed"], "npvae.data": ["*.npz", "*.md"], "npvae.ops": ["*.cu"],
+        "npvae.ops.likelihoods": ["*.cu"], "npvae.ops.gpu": ["*.cuh"],
+    },
     install_requires=["numpy>=2.0"],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["npvae=npvae.cli:main"]},

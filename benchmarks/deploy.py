@@ -7,6 +7,7 @@ threads as NumPy's BLAS. First they are shown to give the same numbers. Then: th
 decoding and encoding, in interleaved rounds; the cold start, from the start of a process to its
 first image; that process's memory; and the size on disk of what each side needs.
 """
+import start  # noqa: F401  isort: skip
 import argparse
 import os
 import subprocess
@@ -18,7 +19,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import start  # noqa: F401  isort: skip
 import footprint
 import machine
 import numpy as np

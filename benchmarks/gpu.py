@@ -8,6 +8,7 @@ npvae need not be installed. Whatever of PyTorch and JAX is installed takes part
 deadline; what fails or hangs is named and left out, and every result is written as it comes, so
 that a run that is cut short leaves what it had. Figure 2 needs MNIST: set NPVAE_DATA.
 """
+import start  # noqa: F401  isort: skip
 import argparse
 import json
 import os
@@ -18,7 +19,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import start  # noqa: F401  isort: skip
 import gpu_checks
 import gpu_curve
 import gpu_nodes

@@ -173,4 +173,4 @@ def install_stand_in() -> None:
     from strict_cupy.cublas import Cublas
 
     stand_in.enter_context(strict_cupy.installed())
-    stand_in.enter_context(patch("npvae.ops.cublas.library", lambda xp: Cublas()))
+    stand_in.enter_context(patch("npvae.ops.gpu.cublas.library", lambda xp: Cublas()))

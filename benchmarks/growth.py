@@ -6,12 +6,12 @@ A small model is trained by the very function that ``fit`` calls for each miniba
 memory and the blocks in use are read every thousand steps, and the slopes are those of the
 least-squares lines. The first thousand steps, which allocate and warm up, do not count.
 """
+import start  # noqa: F401  isort: skip
 import argparse
 import gc
 import sys
 from typing import Any
 
-import start  # noqa: F401  isort: skip
 import machine
 import numpy as np
 from peers.with_npvae import Training

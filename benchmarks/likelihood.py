@@ -8,27 +8,30 @@ The estimate is timed against its own matrix products alone, in interleaved roun
 what Python and NumPy allocate is compared for few and for many samples. Then a memory-mapped
 file of bytes is encoded, of which only a chunk of rows is ever in the process's own memory.
 """
+import start  # noqa: F401  isort: skip
 import argparse
 import sys
 import tracemalloc
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
-import start  # noqa: F401  isort: skip
 import machine
 import numpy as np
 import timing
 import workload
+from npvae.ops.hands import one_blas_thread_each
 from resident import resident
 from step_profile import Stopwatch
 from train_step import save
-from workload import Workload
+from workload import Workload, replace_ops
 
 import npvae
 from npvae.data import Dataset
@@ -59,9 +62,9 @@ def estimate(work: Workload, images: int, samples: int) -> dict[str, Any]:
             np.matmul(a, b, out=out)
 
     score(count)  # allocates the buffers that the products are then written down with
-    engine.ops = replace(ops, gemm=record)
+    replace_ops(engine, gemm=record)
     score(count)
-    engine.ops = ops
+    replace_ops(engine, gemm=ops.gemm)
     seconds = timing.interleaved({"npvae": score, "products": products}, count, rounds)
     total = {name: float(times.sum()) * count for name, times in seconds.items()}
     return {
@@ -128,18 +131,26 @@ def encode_file(rows: int) -> dict[str, float]:
     }  # fmt: skip
 
 
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """A single thread, with BLAS as the estimate has it: a stopwatch knows no others."""
+    with one_blas_thread_each():
+        yield 1
+
+
 def profile(work: Workload, images: int, samples: int) -> None:
     """Print the own time of every part of the estimate, dearest first."""
     vae, watch = work.vae(), Stopwatch()
     data = part(work.data, 0, images)
     vae.log_likelihood(data, samples, rng=0)  # the first run allocates
     ops = vae.engine_.ops
-    vae.engine_.ops = replace(ops, **{
+    replace_ops(vae.engine_, **{
         field.name: watch.around(field.name, getattr(ops, field.name), field.name == "gemm")
         for field in fields(ops)
     })  # fmt: skip
-    watch.wrap(importance, "_noise", "as_noise", "_add", "_summary", "load")
-    watch.around("log_likelihood()", vae.log_likelihood)(data, samples, rng=0)
+    watch.wrap(importance, "draw", "add", "summary", "load")
+    with patch("npvae.backend.one_blas_thread_each", one_thread):
+        watch.around("log_likelihood()", vae.log_likelihood)(data, samples, rng=0)
     total = sum(watch.seconds.values())
     for name, seconds in sorted(watch.seconds.items(), key=lambda row: -row[1]):
         calls = watch.calls[name] / images

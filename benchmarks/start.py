@@ -1,4 +1,4 @@
-"""Imported before anything loads NumPy: this clone's npvae, and the kernels its BLAS should use.
+"""Imported before anything else: this clone's npvae is the one that is measured.
 
 So a benchmark measures the sources that it lies beside, whether or not npvae is installed.
 """
@@ -6,7 +6,3 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from npvae import kernels
-
-kernels.choose()

@@ -4,13 +4,13 @@ Each callable is charged with its own time less that of the callables inside it,
 add up to the step. The stopwatch itself costs about half a microsecond a call.
 """
 from collections import Counter, defaultdict
-from dataclasses import fields, replace
+from dataclasses import fields
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from peers.with_npvae import Training
-from workload import Workload
+from workload import Workload, replace_ops
 
 STEPS = 256
 
@@ -42,7 +42,8 @@ class Stopwatch:
     def wrap(self, owner: Any, *names: str) -> None:
         """Time methods or functions of ``owner`` from now on."""
         for name in names:
-            setattr(owner, name, self.around(f"{name}()", getattr(owner, name)))
+            timed = self.around(f"{name}()", getattr(owner, name))
+            vars(owner)[name] = timed  # frozen or not
 
 
 def operand(a: np.ndarray) -> str:
@@ -55,12 +56,14 @@ def profile(work: Workload) -> None:
     training, watch = Training(work), Stopwatch()
     training()  # the first step allocates
     engine = training.engine
-    engine.ops = replace(engine.ops, **{
+    replace_ops(engine, **{
         field.name: watch.around(field.name, getattr(engine.ops, field.name), field.name == "gemm")
         for field in fields(engine.ops)
     })  # fmt: skip
     watch.wrap(training.batches, "fetch")
-    watch.wrap(engine, "forward", "loss", "backward")
+    watch.wrap(training.step, "accumulate", "update")
+    watch.wrap(engine, "forward")
+    watch.wrap(engine.model, "backward")
     step = watch.around("one_step()", training)
 
     for _ in range(STEPS):

@@ -7,6 +7,7 @@
 All sides do the same step in the same process, in rounds: gather a minibatch of bytes and scale
 it, draw noise, loss, gradient, Adam. First they are shown to agree; then they are timed.
 """
+import start  # noqa: F401  isort: skip
 import argparse
 import json
 import sys
@@ -14,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import start  # noqa: F401  isort: skip
 import agreement
 import machine
 import peers

@@ -4,9 +4,10 @@ Parameters are a list ``[W, b, W, b, ...]`` from the encoder's input to its head
 to the logits; heads that share an input are one matrix, on every side. W is (out, in).
 """
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 
@@ -94,6 +95,11 @@ def layers(engine: Engine) -> list[np.ndarray]:
         for layer in (*(f"hidden.{i}" for i in range(len(net.hidden))), "heads")
     ]
     return [engine.P[f"{name}.{kind}"] for name in names for kind in ("weight", "bias")]
+
+
+def replace_ops(engine: Engine, **ops: Any) -> None:
+    """Have an engine run other ops of those names."""
+    engine.ctx = replace(engine.ctx, ops=replace(engine.ops, **ops))
 
 
 def models(data: Dataset) -> dict[str, Workload]:

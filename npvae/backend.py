@@ -14,11 +14,12 @@ import numpy
 
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
-from npvae.ops.hands import one_blas_thread_each
-from npvae.ops.host import on_host
+from npvae.ops.cpu import on_host
+from npvae.ops.cpu.threads import one_blas_thread_each
 
-recording = RLock()  # by one thread at a time
-Array = Any  # numpy.ndarray or cupy.ndarray: the same interface, two types
+capturing = RLock()  # by one thread at a time
+# numpy.ndarray, or cupy.ndarray, which has the same interface and no stubs: held to NumPy's
+Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,28 @@ class Backend:
         name = self.xp.cuda.runtime.getDeviceProperties(number)["name"].decode()
         return f"{name}, with CuPy {self.xp.__version__}"
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What repeats in one launch all that ``work`` asks of the device; None on a host.
+    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
+        """What repeats in one launch all that ``work`` asks of the device: a CUDA graph.
 
-        Nothing is done yet, and ``work`` must have been done before: what it needs compiled or
-        allocated has to be there. A CUDA graph holds on to addresses and not to arrays, so they
-        must outlive what is returned here.
+        None on a host, and None if ``work`` allocates: a graph holds on to addresses and not to
+        arrays, so it would write to memory that has been given to something else by then. What
+        ``work`` uses must outlive the graph for the same reason.
+
+        Nothing is done yet, and ``work`` must have been done before: what it needs compiled has
+        to be there.
         """
         if self.xp is numpy:
             return None
-        stream = recording_stream(self.xp)
-        with recording, stream:
+        stream = capture_stream(self.xp)
+        with capturing, stream, self.xp.cuda.using_allocator(_refuse):
             stream.begin_capture()
             try:
                 work()
-            except BaseException:
-                with suppress(Exception):  # the capture is invalid; why is the error under way
+            except BaseException as error:
+                with suppress(Exception):  # it may be invalid; why is the error under way
                     stream.end_capture()
+                if isinstance(error, _Allocation):
+                    return None
                 raise
             return stream.end_capture().launch
 
@@ -83,7 +89,7 @@ class Backend:
         """How many times a cacheful to work on at once: a GPU's launches want to be worth it."""
         return 1 if self.xp is numpy else 64
 
-    def hands(self) -> AbstractContextManager[int]:
+    def threads(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
         return one_blas_thread_each() if self.xp is numpy else nullcontext(1)
 
@@ -128,8 +134,8 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
             raise BackendError(f"backend 'cupy' cannot run here: {reason}; use backend='numpy'")
         import cupy
 
-        from npvae.ops.cublas import Cublas, library
-        from npvae.ops.device import on_device
+        from npvae.ops.gpu.cublas import Cublas, library
+        from npvae.ops.gpu.launch import on_device
 
         with room_on(cupy):
             gemm = Cublas(library(cupy), cupy, tf32).gemm
@@ -150,9 +156,18 @@ def room_on(cupy: Any) -> Iterator[None]:
         ) from error
 
 
+class _Allocation(Exception):
+    """Memory was asked for during a capture."""
+
+
+def _refuse(size: int) -> Any:
+    """CuPy's allocator during a capture."""
+    raise _Allocation(f"{size} bytes")
+
+
 @cache
-def recording_stream(xp: Any) -> Any:
-    """The stream that launches are recorded on: one for good, for libraries remember it."""
+def capture_stream(xp: Any) -> Any:
+    """The stream that launches are captured on: one for good, for libraries remember it."""
     return xp.cuda.Stream(non_blocking=True)
 
 
@@ -185,7 +200,10 @@ def is_device_array(array: Any) -> bool:
 
 def to_numpy(array: Array) -> numpy.ndarray:
     """A host copy of a device array; a host array as it is."""
-    return array.get() if is_device_array(array) else numpy.asarray(array)
+    if is_device_array(array):
+        host: numpy.ndarray = array.get()  # type: ignore[attr-defined]  # CuPy's own
+        return host
+    return numpy.asarray(array)
 
 
 def quiet(xp: Any) -> AbstractContextManager:

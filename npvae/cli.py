@@ -1,4 +1,4 @@
-"""The commands of the command line; their options are in ``npvae/options.py``.
+"""The commands of the command line; their flags are in ``npvae/parser.py``.
 
 Exit codes: 0 done; 1 a one-line error that says what to do; 2 usage; 130 interrupted.
 """
@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from npvae import kernels
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
-from npvae.options import given, parser
+from npvae.parser import given, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    kernels.choose()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every log file can hold a "−"
     warnings.showwarning = lambda message, *rest: print(
@@ -80,12 +78,11 @@ def train(arguments: argparse.Namespace) -> int:
     except Exception:
         run.discard_if_untrained()
         raise
-    history, row = model.history_, -1
-    if model.early_stopping is not None:  # the model is that of its best epoch
-        row = model._state.best_epoch - 1
-    last = {key: values[row] for key, values in history.items()}
+    stops = model.early_stopping is not None  # then the model is that of its best epoch
+    row = model._state.best_epoch - 1 if stops else -1
+    last = {key: values[row] for key, values in model.history_.items()}
     terms = f"reconstruction {last['reconstruction']:.2f}"
-    if hasattr(model, "elbo"):  # an auto-encoder has no bound
+    if model.has_bound:
         terms = f"ELBO {last['elbo']:.2f} = {terms} − KL {last['kl']:.2f}"
     elif "log_joint" in last:
         terms = f"log p(x, z) {last['log_joint']:.2f} = {terms} + log p(z) {last['log_prior']:.2f}"
@@ -93,11 +90,11 @@ def train(arguments: argparse.Namespace) -> int:
     if "acceptance" in last:
         print(f"chains     {last['acceptance']:.0%} of proposals accepted")
     if last.get("objective") is not None:
-        print(f"maximised  {last['objective']:.2f} nats: the ELBO with its KL weighed or free")
+        print(f"maximised  {last['objective']:.2f} nats: {model.engine_.objective.maximised}")
     if "parameter_kl" in last:
         print(f"parameters KL {last['parameter_kl']:.2f} nats, told apart from the ELBO")
     if last.get("validation_elbo") is not None:
-        name = "ELBO" if hasattr(model, "elbo") else "reconstruction"
+        name = "ELBO" if model.has_bound else "reconstruction"
         print(f"held out   {name} {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
     print(f"model      {run.model_file}")
     try:
@@ -113,9 +110,10 @@ def train(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from npvae import evaluation
+    from npvae.estimators import coding, training
 
     model, run = find(arguments.model)
-    if not hasattr(model, "log_likelihood"):
+    if not model.has_prior:
         raise ParameterError("an Autoencoder defines no likelihood of x; evaluate a VAE")
     dataset = find_data(arguments, run)
     if arguments.limit < 1:
@@ -124,21 +122,21 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise ParameterError("--curve is of importance samples; leave out --method")
     if arguments.samples is not None and arguments.samples < 2:
         raise ParameterError(f"--samples {arguments.samples} gives no standard error; ask for more")
-    pixels, scale = model._data(dataset)  # checked before binarising, which would hide a NaN
-    pixels, scale = model._binarized(pixels[: arguments.limit], scale)
+    pixels, scale = coding.data_of(model, dataset)  # binarising would hide a NaN
+    pixels, scale = training.as_trained(model, pixels[: arguments.limit], scale)
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
-    if hasattr(model, "elbo"):
+    if model.has_bound:
         print(f"bound      {model.elbo(X)}")
     watched = {"rng": 0, "progress": progress_bar("chunks")}
     if arguments.curve:
-        if not hasattr(model, "iwae_bound"):
+        if not model.has_bound:
             raise ParameterError("a curve of bounds needs an encoder; leave out --curve")
         print(model.iwae_bound(X, n_samples=arguments.samples or 5000, **watched))
     else:
         found = model.log_likelihood(X, arguments.samples, method=arguments.method, **watched)
         print(f"likelihood {found}")
-    if len(X) > 1 and hasattr(model, "elbo"):  # without an encoder, codes take chains
+    if len(X) > 1 and model.has_bound:  # without an encoder, codes take chains
         active = evaluation.active_units(model.transform(X))
         print(f"latents    {int(active.sum())} of {len(active)} active")
 
@@ -147,7 +145,7 @@ def sample(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, _ = find(arguments.model)
-    if not hasattr(model, "sample"):
+    if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior to sample from; train a VAE")
     figure = plotting.samples(model, model.image_shape_, arguments.n, arguments.seed)
     write_figure(figure, arguments, "samples")
@@ -166,7 +164,7 @@ def manifold(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, _ = find(arguments.model)
-    if not hasattr(model, "sample"):
+    if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior to draw the manifold of; train a VAE")
     if model.image_shape_ is None:
         raise ParameterError("this model was not trained on images; a manifold shows images")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from npvae import __version__, data, kernels
+from npvae import __version__, data
 from npvae.backend import get_backend, why_no_gpu
 
 EXTRAS = {
@@ -33,7 +33,7 @@ def report() -> Iterator[str]:
 
 
 def _blas() -> Iterator[str]:
-    """BLAS, its threads, and its kernel set beside what the processor could run."""
+    """BLAS, its threads, and which of its kernels it has taken."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -45,16 +45,6 @@ def _blas() -> Iterator[str]:
             f"  {blas['internal_api']} {blas['version']}, {blas['num_threads']} threads "
             f"of {os.cpu_count()} processors, {kernel_set} kernels"
         )
-    own = {kernels.VARIABLE} if kernels.chosen_here else set()
-    wanted, why = kernels.advice({k: v for k, v in os.environ.items() if k not in own})
-    if wanted:
-        yield f"  npvae's commands ask for {wanted} kernels: {why}"
-        yield f"  for your own programs  →  export {kernels.VARIABLE}={wanted}"
-    else:
-        yield f"  no other kernel set is asked for: {why}"
-    for name, value in kernels.WAIT.items():
-        if os.environ.get(name) in (None, value):
-            yield f"  beside other busy programs  →  export {name}={value}, as npvae's commands do"
 
 
 def _gpu() -> Iterator[str]:

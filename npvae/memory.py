@@ -7,6 +7,9 @@ what concerns weights alone (a prior on θ, weight decay) is one slice.
 
 A :class:`Workspace` hands out the buffers of a training step by name and keeps them, so that
 no step after the first allocates anything large.
+
+A :class:`Context` holds both beside the operations: it is the one argument by which a formula
+reaches every array that it does not get from its caller.
 """
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +17,11 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from npvae.backend import is_device_array
+from npvae.backend import Array, is_device_array
+from npvae.ops import Ops
 
 Shape = tuple[int, ...]
-Views = dict[str, Any]
+Views = dict[str, Array]
 LINE = 64  # bytes of a cache line, and of the widest load
 
 
@@ -157,3 +161,24 @@ class Workspace:
     def buffers(self) -> Mapping[str, Any]:
         """Every buffer by name, flat: for looking at, poisoning and counting."""
         return self._memory
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a formula computes: its operations, the parameters, and memory to write to.
+
+    Attributes
+    ----------
+    ops : Ops
+        Forward and backward passes on a device's arrays.
+    P, G : dict of str to array
+        Parameters, and ∂loss/∂ each of them, by name. Of a parameter that is not in G no gradient
+        is wanted.
+    work : Workspace
+        The buffers of a step.
+    """
+
+    ops: Ops
+    P: Views
+    G: Views
+    work: Workspace

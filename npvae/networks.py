@@ -9,10 +9,25 @@ and one product computes them together.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
-from npvae.memory import Layout, Shape, Views, Workspace
-from npvae.ops import Ops
+from npvae.backend import Array
+from npvae.memory import Context, Layout, Shape
+from npvae.ops import ACTIVATIONS
+
+
+class HiddenCache(NamedTuple):
+    """What a hidden layer leaves for its backward pass, B rows of it."""
+
+    a: Array  # the pre-activation, where the activation's derivative reads it   (B, H)
+    h: Array  # the output                                                       (B, H)
+
+
+class MLPCache(NamedTuple):
+    """What a forward pass of a network leaves for its backward pass."""
+
+    x: Array  # its input                    (B, n_in)
+    hidden: tuple[HiddenCache, ...]  # from the input on
 
 
 @dataclass(frozen=True)
@@ -52,46 +67,47 @@ class MLP:
         """Name of the op that undoes the activation; made once, not a new string a step."""
         return self.activation + "_backward"
 
-    def forward(self, ops: Ops, P: Views, x: Any, work: Workspace, head: str = "heads") -> Any:
-        """x (…, n_in) → the products of all heads, without bias, (…, Σ heads).
+    def forward(self, ctx: Context, x: Array, head: str = "heads") -> tuple[Array, MLPCache]:
+        """x (…, n_in) → the products of all heads, without bias, (…, Σ heads); and the cache.
 
         Or of one ``head`` alone, where the others would go to waste.
         """
-        batch = x.shape[:-1]
-        h = x.reshape(-1, self.n_in)  # (B, n_in)
-        B = h.shape[0]
-        activation = getattr(ops, self.activation)
+        ops, P, work = ctx.ops, ctx.P, ctx.work
+        activation, hidden = getattr(ops, self.activation), []
+        batch, x = x.shape[:-1], x.reshape(-1, self.n_in)
+        h, B = x, len(x)
         for i, H in enumerate(self.hidden):
             layer = f"{self.name}.hidden.{i}"
             a = ops.gemm(h, P[layer + ".weight"].T, work(layer + ".a", B, H))  # (B, H)
             h = work(layer + ".h", B, H)
             activation(a, P[layer + ".bias"], h)
+            hidden.append(HiddenCache(a, h))
         W = P[f"{self.name}.{head}.weight"]
-        a = ops.gemm(h, W.T, work(f"{self.name}.{head}.a", B, W.shape[0]))  # (B, Σ heads)
-        return a.reshape(*batch, -1)
+        a = ops.gemm(h, W.T, work(f"{self.name}.{head}.a", B, len(W)))  # (B, Σ heads)
+        return a.reshape(*batch, -1), MLPCache(x, tuple(hidden))
 
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Any, d_a: Any, work: Workspace, d_x: Any = None
-    ) -> None:
+    def backward(self, ctx: Context, d_a: Array, cache: MLPCache, d_x: Array | None = None) -> None:
         """d_a (…, Σ heads) → the gradients of all weights and hidden biases in G, and d_x.
 
-        The forward pass read upside down. The head's bias gradient was written, with d_a, by
-        the op that follows the heads. ``d_x`` (…, n_in) is written if it is given, and weights
-        that are not in G are passed by: what remains is the way to d_x.
+        The forward pass read upside down; it uses up the buffers that it reads. The head's bias
+        gradient was written, with d_a, by the op that follows the heads. ``d_x`` (…, n_in) is
+        written if it is given, and weights that are not in G are passed by: what remains is the
+        way to d_x.
         """
-        x = x.reshape(-1, self.n_in)  # (B, n_in)
-        B = x.shape[0]
-        d_a = d_a.reshape(B, -1)  # (B, Σ heads)
+        ops, P, G, work = ctx.ops, ctx.P, ctx.G, ctx.work
         activation_backward = getattr(ops, self._backward)
+        reads_output = ACTIVATIONS[self.activation].reads == "output"
+        x, hidden = cache
+        B = len(x)
+        d_a = d_a.reshape(B, -1)  # (B, Σ heads)
         above = f"{self.name}.heads"  # the layer that d_a belongs to
-        for i in reversed(range(len(self.hidden))):
-            layer, H = f"{self.name}.hidden.{i}", self.hidden[i]
-            h = work(layer + ".h", B, H)  # as the forward pass left it
+        for i in reversed(range(len(hidden))):
+            layer, (a, h) = f"{self.name}.hidden.{i}", hidden[i]
             if (weight := above + ".weight") in G:
                 ops.gemm(d_a.T, h, G[weight])  # (out, H)
-            d_h = ops.gemm(d_a, P[weight], work(layer + ".d_h", B, H))  # (B, H)
-            d_a = work(layer + ".a", B, H)  # a was used up: its buffer is free
-            activation_backward(d_h, h, d_a, G[layer + ".bias"])
+            d_h = ops.gemm(d_a, P[weight], work(layer + ".d_h", *h.shape))  # (B, H)
+            saved, d_a = (h, a) if reads_output else (a, h)  # one is free by now
+            activation_backward(d_h, saved, d_a, G[layer + ".bias"])
             above = layer
         if (weight := above + ".weight") in G:
             ops.gemm(d_a.T, x, G[weight])  # (out, n_in)
@@ -113,8 +129,8 @@ def layout(*networks: MLP) -> Layout:
 
 
 def initialize(
-    layout: Layout, normal: Any, std: float | None = None, spread: tuple[str, ...] = ()
-) -> Any:
+    layout: Layout, normal: Array, std: float | None = None, spread: tuple[str, ...] = ()
+) -> Array:
     """First values: weights N(0, std²), biases 0.
 
     With 1 / √in every layer passes on the variance of its input (LeCun et al. 1998). The paper

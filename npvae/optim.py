@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from math import cos, pi, sqrt
 from typing import Any, ClassVar
 
+from npvae.backend import Array
 from npvae.errors import ParameterError
 from npvae.memory import aligned
 from npvae.ops import Ops
 
-Array = Any
 State = dict[str, Array]
 PARTS = 128  # sums of squares side by side: about one for each multiprocessor of a GPU
 FLUSH_EVERY = 128  # steps: from 1e-30, 0.9¹²⁸ is still a normal float32

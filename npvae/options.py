@@ -1,146 +1,203 @@
-"""The options of the command line, in tables, and the parser that reads them.
+"""Every option of a model and of a run: its name, type, default, meaning, and what it may be.
 
-Nothing else of npvae is needed to read them, so that ``--help`` and a wrong option cost no time.
+This one table is what a constructor's arguments are checked by, and what the command line makes
+its flags of. A class has the options that its signature names; a test holds signatures and
+docstrings to the table. Nothing is imported but the errors, so that ``npvae --help`` and a wrong
+option cost no time.
 """
-import argparse
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
-EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
+from npvae.errors import ParameterError
 
-# name, type, help; every default is the class's own, so None here means "not given"
-MODEL_OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("model", str, "vae, autoencoder, wake-sleep, full-vb or mcem"),
-    ("data", str, "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file or image folder"),
-    ("latent_dim", int, "J, number of latent variables"),
-    ("hidden", "widths", "widths of the encoder's hidden layers"),
-    ("decoder_hidden", "widths", "widths of the decoder's; the encoder's reversed if not given"),
-    ("activation", str, "tanh, relu, sigmoid, softplus, elu or identity"),
-    ("likelihood", str, "p(x|z): bernoulli, continuous-bernoulli, normal, laplace, poisson, "
-                        "categorical or discretized-logistic"),
-    ("likelihood_mean", str, "linear or sigmoid: the mean of a normal likelihood"),
-    ("likelihood_std", float, "of a normal likelihood; learned if not given"),
-    ("n_levels", int, "of a categorical or discretized-logistic likelihood"),
-    ("posterior", str, "q(z|x): normal, elliptical, laplace, student-t, gamma, beta, dirichlet, …"),
-    ("prior", str, "p(z): a family that suits the posterior, or learned: mixture or vamp"),
-    ("prior_components", int, "of a mixture or vamp prior"),
-    ("estimator", str, "A or B, the paper's SGVB estimators"),
-    ("n_samples", int, "L, samples of z a datapoint"),
-    ("parameter_prior", bool, "log N(weights; 0, I) / N in the objective"),
-    ("kl_weight", float, "beta, the weight of the KL in the objective"),
-    ("free_bits", float, "nats of KL a latent that cost the objective nothing more"),
-    ("l2", float, "an autoencoder's weight penalty"),
-    ("n_leapfrog", int, "of mcem: leapfrog steps of a move"),
-    ("n_updates", int, "of mcem: updates of the parameters with one sample"),
-    ("initial_std", float, "deviation of the first weights; 1/sqrt(inputs) if not given"),
-    ("dtype", str, "float32 or float64"),
-    ("random_state", int, "seed of everything random"),
-)
-TRAINING_OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("optimizer", str, "adam, adamw, adagrad, rmsprop, sgd, momentum or nesterov"),
-    ("learning_rate", float, "before the schedule"),
-    ("schedule", str, "constant, step, cosine or warmup"),
-    ("batch_size", int, "M, datapoints a step"),
-    ("epochs", int, "passes over the data"),
-    ("binarize", str, "none, threshold, fixed or dynamic: what becomes of grey pixels"),
-    ("kl_warmup", int, "epochs over which the weight of the KL rises from 0"),
-    ("clip_norm", float, "largest norm of the gradient"),
-    ("early_stopping", int, "epochs without a better held-out bound to stop after"),
-    ("n_train", int, "datapoints to train on; all that are not held out if not given"),
-    ("validation", "rows", "datapoints to hold out, 0 for none; a tenth, at most 5000, if not "
-                           "given; or test: MNIST's test set"),
-    ("backend", str, "numpy, cupy or auto"),
-    ("tf32", bool, "on a GPU, round the factors of float32 products to ten bits of fraction"),
-)
-OPTION_NAMES = {name for name, _, _ in MODEL_OPTIONS + TRAINING_OPTIONS}
+# ---- what a value may be: checks that raise a ParameterError
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    top = argparse.ArgumentParser(
-        prog="npvae", description="Auto-Encoding Variational Bayes, from scratch.", epilog=EPILOG
-    )
-    top.add_argument("--version", action=Version)
-    commands = top.add_subparsers(
-        title="commands", dest="command", metavar="COMMAND", required=True
-    )
-
-    def command(name: str, text: str, *options: Any) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        for option in options:
-            add_option(sub, *option)
-        return sub
-
-    p = command("train", "train a model and leave a run folder",
-                *MODEL_OPTIONS, *TRAINING_OPTIONS)  # fmt: skip
-    p.add_argument("--config", metavar="FILE.toml", help="settings; options given win over it")
-    p.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
-    p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
-    p = command("evaluate", "bound and likelihood, with its standard error")
-    with_model(p, data=True)
-    p.add_argument("--method", choices=("importance", "annealed", "harmonic", "prior"),
-                   help="of estimating log p(x); the first that serves the model if not given")
-    p.add_argument("--samples", type=int, help="a datapoint, or annealed chains; the method's own "
-                                               "number if not given: 5000 importance samples")
-    p.add_argument("--curve", action="store_true",
-                   help="the importance-weighted bounds of 1, 10, 100 and 1000 samples instead")
-    p.add_argument("--limit", type=int, default=1000, help="datapoints at most (1000)")
-    p = command("sample", "a sheet of images from the prior")
-    with_model(p, out=True)
-    p.add_argument("-n", type=int, default=100, help="how many (100)")
-    p.add_argument("--seed", type=int, default=0, help="of the draws (0)")
-    p = command("reconstruct", "images beside their reconstructions")
-    with_model(p, data=True, out=True)
-    p = command("manifold", "the 2-D latent space as a grid of images (figure 4)")
-    with_model(p, out=True)
-    p.add_argument("-n", type=int, default=20, help="images a side (20)")
-    command("gradcheck", "hand-written gradients against differences, in float64",
-            *(option for option in MODEL_OPTIONS if option[0] != "dtype"))  # fmt: skip
-    p = command("reproduce", "a figure of the paper: train its curves, draw it, compare")
-    p.add_argument("figure", choices=("figure2", "figure3", "figure4", "figure5"))
-    p.add_argument("--budget", type=float, default=1e7, help="training samples a curve (1e7)")
-    p.add_argument("--curves", nargs="+", default=(), metavar="NAME",
-                   help="train these alone, as mnist-20-vae; a wrong name lists them all")
-    p.add_argument("--jobs", type=int, help="curves at a time; one a processor if not given")
-    p.add_argument("--out", metavar="DIR", default="reproductions",
-                   help="runs, which figures share, and results (reproductions)")
-    command("data", "which data sets are here")
-    command("doctor", "versions, BLAS, GPU, data, and what to do about each")
-    return top
+def whole_number(name: str, value: Any, least: int = 1) -> None:
+    """Raise a ParameterError unless ``value`` is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ParameterError(f"{name}={value!r} must be a whole number of at least {least}")
 
 
-def add_option(sub: argparse.ArgumentParser, name: str, kind: Any, text: str) -> None:
-    flag = "--" + name.replace("_", "-")
-    if kind is bool:
-        sub.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-    elif kind == "widths":
-        sub.add_argument(flag, type=int, nargs="*", metavar="WIDTH", help=text)
-    elif kind == "rows":
-        sub.add_argument(flag, type=lambda s: s if s == "test" else int(s), metavar="N", help=text)
-    else:
-        sub.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text)
+def widths(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` holds the widths of layers."""
+    if not isinstance(value, Collection) or isinstance(value, (str, bytes, dict, set)):
+        raise ParameterError(f"{name}={value!r} is not a tuple of widths; write e.g. (500,)")
+    for width in value:
+        whole_number(name, width)
 
 
-def with_model(sub: argparse.ArgumentParser, data: bool = False, out: bool = False) -> None:
-    sub.add_argument("model", metavar="RUN_OR_MODEL", help="a run folder or a model.npz")
-    if data:
-        sub.add_argument("--data", help="data to use; what the run held out if not given")
-    if out:
-        sub.add_argument("--out", metavar="FILE.png", help="picture to write")
+def number(name: str, value: Any, or_zero: bool = False) -> None:
+    """Raise a ParameterError unless ``value`` is a finite number above 0, or 0 if it may be."""
+    good = isinstance(value, Real) and not isinstance(value, bool)
+    if not (good and 0 <= value < float("inf") and (value > 0 or or_zero)):
+        wanted = "of at least 0" if or_zero else "above 0"
+        raise ParameterError(f"{name}={value!r} must be a number {wanted}")
 
 
-class Version(argparse.Action):
-    """Print the version; an action, so that parsing costs no import."""
-
-    def __init__(self, **options: Any):
-        super().__init__(nargs=0, help="print the version", **options)
-
-    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
-        from npvae import __version__
-
-        print(__version__)
-        parser.exit()
+def flag(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` is True or False, or 1 or 0."""
+    if isinstance(value, str) or str(value) not in ("True", "False", "1", "0"):
+        raise ParameterError(f"{name}={value!r} must be True or False")
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The model and run options that were given, by their Python names."""
-    return {k: v for k, v in vars(arguments).items() if k in OPTION_NAMES and v is not None}
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """The name that ``value`` is, in whatever case it is written.
+
+    Examples
+    --------
+    >>> one_of("optimizer", "Adam", ("sgd", "adam"))
+    'adam'
+    """
+    names = {one.casefold(): one for one in known}
+    if not isinstance(value, str) or value.casefold() not in names:
+        raise ParameterError(
+            f"{name}={value!r} is not known; choose from {', '.join(names.values())}"
+        )
+    return names[value.casefold()]
+
+
+def anything(name: str, value: Any) -> None:
+    """No check here: what uses the value has its own."""
+
+
+def place(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` may be the name or the path of data."""
+    if not isinstance(value, str):
+        raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
+
+
+def rows(word: str) -> int | str:
+    """How many, or ``test``."""
+    return word if word == "test" else int(word)
+
+
+def held_out(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` says how many rows to hold out."""
+    if value != "test" and (type(value) is not int or value < 0):
+        raise ParameterError(f"{name}={value!r} must be a whole number, 0 for none, or test")
+
+
+from_zero = partial(whole_number, least=0)
+not_negative = partial(number, or_zero=True)
+
+# ---- the table
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option, and all that is known of it in one place.
+
+    Attributes
+    ----------
+    name : str
+        Of the constructor's argument; with hyphens, of the flag.
+    kind : callable
+        What makes it of the word after its flag: a type, ``tuple`` for widths, ``object`` for
+        what takes a name or an object.
+    default : object
+        None stands for "not given", and always may be.
+    help : str
+        What it is, in one line.
+    check : callable or tuple of str
+        Called with name and value, it raises a ParameterError; or the names to choose from.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+    check: Callable[[str, Any], Any] | tuple[str, ...]
+
+    def validate(self, value: Any) -> None:
+        """Raise a ParameterError unless ``value`` will do.
+
+        Whether an object that has no name will do is for those to say who know its class.
+        """
+        if value is None and self.default is None:
+            return
+        if callable(self.check):
+            self.check(self.name, value)
+        elif isinstance(value, str) or self.kind is not object:
+            self.spelled(value)
+
+    def spelled(self, value: Any) -> str:
+        """The name that ``value`` is in whatever case, as the table has it."""
+        return value if callable(self.check) else one_of(self.name, value, self.check)
+
+
+FAMILIES = (
+    "normal", "elliptical", "laplace", "logistic", "gumbel", "student-t", "cauchy", "uniform",
+    "triangular", "log-normal", "gamma", "exponential", "erlang", "chi-squared", "weibull",
+    "rayleigh", "gompertz", "f", "pareto", "reciprocal", "beta", "dirichlet",
+)  # fmt: skip
+RUN = (
+    Option("model", str, "vae", "what to train",
+           ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
+    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file "
+           "or image folder", place),
+    Option("n_train", int, None,
+           "datapoints to train on; all that are not held out if not given", whole_number),
+    Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
+           "if not given; or test: MNIST's test set", held_out),
+)  # fmt: skip
+MODEL = (
+    Option("latent_dim", int, 2, "J, number of latent variables", whole_number),
+    Option("hidden", tuple, (500,),
+           "widths of the encoder's hidden layers; for digits 256 128", widths),
+    Option("decoder_hidden", tuple, None,
+           "widths of the decoder's; the encoder's reversed if not given", widths),
+    Option("activation", str, "tanh", "of the hidden layers",
+           ("tanh", "relu", "sigmoid", "softplus", "elu", "leaky_relu", "gelu", "silu",
+            "identity")),
+    Option("likelihood", object, "bernoulli", "p(x|z)",
+           ("bernoulli", "continuous-bernoulli", "normal", "laplace", "poisson", "categorical",
+            "discretized-logistic")),
+    Option("likelihood_mean", str, "linear", "the mean of a normal likelihood",
+           ("linear", "sigmoid")),
+    Option("likelihood_std", float, None, "of a normal likelihood; learned if not given", number),
+    Option("n_levels", int, None, "of a categorical or discretized-logistic likelihood",
+           whole_number),
+    Option("posterior", object, "normal", "q(z|x)", FAMILIES),
+    Option("prior", object, "normal", "p(z), which must suit the posterior",
+           (*FAMILIES, "mixture", "vamp")),
+    Option("prior_components", int, 50, "of a mixture or vamp prior", whole_number),
+    Option("estimator", object, "B", "of the bound's gradient, or of a tighter bound",
+           ("A", "B", "stl", "iwae", "dreg")),
+    Option("n_samples", int, 1, "L, samples of z a datapoint", whole_number),
+    Option("parameter_prior", bool, False, "log N(weights; 0, I) / N in the objective", flag),
+    Option("kl_weight", float, 1.0, "beta, the weight of the KL in the objective", not_negative),
+    Option("free_bits", float, 0.0, "nats of KL a latent that cost the objective nothing more",
+           not_negative),
+    Option("l2", float, 1e-5, "an autoencoder's weight penalty", not_negative),
+    Option("n_leapfrog", int, 10, "of mcem: leapfrog steps of a move", whole_number),
+    Option("n_updates", int, 5, "of mcem: updates of the parameters with one sample",
+           whole_number),
+    Option("initial_std", float, None,
+           "deviation of the first weights; 1/sqrt(inputs) if not given", number),
+    Option("dtype", str, "float32", "of every number", ("float32", "float64")),
+    Option("random_state", int, None, "seed of everything random", anything),
+)  # fmt: skip
+TRAINING = (
+    Option("optimizer", object, "adam", "the update rule",
+           ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")),
+    Option("learning_rate", float, 1e-3, "before the schedule", number),
+    Option("schedule", object, "constant", "of the learning rate",
+           ("constant", "step", "cosine", "warmup")),
+    Option("batch_size", int, 100, "M, datapoints a step", whole_number),
+    Option("epochs", int, 20, "passes over the data; for digits 300", whole_number),
+    Option("binarize", str, "none", "what becomes of grey pixels",
+           ("none", "threshold", "fixed", "dynamic")),
+    Option("kl_warmup", int, 0, "epochs over which the weight of the KL rises from 0", from_zero),
+    Option("clip_norm", float, None, "largest norm of the gradient", number),
+    Option("early_stopping", int, None, "epochs without a better held-out bound to stop after",
+           whole_number),
+    Option("backend", str, "numpy", "numpy, cupy or auto", anything),
+    Option("tf32", bool, False,
+           "on a GPU, round the factors of float32 products to ten bits of fraction", flag),
+)  # fmt: skip
+VERBOSE = Option("verbose", bool, True, "one line an epoch, on a terminal", anything)
+OPTIONS = {option.name: option for option in (*MODEL, *TRAINING, VERBOSE)}  # a constructor's

@@ -17,9 +17,9 @@ from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
-from npvae.estimators.arguments import one_of, whole_number
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
+from npvae.options import RUN
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -28,9 +28,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
 }  # fmt: skip
 
 # What a run is beside the model's own parameters.
-RUN_DEFAULTS: dict[str, Any] = {
-    "model": "vae", "data": "digits", "n_train": None, "validation": None,
-}  # fmt: skip
+RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
 # The bundled digits are few and small: a narrower network, and more passes.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"hidden": [256, 128], "epochs": 300}
@@ -98,19 +96,14 @@ def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str,
     """
     given = (read_toml(file) if file else {}) | options
     given = RUN_DEFAULTS | given
-    one_of("model", given["model"], MODELS)
-    if not isinstance(given["data"], str):
-        raise ParameterError(f"data={given['data']!r} is no name or path; write it in quotes")
-    held_out = given["validation"]
-    if held_out not in (None, "test") and (type(held_out) is not int or held_out < 0):
-        raise ParameterError(f"validation={held_out!r} must be a whole number, 0 for none, or test")
-    if held_out == 0 and given.get("early_stopping") is not None:
+    for option in RUN:
+        option.validate(given[option.name])
+    given["model"] = RUN[0].spelled(given["model"])
+    if given["validation"] == 0 and given.get("early_stopping") is not None:
         raise ParameterError(
             f"early_stopping={given['early_stopping']} watches held-out data, and validation=0 "
             "leaves none; leave one of them out"
         )
-    if given["n_train"] is not None:
-        whole_number("n_train", given["n_train"])
     cls = MODELS[given["model"]]
     params = cls().get_params()
     for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):

@@ -215,6 +215,7 @@ def number_40(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 DENSE = {"a": "M H", "bias": "H", "h": "M H"}
+SAVED = {"output": "h", "input": "a"}  # what an activation's backward reads, and where it is
 LATENT = {
     "a": "M 2J", "bias": "2J", "eps": "L M J",
     "sigma": "M J", "z": "L M J", "kl": "1 M", "log_ratio": "L M",
@@ -269,8 +270,10 @@ CASES: dict[str, Case] = {
         "bernoulli_draw seed stream step x~", "", STREAM | {"x": ("M D", unit)}
     ),
     **{
-        name: Case(f"{name} a~ bias h!", f"{name}_backward d_h h d_a! d_bias!", DENSE)
-        for name in ACTIVATIONS
+        name: Case(
+            f"{name} a~ bias h!", f"{name}_backward d_h {SAVED[op.reads]} d_a! d_bias!", DENSE
+        )
+        for name, op in ACTIVATIONS.items()
     },
     "normal_kl": Case(
         "normal_kl a~ bias eps sigma! z! kl!",
@@ -279,7 +282,7 @@ CASES: dict[str, Case] = {
     ),
     "normal_log_ratio": Case(
         "normal_log_ratio a~ bias eps sigma! z! log_ratio!",
-        "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
+        "normal_log_ratio_backward d_z d_log_ratio d_log_ratio a eps sigma z d_a! d_bias!",
         LATENT,
     ),
     "draw_normal_kl": Case(
@@ -289,8 +292,13 @@ CASES: dict[str, Case] = {
     ),
     "draw_normal_log_ratio": Case(
         "draw_normal_log_ratio seed stream step a~ bias eps! sigma! z! log_ratio!",
-        "normal_log_ratio_backward d_z d_log_ratio a eps sigma z d_a! d_bias!",
+        "normal_log_ratio_backward d_z d_log_ratio d_log_ratio a eps sigma z d_a! d_bias!",
         STREAM | LATENT,
+    ),
+    "normal_log_ratio_backward, two weights": Case(
+        "normal_log_ratio a~ bias eps sigma! z! log_ratio!; "
+        "normal_log_ratio_backward d_z p s a eps sigma z d_a! d_bias!", "",
+        LATENT | {"d_z": "L M J", "p": "L M", "s": "L M", "d_a": "M 2J", "d_bias": "2J"},
     ),
     "free_bits": Case(
         "normal_kl a~ bias eps sigma! z! kl!; free_bits a sigma least is_open! floored!",
@@ -330,6 +338,10 @@ CASES: dict[str, Case] = {
     "discretized_logistic_nll": Case(
         "discretized_logistic_nll a~ bias x levels slope! scratch! mask! nll!",
         SLOPE_BACKWARD, LOGISTIC,
+    ),
+    "importance_weights": Case(
+        "importance_weights nll kl w! theta! loss!", "",
+        {"nll": "L M", "kl": "L M", "w": "L M", "theta": "L M", "loss": "1 M"},
     ),
     "l2": Case(
         "l2 weights strength",

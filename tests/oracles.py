@@ -12,8 +12,9 @@ import pytest
 from scipy import integrate, special, stats
 
 from npvae.distributions import BernoulliLikelihood, NormalLikelihood
-from npvae.memory import Workspace
-from npvae.objectives import ESTIMATORS
+from npvae.memory import Context, Workspace
+from npvae.models import Noise
+from npvae.models.latent import NormalLatent
 from npvae.ops import Ops
 
 # A generic point, J = 3: σ above, below and near one, μ of both signs.
@@ -27,15 +28,15 @@ LOGITS = np.array([-1e4, -709.8, -88.8, -20, -1, -1e-30, 0, 1e-30, 1, 20, 88.8, 
 def latent(ops: Ops, estimator: str, eps: Any) -> tuple[Any, Any]:
     """eps (n, J) → z (n, J) and r (n,) of estimator A, (1,) of B, at the generic point."""
     a = np.concatenate([MU, LOGVAR])[None]  # (1, 2J)
-    work = Workspace(np, a.dtype)
-    z, r = ESTIMATORS[estimator].latent(ops, a, np.zeros(6), eps[:, None], work)
-    return z[:, 0], r[:, 0]
+    ctx = Context(ops, {}, {}, Workspace(np, a.dtype))
+    cache = NormalLatent().forward(ctx, a, np.zeros(6), Noise(eps[:, None]), estimator == "B")
+    return cache.z[:, 0], cache.kl[:, 0]
 
 
 def nll(ops: Ops, likelihood: Any, a: Any, x: Any) -> Any:
     """−log p(x|z).   a (M, Σ heads), x (M, D) → (M,)"""
-    bias, work = np.zeros(a.shape[-1], a.dtype), Workspace(np, a.dtype)
-    return likelihood.nll(ops, a[None].copy(), bias, x, work)[0]
+    bias, ctx = np.zeros(a.shape[-1], a.dtype), Context(ops, {}, {}, Workspace(np, a.dtype))
+    return likelihood.nll(ctx, a[None].copy(), bias, x)[0][0]
 
 
 # --- the stochastic layer -----------------------------------------------------------------

@@ -1,12 +1,13 @@
 """The whole surface on CuPy does what it does on NumPy: the same noise, the same numbers.
 
 On a machine with a GPU these tests run on it. Elsewhere they run on a stand-in that is as strict
-as CuPy and runs the kernels of kernels.cu on the CPU, and that also says what a GPU was asked to
+as CuPy and runs the kernels of the .cu files on the CPU, and that also says what a GPU was asked to
 do: how many launches, and whether host and device talked.
 """
 import pickle
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from unittest.mock import patch
@@ -23,10 +24,12 @@ import npvae
 from npvae import backend as backend_room
 from npvae.backend import Backend, get_backend, why_no_gpu
 from npvae.errors import BackendError, ParameterError
+from npvae.estimators.arguments import made_of
 from npvae.models import Engine
-from npvae.ops import ACTIVATIONS, cublas
+from npvae.ops import ACTIVATIONS, DECLARED
+from npvae.ops.gpu import cublas
 from npvae.optim import OPTIMIZERS
-from npvae.training import BINARIZE, Course
+from npvae.training import BINARIZE, TrainStep
 
 REAL = not why_no_gpu()
 pytestmark = pytest.mark.skipif(not (REAL or shim.COMPILER), reason="neither a GPU nor g++")
@@ -49,8 +52,8 @@ def cupy():
 
             yield real
             return
-        stack.enter_context(patch("npvae.ops.cublas.library", lambda xp: Cublas()))
-        stack.enter_context(patch("npvae.training.course.PARTS", 3))  # a CPU has not so many
+        stack.enter_context(patch("npvae.ops.gpu.cublas.library", lambda xp: Cublas()))
+        stack.enter_context(patch("npvae.training.step.PARTS", 3))  # a CPU has not so many
         yield stack.enter_context(strict_cupy.installed())
 
 
@@ -221,7 +224,6 @@ def test_every_posterior_and_prior_trains_alike(posterior, prior, estimator, spe
     """And codes, samples and is scored alike; a step that makes arrays is not recorded."""
     numpy, cupy = both(dtype="float64", posterior=posterior, prior=prior, estimator=estimator,
                        n_samples=2, prior_components=4, kl_weight=0.5)  # fmt: skip
-    assert not cupy.engine_.model.recordable
     np.testing.assert_allclose(host(cupy.transform(IMAGES[:9])), numpy.transform(IMAGES[:9]), 1e-7)
     np.testing.assert_allclose(host(cupy.sample(4, rng=0)), numpy.sample(4, rng=0), 1e-7)
     methods = ["prior"] + ["importance"] * (posterior not in ("triangular", "reciprocal", "pareto"))
@@ -250,15 +252,30 @@ def test_a_hundred_steps_stay_within_a_ten_thousandth():
     both(epochs=12, hidden=(32,), close=1e-4)
 
 
+def graphs_of(fit):
+    """What the captures of a training gave: graphs, or None for those that were given up."""
+    capture, graphs = Backend.capture, []
+
+    def noted(*args):
+        graphs.append(capture(*args))
+        return graphs[-1]
+
+    with patch.object(Backend, "capture", noted):
+        fit(IMAGES)
+    return graphs
+
+
 @pytest.mark.parametrize("settings", [
     {}, {"binarize": "dynamic", "n_samples": 2}, {"optimizer": "adamw", "schedule": "step"},
     {"clip_norm": 1.0, "estimator": "A"}, {"kind": npvae.Autoencoder}, {"kind": npvae.WakeSleep},
     {"kl_weight": 4.0, "kl_warmup": 20}, {"kl_warmup": 20, "free_bits": 0.05},
-    {"kind": npvae.FullVB},
+    {"kind": npvae.FullVB}, {"activation": "gelu"},
 ], ids=str)  # fmt: skip
 def test_replayed_is_eager_to_the_bit(settings):
-    replayed = model("cupy", epochs=30, **settings).fit(IMAGES)  # 270 steps: two flushes
-    with patch.object(Backend, "record", lambda self, work: None):
+    replayed = model("cupy", epochs=30, **settings)  # 270 steps: two flushes
+    graphs = graphs_of(replayed.fit)
+    assert graphs and None not in graphs
+    with patch.object(Backend, "capture", lambda self, work: None):
         eager = model("cupy", epochs=30, **settings).fit(IMAGES)
     assert host(replayed.engine_.theta).tobytes() == host(eager.engine_.theta).tobytes()
     for name, moment in replayed._state.moments.items():
@@ -275,19 +292,49 @@ def test_buffers_that_moved_are_recorded_anew():
     assert_same_model(*(m.fit(IMAGES, validation=X) for m in (numpy, cupy)), CLOSE["float64"])
 
 
+@contextmanager
+def without_a_twin(name):
+    """The op runs its body on the device."""
+    with patch.dict(DECLARED, {name: replace(DECLARED[name], layout=None)}):
+        get_backend.cache_clear()
+        yield
+    get_backend.cache_clear()
+
+
+@pytest.mark.parametrize("settings", [
+    {"posterior": "elliptical"}, {"prior": "laplace", "estimator": "A"}, {"kind": npvae.MCEM},
+], ids=str)  # fmt: skip
+def test_a_step_that_makes_arrays_is_launched_anew_without_a_word(settings, recwarn):
+    assert graphs_of(model("cupy", **settings).fit) == [None]
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+
+
+@pytest.mark.parametrize(("op", "n_graphs"), [
+    ("bernoulli_nll", 0), ("normal_kl_backward", 0), ("tanh", 2), ("adam", 2),
+])  # fmt: skip
+def test_an_op_without_a_twin_runs_its_body(op, n_graphs, recwarn):
+    """And the step is captured all the same, if that body makes no array on the way."""
+    vae = model("cupy", dtype="float64")
+    with without_a_twin(op):
+        graphs = graphs_of(vae.fit)
+    assert graphs == [None] if not n_graphs else len(graphs) == n_graphs and None not in graphs
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+    assert_same_model(model("numpy", dtype="float64").fit(IMAGES), vae, CLOSE["float64"])
+
+
 def test_what_cannot_be_recorded_is_launched_anew():
     def refuse(self, work):
         raise RuntimeError("no graphs today")
 
-    with patch.object(Backend, "record", refuse), pytest.warns(UserWarning, match="no graphs"):
+    with patch.object(Backend, "capture", refuse), pytest.warns(UserWarning, match="no graphs"):
         launched = model("cupy").fit(IMAGES)
     assert_same_model(model("cupy").fit(IMAGES), launched, 0)
 
 
 def test_a_second_pass_is_replayed_too():
-    with patch.object(Backend, "record", autospec=True, side_effect=Backend.record) as record:
+    with patch.object(Backend, "capture", autospec=True, side_effect=Backend.capture) as capture:
         vae = model("cupy").partial_fit(IMAGES).partial_fit(IMAGES)
-    assert record.call_count == 4  # two lengths, twice
+    assert capture.call_count == 4  # two lengths, twice
     assert_same_model(model("numpy").partial_fit(IMAGES).partial_fit(IMAGES), vae, 1e-4)
 
 
@@ -306,9 +353,10 @@ def course(**settings):
     vae = model("cupy", batch_size=2, **settings).initialize(64)
     data = npvae.training.Minibatches(vae.engine_, PIXELS[:128], 1 / 16, 2, 1, vae.binarize)
     recipe = npvae.training.Recipe(
-        vae._optimizer(), 1e-3, vae._schedule(), vae.clip_norm, 1, vae.n_samples, 1
+        made_of("optimizer", vae.optimizer), 1e-3, made_of("schedule", vae.schedule),
+        vae.clip_norm, 1, vae.n_samples, 1,
     )
-    steps = Course(vae._state, data, recipe)
+    steps = TrainStep(vae._state, data, recipe)
     steps.open_epoch()
     steps.advance()  # makes the buffers
     return steps

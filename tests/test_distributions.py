@@ -23,7 +23,6 @@ from scipy import special, stats
 
 from npvae.backend import get_backend
 from npvae.distributions import Bernoulli, BernoulliLikelihood, Normal, NormalLikelihood
-from npvae.objectives import ESTIMATORS
 
 OPS = get_backend("numpy").ops
 
@@ -34,7 +33,7 @@ each_mean = pytest.mark.parametrize("sigmoid_mean", [False, True])
 # --- the fused ops ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", ["A", "B"])
 def test_samples_come_from_the_posterior(estimator):
     assert_samples(OPS, estimator)
 
@@ -200,6 +199,25 @@ def test_normal_log_ratio_is_the_family_summed():
     through_z = q.rsample_backward(v["d_z"] + d_z_of_q + d_z_of_p, v["eps"], mu, logvar)
     for d_half, by_z, by_q in zip(heads(v["d_a"]), through_z, directly, strict=True):
         close(d_half, (by_z + by_q).sum(axis=0))
+
+
+def test_the_score_of_q_may_have_a_weight_of_its_own():
+    """What log q gives directly, z held, is by another number than what it gives by way of z."""
+    q, rng, (L, M, J) = Normal(), np.random.default_rng(7), (3, 4, 2)
+    a, bias, eps = rng.standard_normal((M, 2 * J)), np.zeros(2 * J), rng.standard_normal((L, M, J))
+    d_z, sigma, z = rng.standard_normal((L, M, J)), np.empty((M, J)), np.empty((L, M, J))
+    path, score = rng.standard_normal((2, L, M))
+    OPS.normal_log_ratio(a, bias, eps, sigma, z, np.empty((L, M)))
+    d_a, d_bias = np.empty((M, 2 * J)), np.empty(2 * J)
+    (mu, logvar), zero = heads(a), np.zeros((M, J))
+    d_z_of_q, _ = q.log_prob_backward(path[..., None], z, mu, logvar)
+    d_z_of_p, _ = q.log_prob_backward(-path[..., None], z, zero, zero)
+    _, directly = q.log_prob_backward(score[..., None], z, mu, logvar)
+    through_z = q.rsample_backward(d_z + d_z_of_q + d_z_of_p, eps, mu, logvar)
+    OPS.normal_log_ratio_backward(d_z, path, score, a, eps, sigma, z, d_a, d_bias)
+    for d_half, by_z, by_q in zip(heads(d_a), through_z, directly, strict=True):
+        close(d_half, (by_z + by_q).sum(axis=0))
+    close(d_bias, d_a.sum(axis=0))
 
 
 def test_bernoulli_nll_is_the_family_summed():

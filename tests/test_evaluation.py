@@ -13,7 +13,7 @@ from scipy import integrate, special, stats
 import npvae
 from npvae.errors import DataError, ParameterError
 from npvae.evaluation import active_units, chunks, importance, iwae
-from npvae.objectives import EstimatorB
+from npvae.models import VAEModel
 
 # --- models with a known likelihood -------------------------------------------------------
 
@@ -413,7 +413,8 @@ def wrong_sign(monkeypatch):
 
 def closed_form_kl(monkeypatch):
     """KL(q‖p) where a sample's own log q(z|x) − log p(z) belongs."""
-    monkeypatch.setattr(importance, "estimator_for", lambda *pair: EstimatorB())
+    true = VAEModel.forward
+    monkeypatch.setattr(VAEModel, "forward", lambda model, *given: true(model, *given, True))
     return importance.log_likelihood
 
 

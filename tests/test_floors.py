@@ -9,11 +9,11 @@ import npvae
 
 HOUSE = Path(npvae.__file__).parent
 FLOORS = (
-    "errors", "lazy", "kernels", "random", "ops", "backend", "memory", "optim", "networks",
+    "errors", "options", "lazy", "random", "ops", "backend", "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip
-ROOF = ("cli", "options", "__main__", "doctor")  # these may import anything, and one another
+ROOF = ("cli", "parser", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")
 FILES = sorted(path for path in HOUSE.rglob("*.py") if path != HOUSE / "__init__.py")
 

@@ -8,9 +8,8 @@ from tiny import DECODER, NUMPY, Config, D, J, M
 import npvae
 from npvae.distributions import BernoulliLikelihood
 from npvae.errors import DataError, NotFittedError, ParameterError
-from npvae.models import Engine, VAEModel
+from npvae.models import Engine, Noise, VAEModel
 from npvae.networks import MLP, initialize
-from npvae.objectives import ESTIMATORS
 from npvae.testing import GradientReport, ParameterCheck, check_gradients
 
 OPS = NUMPY.ops
@@ -45,13 +44,22 @@ def no_kl(d_z, d_kl, a, eps, sigma, d_a, d_bias):
     OPS.normal_kl_backward(d_z, 0 * d_kl, a, eps, sigma, d_a, d_bias)
 
 
-def no_path_through_z(d_z, d_log_ratio, a, eps, sigma, z, d_a, d_bias):
-    OPS.normal_log_ratio_backward(d_z, d_log_ratio, a, eps, sigma, 0 * z, d_a, d_bias)
+def no_path_through_z(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
+    OPS.normal_log_ratio_backward(d_z, d_log_ratio, d_log_q, a, eps, sigma, 0 * z, d_a, d_bias)
 
 
-def no_path_beside_z(d_z, d_log_ratio, a, eps, sigma, z, d_a, d_bias):
+def no_path_beside_z(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
     d_z = d_z + d_log_ratio[..., None] * z
-    OPS.normal_log_ratio_backward(d_z, 0 * d_log_ratio, a, eps, sigma, z, d_a, d_bias)
+    OPS.normal_log_ratio_backward(d_z, 0 * d_log_ratio, 0 * d_log_q, a, eps, sigma, z, d_a, d_bias)
+
+
+def no_score(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
+    OPS.normal_log_ratio_backward(d_z, d_log_ratio, 0 * d_log_q, a, eps, sigma, z, d_a, d_bias)
+
+
+def score_kept(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
+    """That of the path derivative, which has none."""
+    OPS.normal_log_ratio_backward(d_z, d_log_ratio, d_log_ratio, a, eps, sigma, z, d_a, d_bias)
 
 
 def no_sigmoid(d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias):
@@ -79,6 +87,8 @@ MISTAKES = {
     no_path_through_z: ("normal_log_ratio_backward", Config("A"), ["encoder"]),
     no_path_beside_z: ("normal_log_ratio_backward", Config("A", L=3),
                        ["encoder.hidden", "encoder.logvar"]),
+    no_score: ("normal_log_ratio_backward", Config("A", L=3), ["encoder"]),
+    score_kept: ("normal_log_ratio_backward", Config("stl", L=3), ["encoder"]),
     sum_for_mean: ("bernoulli_nll_backward", Config(), ["encoder", "decoder"]),
     no_sigmoid: ("normal_nll_backward", Config(likelihood="normal, sigmoid mean"),
                  ["encoder", "decoder.hidden", "decoder.mean"]),
@@ -197,7 +207,7 @@ def large(activation, ops=OPS):
     p_x = BernoulliLikelihood()
     encoder = MLP("encoder", 200, (200,), {"mean": 5, "logvar": 5}, activation)
     decoder = MLP("decoder", 5, (180,), p_x.heads(200), activation)
-    model = VAEModel(encoder, decoder, p_x, ESTIMATORS["B"])
+    model = VAEModel(encoder, decoder, p_x)
     layout, rng = model.layout(), np.random.default_rng(0)
     theta = initialize(layout, rng.standard_normal(layout.size))
     return Engine(model, replace(NUMPY, ops=ops), theta), rng.random((20, 200))
@@ -231,8 +241,8 @@ def test_one_wrong_weight_in_forty_thousand_is_found():
 def test_the_model_and_the_data_are_left_as_they_are():
     config = Config(activation="relu")
     engine, arrays = config.engine(dtype=np.float32), config.batch()
-    kept = engine.forward(*(a.astype(np.float32) for a in arrays))
-    engine.backward(*(a.astype(np.float32) for a in arrays), kept)
+    x, eps = (a.astype(np.float32) for a in arrays)
+    engine.loss_and_grad(x, Noise(eps))
     held = {"theta": engine.theta, "grad": engine.grad, **engine.work.buffers()}
     held |= dict(zip(["x", "eps"], arrays, strict=True))
     before = {name: array.tobytes() for name, array in held.items()}
@@ -264,6 +274,11 @@ def test_the_table():
     assert "3 random directions a parameter" in str(
         check_gradients(config.engine(), config.batch()[0], directions=3)
     )
+    surrogate = check_gradients(Config("stl").engine(), config.batch()[0], method="complex")
+    assert str(surrogate).splitlines()[0] == (
+        "gradient check of the surrogate, samples and weights held, in float64 by complex steps, "
+        "every element"
+    )
 
 
 def test_a_number_that_is_not_finite_never_passes():
@@ -289,7 +304,7 @@ def test_what_cannot_be_checked_is_refused_in_one_line():
          lambda: check_gradients(engine, x, eps=eps[:, :2])),
         (DataError, r"X\[0, 1\] is NaN",
          lambda: check_gradients(engine, np.where(np.arange(D) == 1, np.nan, x))),
-        (NotFittedError, "VAE has no parameters to check; call initialize",
+        (NotFittedError, "VAE has no parameters yet; call fit",
          lambda: check_gradients(npvae.VAE(), x)),
     ]:  # fmt: skip
         with pytest.raises(error, match=words) as raised:

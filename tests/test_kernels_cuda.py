@@ -1,4 +1,4 @@
-"""The kernels of kernels.cu: they compile for GPUs, and do, run on the CPU, what their ops do.
+"""The kernels of the .cu files: they compile for GPUs, and do, run on the CPU, what their ops do.
 
 No GPU is needed. NVRTC and nvcc, where there is one, compile for GPUs that are not there; g++
 compiles the same source behind ``shim``, and NumPy arrays stand for device arrays.
@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,15 +20,17 @@ from op_cases import CASES, SIZES, copied
 from shim import COMPILER, RawModule
 
 from npvae import random
-from npvae.ops import Ops, device, reference
-from npvae.ops.device import KERNELS, SOURCE, SPARE, STORED, on_device, options, source
+from npvae.ops import DECLARED, Ops, layouts, reference
+from npvae.ops.gpu.launch import STORED, on_device, options, source
 
 BODIES = reference(np)
 STAND_IN = SimpleNamespace(**vars(np), RawModule=RawModule)
 DEVICE = on_device(BODIES, STAND_IN)
 CODE = source()
+KERNELS = {name: op for name, op in DECLARED.items() if op.layout}
 FUSED = {name: case for name, case in CASES.items() if case.calls[0].op in KERNELS}
-NAMES = KERNELS.keys() - {"gather"} | {"gather_" + dtype for dtype in STORED}
+NAMES = {name + end for name, op in KERNELS.items()
+         for end in (["_" + dtype for dtype in STORED] if op.stored else [""])}  # fmt: skip
 
 # More rows, columns and elements than a block has threads, and none a multiple of anything.
 WIDE = {"L": 2, "M": 71, "H": 301, "J": 21, "D": 293, "P": 1777}
@@ -41,10 +43,22 @@ each_size = pytest.mark.parametrize("size", [*SIZES.values(), WIDE], ids=[*SIZES
 each_architecture = pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
 
 
-def test_everything_but_the_products_is_fused():
+def test_every_op_with_a_layout_is_fused_and_that_is_all_but_the_products():
     ops = {field.name for field in fields(Ops)}
     fused = {op for op in ops if getattr(DEVICE, op) is not getattr(BODIES, op)}
     assert fused == KERNELS.keys() == ops - {"gemm"}
+
+
+def test_a_declaration_names_arguments_of_its_op():
+    for name, op in DECLARED.items():
+        words = {*op.shapes, *op.scratch, *op.dtypes, *op.scalar_or_array, op.stored} - {""}
+        assert words <= set(op.arguments), name
+
+
+def test_an_op_without_a_twin_runs_its_body(monkeypatch):
+    monkeypatch.setitem(DECLARED, "tanh", replace(DECLARED["tanh"], layout=None))
+    ops = on_device(BODIES, STAND_IN)
+    assert ops.tanh is BODIES.tanh and ops.relu is not BODIES.relu
 
 
 @shim
@@ -80,7 +94,9 @@ def by_nvcc(flags):
     if not shutil.which("nvcc"):
         return None
     with TemporaryDirectory() as folder:
-        command = ["nvcc", "-cubin", *flags, "-o", f"{folder}/kernels.cubin", str(SOURCE)]
+        code = Path(folder, "kernels.cu")
+        code.write_text(CODE)
+        command = ["nvcc", "-cubin", *flags, "-o", f"{folder}/kernels.cubin", str(code)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     return done.stderr
@@ -139,7 +155,7 @@ def reversed_order(dtype):
 def outcome(ops, call, arrays):
     """What a call returns or leaves behind in what it writes, working space aside."""
     returned = call(ops, arrays)
-    written = {w: arrays[w] for w in call.words("!", "~") if w not in SPARE}
+    written = {w: arrays[w] for w in call.words("!", "~") if w not in DECLARED[call.op].scratch}
     return written if returned is None else {"returned": np.asarray(returned)}
 
 
@@ -220,11 +236,11 @@ def test_more_elements_than_threads(name, monkeypatch):
     call = FUSED[name].calls[0]
     many = FUSED[name].arrays(SIZES["odd"], np.float32)
     few = copied(many)
-    elementwise = KERNELS[call.op][1] in (device.elements, device.matrix)
+    elementwise = KERNELS[call.op].layout in (layouts.elements, layouts.matrix)
     expected = on_the_device(call, many)
-    monkeypatch.setattr(device, "THREADS", 2)
-    monkeypatch.setattr(device, "MOST_THREADS", 2 * device.STRIP)
-    monkeypatch.setattr(device, "MOST_BLOCKS", 2)
+    monkeypatch.setattr(layouts, "THREADS", 2)
+    monkeypatch.setattr(layouts, "MOST_THREADS", 2 * layouts.STRIP)
+    monkeypatch.setattr(layouts, "MOST_BLOCKS", 2)
     for word, value in on_the_device(call, few).items():
         if elementwise:
             assert value.tobytes() == expected[word].tobytes(), word

@@ -2,21 +2,22 @@
 import json
 import pickle
 import signal
-from dataclasses import fields, replace
+from dataclasses import fields
 from fractions import Fraction
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from small_models import replace_ops
 
 import npvae
 from npvae.cli import main
 from npvae.errors import ParameterError
-from npvae.models import Engine
-from npvae.objectives import KLTerm
+from npvae.models import Engine, Noise, VAEModel
+from npvae.objectives import ELBO
 from npvae.ops import Ops
 from npvae.testing import check_gradients
-from npvae.training import Course
+from npvae.training import TrainStep
 
 IMAGES = npvae.data.load_digits().images
 X = IMAGES[:6]
@@ -52,6 +53,7 @@ def between(model):
 
 CHECKED = [
     {"kl_weight": 4.0}, {"kl_weight": 0.0}, {"kl_weight": 0.3, "estimator": "A", "n_samples": 3},
+    {"kl_weight": 0.3, "estimator": "stl", "n_samples": 3},
     {"free_bits": 0.9}, {"free_bits": 0.9, "kl_weight": 2.0, "n_samples": 3},
     {"kl_weight": 4.0, "likelihood": "normal", "parameter_prior": True, "kl_warmup": 2},
     {"kl_weight": 4.0, "posterior": "gumbel", "prior": "gumbel", "estimator": "A"},
@@ -66,7 +68,7 @@ def test_the_gradient_is_that_of_the_loss(settings, method):
     assert report.ok, str(report)
 
 
-@pytest.mark.parametrize("estimator", "AB")
+@pytest.mark.parametrize("estimator", ["A", "B", "stl"])
 @pytest.mark.parametrize("beta", [0.3, 4.0])
 def test_beta_weighs_the_gradient_of_the_kl_alone(estimator, beta):
     """∇(nll + β KL) = ∇nll + β ∇KL: of three models, one has the first of these two, one both."""
@@ -79,7 +81,7 @@ def test_beta_weighs_the_gradient_of_the_kl_alone(estimator, beta):
         np.testing.assert_allclose(value, expected, 1e-12, 1e-13, err_msg=name)
 
 
-@pytest.mark.parametrize("estimator", "AB")
+@pytest.mark.parametrize("estimator", ["A", "B", "stl"])
 def test_the_loss_is_nll_plus_beta_kl(estimator):
     model = make(estimator=estimator, kl_weight=4.0)
     bound = model.elbo(X, EPS)
@@ -132,34 +134,40 @@ def fit(data=DATA, validation=None, **settings):
 
 def test_every_step_has_its_weight_and_its_gradient():
     """The gradient of each step, against that of an engine with this weight for good."""
-    weights, backward = [], Engine.backward
+    weights, backward, vae = [], VAEModel.backward, npvae.VAE(**RUN)
 
-    def check(engine, x, eps, kept):
-        backward(engine, x, eps, kept)
-        weights.append(float(kept.weighed.d_kl[0, -1] * len(x)))
-        term = KLTerm(SHOULD[len(weights) - 1])
-        fixed = Engine(engine.model, engine.backend, engine.theta, kl_term=term)
-        backward(fixed, x, eps, fixed.forward(x, eps))
+    def check(model, ctx, cache, seeds):
+        backward(model, ctx, cache, seeds)
+        x, engine = cache.encoder.x, vae.engine_
+        weights.append(float(seeds.kl[0, -1] * len(x)))
+        objective = ELBO(kl_weight=SHOULD[len(weights) - 1])
+        fixed = Engine(model, engine.backend, engine.theta, objective=objective)
+        again = fixed.forward(x, Noise(cache.noise.eps))
+        backward(model, fixed.ctx, again, objective(fixed.ctx, again.terms).seeds)
         assert fixed.grad.tobytes() == engine.grad.tobytes()
 
-    with patch.object(Engine, "backward", check):
-        model = fit()
+    with patch.object(VAEModel, "backward", check):
+        vae.fit(DATA)
     np.testing.assert_allclose(weights, SHOULD, rtol=3e-16)  # M · (w / M)
-    assert model.engine_.kl_term.weight == 2.0  # and what loss_and_grad has
+    # and what loss_and_grad has, and any call that is of no step
+    assert vae.engine_.objective.kl_weight == 2.0
+    ctx, cache = vae.engine_.ctx, vae.engine_.forward(DATA, Noise(np.zeros((1, 170, 3))))
+    loss = vae.engine_.objective(ctx, cache.terms)
+    assert loss.kl.tobytes() == (2 * cache.terms.kl).tobytes()
 
 
 @pytest.mark.parametrize("settings", [{}, {"free_bits": 0.2}, {"estimator": "A"}], ids=str)
 @pytest.mark.parametrize("step", [2, 5, 9])
 def test_an_interrupted_warm_up_resumes_to_equal_bits(step, settings, tmp_path):
-    path, one_step = tmp_path / "checkpoint.npz", Course.one_step
+    path, one_step = tmp_path / "checkpoint.npz", TrainStep.one_step
     whole = fit(**settings)
 
-    def interrupted(course, *arguments, **options):
-        one_step(course, *arguments, **options)
-        if course.state.step + 1 == step:
+    def interrupted(self, *arguments, **options):
+        one_step(self, *arguments, **options)
+        if self.state.step + 1 == step:
             signal.raise_signal(signal.SIGINT)
 
-    with patch.object(Course, "one_step", interrupted), pytest.raises(KeyboardInterrupt):
+    with patch.object(TrainStep, "one_step", interrupted), pytest.raises(KeyboardInterrupt):
         npvae.VAE(**(RUN | settings)).fit(DATA, checkpoint=path)
     resumed = npvae.VAE(**(RUN | settings)).fit(DATA, checkpoint=path, resume=True)
     assert resumed.engine_.theta.tobytes() == whole.engine_.theta.tobytes()
@@ -189,7 +197,7 @@ def test_a_model_from_a_file_does_not_warm_up_again(tmp_path):
 def test_a_weight_that_is_taken_back_leaves_no_trace():
     plain, other = (fit(kl_weight=1.0, kl_warmup=0, epochs=1) for _ in range(2))
     other.set_params(kl_weight=3.0, free_bits=0.5)
-    other.engine_.kl_term = other._kl_term()
+    other.engine_.objective = other._objective()
     other.loss_and_grad(DATA)
     other.set_params(kl_weight=1.0, free_bits=0.0)
     plain.partial_fit(DATA), other.partial_fit(DATA)
@@ -248,20 +256,23 @@ def test_nothing_is_weighed_that_need_not_be():
     def never(*arguments):
         raise AssertionError("an op of another objective")
 
-    model.engine_.ops = replace(
-        model.engine_.ops, weigh=never, free_bits=never, free_bits_backward=never
-    )
+    engine = model.engine_
+    replace_ops(engine, weigh=never, free_bits=never, free_bits_backward=never)
     model.partial_fit(DATA)
-    kept = model.engine_.forward(DATA, np.zeros((1, 170, 3)))
-    assert model.engine_.weighed(kept).weighed.value is kept.kl
-    assert not {"d_kl", "kl.term", "kl.floored", "kl.open"} & model.engine_.work.buffers().keys()
+    terms = engine.forward(DATA, Noise(np.zeros((1, 170, 3)))).terms
+    loss = engine.objective(engine.ctx, terms)
+    assert loss.nll is terms.nll and loss.kl is terms.kl
+    assert not {"d_kl", "kl.term", "kl.clamped", "kl.open"} & engine.work.buffers().keys()
 
 
 @pytest.mark.parametrize(("term", "calls"), [
-    ({}, 0), ({"kl_weight": 2.0}, 2), ({"kl_warmup": 3}, 2), ({"free_bits": 0.1}, 3),
+    ({}, 0), ({"kl_weight": 2.0}, 2), ({"kl_warmup": 3}, 2), ({"free_bits": 0.1}, 2),
+    ({"free_bits": 0.1, "kl_weight": 2.0}, 3),
 ], ids=str)  # fmt: skip
 def test_so_many_ops_more(term, calls):
-    """``weigh``, a second ``tally``, and ``free_bits``, whose backward is in place of B's."""
+    """A second ``tally``; ``weigh`` for a weight but 1; and ``free_bits``, whose backward is in
+    place of B's.
+    """
     plain = {"kl_weight": 1.0, "kl_warmup": 0}
     assert count_ops(**(plain | term)) - count_ops(**plain) == calls
 
@@ -273,7 +284,7 @@ def count_ops(**term):
         op = getattr(model.engine_.ops, name)
         return lambda *a, **k: (called.append(name), op(*a, **k))[1]
 
-    model.engine_.ops = replace(model.engine_.ops, **{f.name: noted(f.name) for f in fields(Ops)})
+    replace_ops(model.engine_, **{f.name: noted(f.name) for f in fields(Ops)})
     model.partial_fit(DATA)
     return len(called)
 
@@ -284,7 +295,7 @@ def test_a_file_and_a_pickle_keep_the_objective(tmp_path):
     expected, _ = model.loss_and_grad(X, EPS)
     for again in (npvae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model))):
         assert again.loss_and_grad(X, EPS)[0] == expected
-        assert again.engine_.kl_term == KLTerm(4.0, 2, 0.5)
+        assert again.engine_.objective == ELBO(kl_weight=4.0, kl_warmup=2, free_bits=0.5)
 
 
 # --- the command line -----------------------------------------------------------------------

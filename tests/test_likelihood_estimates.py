@@ -564,7 +564,7 @@ def cupy():
         inv=lambda a: computed(np.linalg.inv, operand(a)),
     )
     with ExitStack() as stack:
-        stack.enter_context(patch("npvae.ops.cublas.library", lambda xp: Cublas()))
+        stack.enter_context(patch("npvae.ops.gpu.cublas.library", lambda xp: Cublas()))
         module = stack.enter_context(strict_cupy.installed())
         module.linalg = linalg
         yield module

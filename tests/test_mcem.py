@@ -53,7 +53,7 @@ def test_the_loss_is_log_p_of_x_and_z_as_scipy_has_it():
 @pytest.mark.parametrize("likelihood", small_models.LIKELIHOODS)
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
 def test_a_slope_alone_is_that_which_comes_with_the_energy(likelihood, hidden):
-    vae = small_models.vae("B", likelihood, hidden=hidden)
+    vae = small_models.vae(likelihood, hidden=hidden)
     model = MCEMModel(vae.decoder, vae.likelihood, 6)
     x, z = small_models.batch(model)
     posterior = Posterior(small_models.engine(model), x)
@@ -209,7 +209,7 @@ def test_a_step_is_so_many_updates_with_one_sample():
     with pytest.warns(UserWarning):  # ε is not found in one step
         model = make(**settings).fit(X)
     byhand = make(**settings).initialize(64)
-    byhand._begin_at_moments(X, 1.0)
+    npvae.estimators.training.begin_at_moments(byhand, X, 1.0)
     byhand._set_n_data(M)
     engine = byhand.engine_
     scratch = np.empty_like(engine.theta)
@@ -319,10 +319,10 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, monkeypatch):
 
     move = monte_carlo.MonteCarloEM.move
 
-    def interrupted(course, x, rows):
-        if course.state.step == 4:  # in the middle of the second epoch
+    def interrupted(self, x, rows):
+        if self.state.step == 4:  # in the middle of the second epoch
             os.kill(os.getpid(), signal.SIGINT)
-        return move(course, x, rows)
+        return move(self, x, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(monte_carlo.MonteCarloEM, "move", interrupted)

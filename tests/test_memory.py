@@ -1,5 +1,6 @@
 """Views alias the flat vector; a step writes every element it reads, and allocates nothing."""
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,18 +9,27 @@ from small_models import LIKELIHOODS, autoencoder, batch, engine, vae
 import npvae
 from npvae import evaluation
 from npvae.memory import Layout, Workspace
+from npvae.models import Noise
 from npvae.networks import initialize
+from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS
 
-MODELS = {f"vae, {e}, {p}": (vae, e, p) for e in "AB" for p in LIKELIHOODS}
-MODELS |= {f"autoencoder, {p}": (autoencoder, p) for p in LIKELIHOODS}
+MODELS = {f"vae, {p}": vae(p) for p in LIKELIHOODS}
+MODELS |= {f"autoencoder, {p}": autoencoder(p) for p in LIKELIHOODS}
+TRAINED = {f"vae, {e}, {p}": (vae(p), e) for e in OBJECTIVES for p in LIKELIHOODS}
+TRAINED |= {f"autoencoder, {p}": (autoencoder(p),) for p in LIKELIHOODS}
 
 
 @pytest.fixture(params=MODELS)
 def model(request):
-    maker, *arguments = MODELS[request.param]
-    return maker(*arguments)
+    return MODELS[request.param]
+
+
+@pytest.fixture(params=TRAINED)
+def make(request):
+    """What makes an engine, each time with the same parameters and with buffers of its own."""
+    return partial(engine, *TRAINED[request.param])
 
 
 # --- layout -------------------------------------------------------------------------------
@@ -142,15 +152,14 @@ def test_a_buffer_may_have_a_dtype_of_its_own():
 
 def step(e, x, eps) -> bytes:
     """The bits of the loss and of the gradient."""
-    kept = e.forward(x, eps)
-    loss = np.float64(e.loss(kept))
-    e.backward(x, eps, kept)
+    loss = np.float64(e.loss_and_grad(x, Noise(eps)))
     return loss.tobytes() + e.grad.tobytes()
 
 
-def test_a_step_writes_whatever_it_reads(model):
+def test_a_step_writes_whatever_it_reads(make):
     """The whole workspace and the gradient poisoned with NaN: the same bits again."""
-    e, (x, eps) = engine(model), batch(model)
+    e = make()
+    x, eps = batch(e.model)
     first = step(e, x, eps)
     assert np.isfinite(e.grad).all() and e.grad.any()
     for buffer in (*e.work.buffers().values(), e.grad):
@@ -158,17 +167,18 @@ def test_a_step_writes_whatever_it_reads(model):
     assert step(e, x, eps) == first
 
 
-def test_a_ragged_batch_sees_nothing_of_the_batch_before_it(model):
+def test_a_ragged_batch_sees_nothing_of_the_batch_before_it(make):
     """Five datapoints, then three, then five: the three as if they were alone."""
-    x, eps = batch(model)
-    used, fresh = engine(model), engine(model)
+    used, fresh = make(), make()
+    x, eps = batch(used.model)
     whole = step(used, x, eps)
     assert step(used, x[:3], eps[:, :3].copy()) == step(fresh, x[:3], eps[:, :3].copy())
     assert step(used, x, eps) == whole
 
 
-def test_a_step_leaves_its_inputs_alone(model):
-    e, (x, eps) = engine(model), batch(model)
+def test_a_step_leaves_its_inputs_alone(make):
+    e = make()
+    x, eps = batch(e.model)
     given = [a.copy() for a in (x, eps, e.theta)]
     x.flags.writeable = eps.flags.writeable = False  # writing would raise
     step(e, x, eps)
@@ -176,9 +186,10 @@ def test_a_step_leaves_its_inputs_alone(model):
         assert before.tobytes() == after.tobytes()
 
 
-def test_two_steps_give_equal_bits(model):
-    e, (x, eps) = engine(model), batch(model)
-    assert step(e, x, eps) == step(e, x, eps) == step(engine(model), x, eps)
+def test_two_steps_give_equal_bits(make):
+    e = make()
+    x, eps = batch(e.model)
+    assert step(e, x, eps) == step(e, x, eps) == step(make(), x, eps)
 
 
 def test_encoding_and_decoding_write_whatever_they_read(model):
@@ -195,22 +206,21 @@ def test_encoding_and_decoding_write_whatever_they_read(model):
 
 # A hidden layer (M, H) is 160 kB; NumPy's own iterators use up to 100 kB, whatever the sizes.
 LARGE = {"D": 450, "J": 3, "hidden": (400,)}
-SIZEABLE = [vae(e, p, **LARGE) for e in "AB" for p in LIKELIHOODS]
-SIZEABLE += [vae(activation=activation, **LARGE) for activation in ACTIVATIONS]
+SIZEABLE = [(vae(p, **LARGE), e) for e in OBJECTIVES for p in LIKELIHOODS]
+SIZEABLE += [(vae(activation=activation, **LARGE), "B") for activation in ACTIVATIONS]
 
 
-@pytest.mark.parametrize("model", SIZEABLE, ids=range(len(SIZEABLE)))
-def test_no_step_after_the_first_allocates_an_array_the_size_of_a_product(model):
+@pytest.mark.parametrize(("model", "estimator"), SIZEABLE, ids=range(len(SIZEABLE)))
+def test_no_step_after_the_first_allocates_an_array_the_size_of_a_product(model, estimator):
     """The peak of a step's memory stays below the smallest hidden layer, (M, H)."""
-    e, (x, eps) = engine(model, dtype=np.float32), batch(model, 100, 2, 450, np.float32)
+    e = engine(model, estimator, dtype=np.float32)
+    x, eps = batch(model, 100, 2, 450, np.float32)
     e.theta *= 0.02  # hundreds of units add up
     rules = [(rule(), rule().init(np, e.theta)) for rule in OPTIMIZERS.values()]
     scratch = e.work("update.scratch", e.theta.size)
 
     def whole_step():
-        kept = e.forward(x, eps)
-        e.loss(kept)
-        e.backward(x, eps, kept)
+        e.loss_and_grad(x, Noise(eps))
         for rule, state in rules:
             rule.update(e.ops, e.theta, e.grad, state, scratch, 1e-6, 1)
 

@@ -29,7 +29,8 @@ LOG_2PI = np.log(2 * np.pi)
 
 def scaled(op: str, factor: float) -> Ops:
     """Its last output times a factor, and the gradient of that with it."""
-    position = 0 if op.endswith("nll") else 1  # of d_output among the backward's arguments
+    # of d_output among the backward's arguments: that of a ratio is asked for twice
+    positions = {"normal_kl": (1,), "normal_log_ratio": (1, 2)}.get(op, (0,))
 
     def forward(*arguments):
         getattr(OPS, op)(*arguments)
@@ -37,7 +38,8 @@ def scaled(op: str, factor: float) -> Ops:
 
     def backward(*arguments):
         arguments = list(arguments)
-        arguments[position] = factor * arguments[position]
+        for k in positions:
+            arguments[k] = factor * arguments[k]
         getattr(OPS, op + "_backward")(*arguments)
 
     return replace(OPS, **{op: forward, op + "_backward": backward})
@@ -151,10 +153,10 @@ def test_a_mistake_that_its_gradient_hides_is_caught(mistake):
 def test_a_path_left_out_of_the_gradient_is_caught():
     """log q depends on log σ² by itself too; gradients stopped there make estimator A drift."""
 
-    def stopped(d_z, d_log_ratio, a, eps, sigma, z, d_a, d_bias):
+    def stopped(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
         through_z = d_z + d_log_ratio[..., None] * z
         none = np.zeros_like(d_log_ratio)
-        OPS.normal_log_ratio_backward(through_z, none, a, eps, sigma, z, d_a, d_bias)
+        OPS.normal_log_ratio_backward(through_z, none, none, a, eps, sigma, z, d_a, d_bias)
 
     mutant = replace(OPS, normal_log_ratio_backward=stopped)
     checked = gradients(mutant, CASES["normal_log_ratio"], SIZES["odd"], complex_step)

@@ -20,7 +20,8 @@ from scipy import special
 
 from npvae.backend import get_backend
 from npvae.ops import ACTIVATIONS, Ops, reference
-from npvae.ops.host import on_host
+from npvae.ops.activations import _normal_tail
+from npvae.ops.cpu import on_host
 
 OPS = get_backend("numpy").ops
 BACKWARD = {name: case for name, case in CASES.items() if case.backward}
@@ -154,6 +155,9 @@ TEXTBOOK = {
     "sigmoid": special.expit,
     "softplus": lambda u: np.logaddexp(0, u),
     "elu": lambda u: np.where(u > 0, u, special.expm1(np.minimum(u, 0))),
+    "leaky_relu": lambda u: np.where(u > 0, u, 0.01 * u),
+    "gelu": lambda u: u * special.ndtr(u),
+    "silu": lambda u: u * special.expit(u),
 }
 SLOPES = {
     "identity": np.ones_like,
@@ -162,6 +166,9 @@ SLOPES = {
     "sigmoid": lambda u: special.expit(u) * special.expit(-u),
     "softplus": special.expit,
     "elu": lambda u: np.where(u > 0, 1.0, np.exp(np.minimum(u, 0))),
+    "leaky_relu": lambda u: np.where(u > 0, 1.0, 0.01),
+    "gelu": lambda u: special.ndtr(u) + u * np.exp(-u * u / 2) / np.sqrt(2 * np.pi),
+    "silu": lambda u: special.expit(u) * (1 + u * special.expit(-u)),
 }
 
 
@@ -171,13 +178,67 @@ def test_activations_are_the_textbook_s(name, dtype):
     """Value and slope from −10⁴ to 10⁴, with no overflow (pytest makes warnings errors)."""
     u = np.concatenate([EXTREMES, np.linspace(-20, 20, 401)]).astype(dtype)
     h, d_a, d_bias = np.empty((3, 1, len(u)), dtype)
-    getattr(OPS, name)(u[None] / 2, u / 2, h)  # halves add up exactly
-    getattr(OPS, name + "_backward")(np.ones_like(h), h, d_a, d_bias[0])
+    a = u[None] / 2
+    getattr(OPS, name)(a, u / 2, h)  # halves add up exactly
+    saved = h if ACTIVATIONS[name].reads == "output" else a
+    getattr(OPS, name + "_backward")(np.ones_like(h), saved, d_a, d_bias[0])
     # Absolute, since a tanh near one has no digits left for 1 − tanh²; some roundings each.
     accuracy = {"rtol": 8 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
     exact = u.astype(float)
     np.testing.assert_allclose(h[0], TEXTBOOK[name](exact), **accuracy)
     np.testing.assert_allclose(d_a[0], SLOPES[name](exact), **accuracy)
+
+
+def test_the_normal_tail_of_gelu_is_exact():
+    """To one rounding of float64; it ends in 0, and for the largest numbers nothing overflows."""
+    v = np.concatenate([np.linspace(0, 9, 20_001), np.geomspace(1e-300, 1, 400), [40.0]])
+    q = np.empty_like(v)
+    _normal_tail(np, v, np.empty_like(v), q, np.empty_like(v))
+    np.testing.assert_allclose(q, special.ndtr(-v), rtol=0, atol=2**-52)
+    u, h = np.array([[-1e300, 1e300]]), np.empty((1, 2))
+    OPS.gelu(u, np.zeros(2), h)
+    np.testing.assert_array_equal(h, [[0, 1e300]])
+
+
+def test_a_log_ratio_may_be_felt_otherwise_through_the_sample_than_beside_it():
+    """Against the definition: z follows φ with the weight p, log q(z̄|φ) at fixed z̄ with s."""
+    case, size = CASES["normal_log_ratio_backward, two weights"], SIZES["odd"]
+    arrays = case.arrays(size)
+    given = copied(arrays)
+    for call in case.calls:
+        call(OPS, arrays)
+    (fixed_mu, fixed_logvar), z_bar = np.split(arrays["a"], 2, axis=1), arrays["z"]
+
+    def log_q(z, mu, logvar):
+        return -0.5 * ((z - mu) ** 2 * np.exp(-logvar) + logvar).sum(axis=-1)
+
+    def objective(name, index, step):
+        point = copied(given, complex)
+        point[name][index] += step
+        mu, logvar = np.split(point["a"] + point["bias"], 2, axis=1)
+        z = mu + np.exp(0.5 * logvar) * given["eps"]
+        through_z = log_q(z, fixed_mu, fixed_logvar) + 0.5 * (z * z).sum(axis=-1)
+        return ((given["d_z"] * z).sum() + (given["p"] * through_z).sum()
+                + (given["s"] * log_q(z_bar, mu, logvar)).sum())  # fmt: skip
+
+    for name in ("a", "bias"):
+        numerical = np.empty(given[name].shape)
+        for index in np.ndindex(numerical.shape):
+            numerical[index] = complex_step(lambda h, i=index, n=name: objective(n, i, h))
+        assert relative_error(arrays["d_" + name], numerical) <= 1e-12
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_weights_are_finite_at_a_vanishing_deviation(dtype):
+    a, p = np.array([[0.0, -1e4]], dtype), np.ones((1, 1), dtype)
+    eps, sigma, z, log_ratio = (np.ones((1, 1, 1), dtype) for _ in range(4))
+    OPS.normal_log_ratio(a, np.zeros(2, dtype), eps, sigma[0], z, log_ratio[0])
+    assert sigma == 0
+    d_a, d_bias = np.full((1, 2), np.nan, dtype), np.empty(2, dtype)
+    OPS.normal_log_ratio_backward(z, p, p, a, eps, sigma[0], z, d_a, d_bias)
+    np.testing.assert_array_equal(d_a, [[0, -0.5]])
+    OPS.normal_log_ratio_backward(z, p, 0 * p, a, eps, sigma[0], z, d_a, d_bias)
+    assert np.isfinite(d_a).all()
 
 
 def test_gather_scales_the_rows_that_it_is_told():

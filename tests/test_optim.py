@@ -7,7 +7,7 @@ import pytest
 
 from npvae.backend import get_backend
 from npvae.ops import reference
-from npvae.ops.host import on_host
+from npvae.ops.cpu import on_host
 from npvae.optim import (
     OPTIMIZERS,
     PARTS,

@@ -21,6 +21,8 @@ SHAPE = (3, 2)  # height and width differ, so that a transposed image cannot pas
 class Linear:
     """x = ½ + z W, and back; it remembers what it was asked."""
 
+    has_prior, takes_validation, posterior, prior = False, True, "normal", "normal"
+
     def __init__(self, J=2, D=6, scale=0.05):
         self.latent_dim = J
         self.W = np.linalg.qr(np.random.default_rng(0).standard_normal((D, J)))[0].T * scale
@@ -37,6 +39,8 @@ class Linear:
 
 class Generative(Linear):
     """The same with a prior."""
+
+    has_prior = True
 
     def sample(self, n, rng=None):
         self.asked = n, rng
@@ -441,7 +445,7 @@ import matplotlib, numpy, io
 settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != "backend"}
 before = settings()  # asking for the backend would itself load pyplot
 class Model:
-    latent_dim = 2
+    latent_dim, posterior, prior = 2, "normal", "normal"
     transform = staticmethod(lambda X: X[:, :2])
     inverse_transform = staticmethod(lambda Z: numpy.pad(Z, ((0, 0), (0, 1))))
     sample = staticmethod(lambda n, rng: numpy.ones((n, 3)))

@@ -13,8 +13,8 @@ from test_families import CASES, expectation, factor
 
 import npvae
 from npvae import distributions
-from npvae.distributions.latents import FAMILIES, Variables
-from npvae.distributions.priors import STANDARD_NORMAL
+from npvae.distributions.latents import FAMILIES, LatentFamily
+from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
 from npvae.distributions.suitable import (
     LEARNED,
     PRIORS,
@@ -31,8 +31,9 @@ from npvae.evaluation import (
     iwae_bound,
     log_likelihood,
 )
-from npvae.models import Engine
-from npvae.objectives import ESTIMATORS, FamilyA, FamilyB
+from npvae.models import Engine, Noise
+from npvae.models.latent import FamilyLatent, NormalLatent
+from npvae.objectives import OBJECTIVES
 from npvae.testing import check_gradients
 
 DIGITS = npvae.data.load_digits().images[:300]
@@ -44,6 +45,8 @@ SCIPY["erlang"] = lambda s: stats.gamma(2, scale=np.exp(s))
 
 PAIRS = [(q, p) for q in FAMILIES for p in suitable(q) if p not in TWINS or p == q]
 TRIPLES = [(q, p, e) for q, p in PAIRS for e in "AB" if e == "A" or closed_kl(q, p)]
+OTHERS = [(q, p, e) for e in OBJECTIVES if e not in "AB" for q, p in PAIRS
+          if covers(q) or OBJECTIVES[e]().moves_ends]  # fmt: skip
 each_family = pytest.mark.parametrize("name", FAMILIES)
 each_triple = pytest.mark.parametrize(("q", "p", "estimator"), TRIPLES)
 
@@ -69,9 +72,20 @@ def noise(vae, L=2, seed=2):
     return np.random.default_rng(seed).standard_normal((L, M, vae.engine_.model.n_noise))
 
 
+def terms(vae, eps, x=X):
+    """−log p(x|z) (L, M), and the KL (1, M) or log q − log p (L, M), of a pass with this noise."""
+    return vae.engine_.forward(x, Noise(eps)).terms
+
+
+def sample(vae, eps):
+    """z (L, M, J) of a pass with this noise, as the decoder reads it."""
+    cache = vae.engine_.forward(X, Noise(eps))
+    return getattr(cache, "vae", cache).latent.z  # within that of a prior that learns
+
+
 def heads(vae, X):
     """What the encoder says of X (N, D), from its weights: one array (N, ·) a parameter."""
-    P, q = vae.parameters, Variables(vae.posterior).family
+    P, q = vae.parameters, LatentFamily(vae.posterior).family
     h = np.tanh(X @ P["encoder.hidden.0.weight"].T + P["encoder.hidden.0.bias"])
     return [
         h @ P[f"encoder.{head}.weight"].T + P[f"encoder.{head}.bias"] if width else h[:, :0]
@@ -102,7 +116,7 @@ def log_prior(vae, z):
         return special.logsumexp(log_p, axis=0) - np.log(K)
     if name == "elliptical":
         return logpdf("normal", z, np.zeros((2, vae.latent_dim)))
-    return logpdf(name, z, np.zeros((len(Variables(name).family.parameters), vae.latent_dim)))
+    return logpdf(name, z, np.zeros((len(LatentFamily(name).family.parameters), vae.latent_dim)))
 
 
 def test_every_family_has_a_name():
@@ -123,29 +137,34 @@ def test_gradients_are_true(q, p, estimator):
     assert report.ok, str(report)
 
 
+@pytest.mark.parametrize(("q", "p", "estimator"), OTHERS)
+def test_gradients_by_other_objectives_are_true(q, p, estimator):
+    """Where the way by z and the score of q have weights of their own."""
+    vae = make(q, p, estimator, n_samples=2)
+    report = check_gradients(vae, X, directions=2)
+    assert report.ok, str(report)
+
+
 @pytest.mark.parametrize(("q", "p"), PAIRS)
 def test_the_log_ratio_is_scipy_s(q, p):
     """At the sample, of which it is also asked that the decoder reads nothing else."""
     vae = make(q, p, "A")
-    engine, eps = vae.engine_, noise(vae)
-    kept = engine.forward(X, eps)
-    params = heads(vae, X)
+    eps, params = noise(vae), heads(vae, X)
+    z, (nll, log_ratio, *_) = sample(vae, eps).copy(), terms(vae, eps)
     for m in range(M):
-        z = kept.z[:, m]
-        ratio = logpdf(q, z, [a[m] for a in params]) - log_prior(vae, z)
-        np.testing.assert_allclose(kept.kl[:, m], ratio, rtol=1e-9, atol=1e-9)
-    x_hat = special.expit(kept.a_x.copy())  # the buffer of logits
-    again = vae.inverse_transform(kept.z.reshape(-1, J)).reshape(x_hat.shape)
-    bernoulli = (special.xlogy(X, again) + special.xlogy(1 - X, 1 - again)).sum(axis=-1)
-    np.testing.assert_allclose(kept.nll, -bernoulli, rtol=1e-10)
+        ratio = logpdf(q, z[:, m], [a[m] for a in params]) - log_prior(vae, z[:, m])
+        np.testing.assert_allclose(log_ratio[:, m], ratio, rtol=1e-9, atol=1e-9)
+    x_hat = vae.inverse_transform(z.reshape(-1, J)).reshape(*z.shape[:2], D)
+    bernoulli = (special.xlogy(X, x_hat) + special.xlogy(1 - X, 1 - x_hat)).sum(axis=-1)
+    np.testing.assert_allclose(nll, -bernoulli, rtol=1e-10)
 
 
 @each_family
 def test_samples_are_those_of_the_noise(name):
     """u = Φ(ε): for a family of one number a variable, the quantile there, from SciPy."""
     vae = make(name, suitable(name)[0], "A")
-    q, eps = Variables(name).family, noise(vae)
-    z, params = vae.engine_.forward(X, eps).z, heads(vae, X)
+    q, eps = LatentFamily(name).family, noise(vae)
+    z, params = sample(vae, eps), heads(vae, X)
     if name in SCIPY and len(q.noise) == 1:
         truth = SCIPY[name](*params)
         rising, falling = truth.ppf(stats.norm.cdf(eps)), truth.isf(stats.norm.cdf(eps))
@@ -164,7 +183,7 @@ def test_the_closed_kl_is_the_integral_of_the_log_ratio(q, p):
     kl, params = vae.elbo(X, noise(vae)).kl, heads(vae, X)
     prior = "normal" if p == "elliptical" else p
     truth = SCIPY[q](*params)
-    p_z = SCIPY[prior](*np.zeros(len(Variables(prior).family.parameters)))
+    p_z = SCIPY[prior](*np.zeros(len(LatentFamily(prior).family.parameters)))
 
     def log_ratio(z):
         return truth.logpdf(z.reshape(-1, M, J)) - p_z.logpdf(z.reshape(-1, M, J))
@@ -183,29 +202,30 @@ def test_estimators_agree_in_expectation(q, p):
     n = 5000
     A, B = (make(q, p, e) for e in "AB")
     eps = np.random.default_rng(3).standard_normal((n, M, A.engine_.model.n_noise))
-    ratio = A.engine_.forward(X, eps).kl
+    ratio = terms(A, eps).kl
     error = 5 * ratio.std(axis=0) / np.sqrt(n)
-    kl = B.engine_.forward(X, eps[:1]).kl[0]
+    kl = terms(B, eps[:1]).kl[0]
     assert (np.abs(ratio.mean(axis=0) - kl) <= error).all()
 
 
-def test_the_normal_pair_stays_fused():
-    """A pair of normals is that of sgvb.py, and says the same as the general layers do."""
-    for name, kind in (("A", FamilyA), ("B", FamilyB)):
-        vae = make("normal", "normal", name)
-        engine, eps = vae.engine_, noise(vae)
-        assert engine.model.estimator == ESTIMATORS[name] and engine.model.recordable
-        general = replace(engine.model, estimator=kind(Variables("normal"), STANDARD_NORMAL))
-        other = Engine(general, engine.backend, engine.theta)
-        assert not general.recordable
-        results = []
-        for e in (engine, other):
-            kept = e.forward(X, eps)
-            results.append((kept.nll.copy(), kept.kl.copy()))
-            e.backward(X, eps, kept)
-        for ours, theirs in zip(*results, strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-        np.testing.assert_allclose(engine.grad, other.grad, rtol=1e-9, atol=1e-14)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_normal_pair_stays_fused(name):
+    """A pair of normals has a layer of its own, which says the same as the general one does."""
+    vae = make("normal", "normal", name)
+    engine, eps = vae.engine_, noise(vae)
+    assert isinstance(engine.model.latent, NormalLatent)
+    assert engine.objective == OBJECTIVES[name]()
+    general = replace(engine.model)
+    general.__dict__["latent"] = FamilyLatent(NORMAL, STANDARD_NORMAL)
+    other = Engine(general, engine.backend, engine.theta, objective=engine.objective)
+    results = []
+    for e in (engine, other):
+        nll, kl, *_ = e.forward(X, Noise(eps)).terms
+        results.append((nll.copy(), kl.copy(), e.loss_and_grad(X, Noise(eps))))
+        assert kl.shape == (1 if name == "B" else 2, M)
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    np.testing.assert_allclose(engine.grad, other.grad, rtol=1e-9, atol=1e-14)
 
 
 # --- extremes -------------------------------------------------------------------------------
@@ -223,7 +243,7 @@ def test_extremes_are_finite(name, p, estimator, dtype):
     With the family's own prior, or the first one that suits it.
     """
     vae = make(name, p, estimator, dtype=dtype)
-    kinds = Variables(name).family.heads(J)
+    kinds = LatentFamily(name).family.heads(J)
     positive = name in ("log-normal", "weibull", "pareto", "reciprocal")  # loc is a logarithm too
     ends = [(-13.8, 13.8) if positive else EXTREME.get(k, (-13.8, 13.8)) for k in kinds]
     eps = np.array([-8.6, -3, 0, 3, 8.6], dtype)[:, None, None] * np.ones((1, M, 1), dtype)
@@ -245,13 +265,13 @@ def test_a_z_beyond_the_floats_costs_what_it_should(name):
     """
     A, B = (make(name, name, e, dtype="float32", likelihood="bernoulli") for e in "AB")
     for vae in (A, B):
-        for head in Variables(name).family.heads(J):
+        for head in LatentFamily(name).family.heads(J):
             vae.parameters[f"encoder.{head}.weight"][...] = 0
             vae.parameters[f"encoder.{head}.bias"][...] = 0 if "scale" in head else np.log(0.02)
     n = 20_000
     eps = np.random.default_rng(3).standard_normal((n, M, A.engine_.model.n_noise)).astype("f4")
-    ratio = A.engine_.forward(X.astype("f4"), eps).kl.astype(float)
-    kl = B.engine_.forward(X.astype("f4"), eps[:1]).kl[0]
+    ratio = terms(A, eps, X.astype("f4")).kl.astype(float)
+    kl = terms(B, eps[:1], X.astype("f4")).kl[0]
     assert (np.abs(ratio.mean(axis=0) - kl) <= 5 * ratio.std(axis=0) / np.sqrt(n)).all()
 
 
@@ -375,12 +395,12 @@ def test_a_pair_is_refused_where_its_kl_is_infinite(q, p):
     has a log p(z).
     """
     ends = {"uniform": "real", "triangular": "real", "pareto": "positive", "reciprocal": "positive"}
-    lies = ends.get(q, Variables(q).family.support)
-    if lies != Variables(p).family.support:
+    lies = ends.get(q, LatentFamily(q).family.support)
+    if lies != LatentFamily(p).family.support:
         assert why_not(q, p)
         return
-    truth = SCIPY[q](*(WIDE.get(k, 1.5) for k in Variables(q).family.parameters))
-    prior = SCIPY[p](*np.zeros(len(Variables(p).family.parameters)))
+    truth = SCIPY[q](*(WIDE.get(k, 1.5) for k in LatentFamily(q).family.parameters))
+    prior = SCIPY[p](*np.zeros(len(LatentFamily(p).family.parameters)))
     z = 2.0 ** np.arange(7, 500)
     diverges = False
     for side in (z, -z) if lies == "real" else (z, 1 / z) if lies == "positive" else ():
@@ -404,7 +424,7 @@ CURVES = [  # one latent: the integral is known
 def one_latent(q, p):
     """A model of one latent, and log p(x) of X by the Gauss rule on pieces of the line."""
     vae = make(q, p, "A", latent_dim=1, hidden=(4,), random_state=7)
-    lies = Variables(p if p not in LEARNED else q).family.support
+    lies = LatentFamily(p if p not in LEARNED else q).family.support
     wide = 4e4 if p == "cauchy" else 80  # 2e-5 of a Cauchy variable are beyond it
     low, high = {"real": (-wide, wide), "positive": (1e-12, wide), "unit interval": (0, 1)}[lies]
     inner = [-1e3, -80, -20, -5, -2, -0.5, 0, 1e-6, 1e-3, 0.1, 0.5, 1, 2, 5, 20, 80, 1e3]

@@ -7,15 +7,18 @@ from test_posteriors import DIGITS, SCIPY, D, X, logpdf, make, noise
 
 import npvae
 from npvae import plotting
-from npvae.distributions.latents import FAMILIES, Member, Variables, family
+from npvae.backend import get_backend
+from npvae.distributions.latents import FAMILIES, BoundDistribution, LatentFamily, family
 from npvae.distributions.priors import FamilyPrior, Mixture, VampPrior, named_prior
 from npvae.distributions.suitable import LEARNED, TWINS
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import rows_at_a_time
+from npvae.memory import Context, Workspace
 from npvae.testing import check_gradients
 
 K, J = 4, 3
 FIXED = sorted(SCIPY.keys() - TWINS.keys() - {"pareto", "reciprocal", "triangular"})
+CTX = Context(get_backend("numpy").ops, {}, {}, Workspace(np, float))  # without parameters
 each_learned = pytest.mark.parametrize("name", LEARNED)
 
 
@@ -41,9 +44,9 @@ def test_a_fixed_prior_is_the_family_with_parameters_zero(name):
     z = truth.ppf(np.linspace(0.01, 0.99, 3 * J)).reshape(3, J)
     y, log_slope = coordinates(name, z)
     expected = (truth.logpdf(z) + log_slope).sum(axis=-1)
-    np.testing.assert_allclose(prior.at(np.zeros(J)).log_prob(y), expected, rtol=1e-12)
+    at = prior.density(CTX, None, J)
+    np.testing.assert_allclose(at.log_prob(y), expected, rtol=1e-12)
     eps = np.random.default_rng(0).standard_normal((5000, prior.n_noise(J)))
-    at = prior.at(np.zeros(J))
     drawn, _ = at.value(at.draw(eps))
     assert drawn.shape == (5000, J)
     assert stats.kstest(drawn.ravel(), truth.cdf).pvalue > 1e-4
@@ -55,7 +58,7 @@ def test_twins_are_one_distribution():
         if name in SCIPY and twin in SCIPY:
             a, b = (SCIPY[n](*np.zeros(len(family(n).parameters))) for n in (name, twin))
             np.testing.assert_allclose(a.logpdf(z), b.logpdf(z), rtol=1e-12)
-        assert FamilyPrior(name).variables == Variables(twin)
+        assert FamilyPrior(name).variables == LatentFamily(twin)
 
 
 # --- mixtures ---------------------------------------------------------------------------------
@@ -67,13 +70,13 @@ def mixture(name, seed=0, k=K):
     widths = family(name).heads(J).values()
     params = tuple(0.7 * rng.standard_normal((k, width)) for width in widths)
     logits = rng.standard_normal(k)
-    return Mixture(Member(family(name), params), logits), params, logits
+    return Mixture(BoundDistribution(family(name), params), logits), params, logits
 
 
 @pytest.mark.parametrize("name", ["normal", "laplace", "gamma", "beta", "elliptical", "dirichlet"])
 def test_a_mixture_is_the_sum_of_its_components(name):
     p, params, logits = mixture(name)
-    eps = np.random.default_rng(1).standard_normal((2, 5, 1 + Variables(name).n_noise(J)))
+    eps = np.random.default_rng(1).standard_normal((2, 5, 1 + LatentFamily(name).n_noise(J)))
     y = p.draw(eps)
     z, _ = p.value(y)
     log_slope = y if name == "dirichlet" else coordinates(name, z)[1]
@@ -93,7 +96,7 @@ def test_the_gradient_of_a_mixture_is_that_of_differences(name):
     d_y, d_params, d_logits = p.log_prob_backward(d, y)
 
     def objective(y, logits, *params):
-        return (d * Mixture(Member(family(name), params), logits).log_prob(y)).sum()
+        return (d * Mixture(BoundDistribution(family(name), params), logits).log_prob(y)).sum()
 
     at = [y, logits, *params]
     for i, gradient in enumerate([d_y, d_logits, *d_params]):
@@ -119,7 +122,7 @@ def test_draws_of_a_mixture_fit_it():
 def test_a_mixture_is_finite_far_away():
     """Also in float32, where all components but one, or all of them, have no density left."""
     p, params, logits = mixture("normal")
-    single = Mixture(Member(p.components.family, tuple(a.astype("f4") for a in params)),
+    single = Mixture(BoundDistribution(p.components.family, tuple(a.astype("f4") for a in params)),
                      logits.astype("f4"))  # fmt: skip
     y = np.array([[1e6], [-1e6], [0]], "f4") * np.ones(J, "f4")
     d_y, d_params, d_logits = single.log_prob_backward(np.ones(3, "f4"), y)
@@ -130,7 +133,7 @@ def test_a_mixture_is_finite_far_away():
 def test_one_component_is_the_component():
     p, params, _ = mixture("laplace", k=1)
     y = np.random.default_rng(4).standard_normal((6, J))
-    one = Member(family("laplace"), tuple(a[0] for a in params))
+    one = BoundDistribution(family("laplace"), tuple(a[0] for a in params))
     np.testing.assert_allclose(p.log_prob(y), one.log_prob(y), rtol=1e-14)
     eps = np.random.default_rng(5).standard_normal((6, 1 + J))
     np.testing.assert_array_equal(p.draw(eps), one.draw(eps[:, 1:]))
@@ -149,11 +152,10 @@ def test_a_vamp_prior_is_the_mixture_of_its_posteriors(q):
         y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
     u = vae.parameters["prior.inputs"].copy()
     log_q = [
-        model.posterior_at(engine.ops, engine.P, u[k : k + 1], engine.work).log_prob(y)
-        for k in range(K)
+        model.posterior_at(engine.ctx, u[k : k + 1]).log_prob(y) for k in range(K)
     ]
     expected = special.logsumexp(log_q, axis=0) - np.log(K)
-    found = model.prior_at(engine.ops, engine.P, engine.work).log_prob(y)
+    found = model.prior_at(engine.ctx).log_prob(y)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -229,10 +231,10 @@ def test_a_chunk_holds_fewer_datapoints_of_many_components():
 
 
 def test_a_prior_is_made_by_its_name():
-    q = Variables("gamma")
+    q = LatentFamily("gamma")
     assert named_prior("laplace", q, 1) == FamilyPrior("laplace")
-    assert named_prior("vamp", q, 7) == VampPrior(7, q) != named_prior("vamp", Variables("f"), 7)
-    assert named_prior("mixture", q, 7).variables == Variables("normal")
+    assert named_prior("vamp", q, 7) == VampPrior(7, q) != named_prior("vamp", LatentFamily("f"), 7)
+    assert named_prior("mixture", q, 7).variables == LatentFamily("normal")
 
 
 # --- the manifold -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from npvae import cli
-from npvae.options import parser
+from npvae.parser import parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

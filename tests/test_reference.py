@@ -103,8 +103,8 @@ def cupy():
     if not shim.COMPILER:
         pytest.skip("g++ is not installed")
     with ExitStack() as stack:
-        stack.enter_context(patch("npvae.ops.cublas.library", lambda xp: Cublas()))
-        stack.enter_context(patch("npvae.training.course.PARTS", 3))  # a CPU has not so many
+        stack.enter_context(patch("npvae.ops.gpu.cublas.library", lambda xp: Cublas()))
+        stack.enter_context(patch("npvae.training.step.PARTS", 3))  # a CPU has not so many
         stack.enter_context(patch.dict(sys.modules, {"cupyx.scipy.special": special_functions()}))
         yield stack.enter_context(strict_cupy.installed())
 

@@ -312,6 +312,29 @@ def test_refuses_in_a_capture(cp, a, expression):
         captured(cp, lambda: eval(expression, names))
 
 
+def test_a_threads_allocator_is_asked_first(cp, a):
+    """In bytes; and what it refuses leaves a capture that can still be ended."""
+    sizes = []
+
+    def refuse(size):
+        sizes.append(size)
+        raise KeyError(size)
+
+    stream = cp.cuda.Stream(non_blocking=True)
+    with stream, cp.cuda.using_allocator(refuse):
+        stream.begin_capture()
+        for make in (lambda: a + 1, lambda: cp.empty(3, "float64"), lambda: a @ a.T):
+            with pytest.raises(KeyError):
+                make()
+        assert a[0].shape == (3,)  # a view needs nothing
+        cp.add(a, 1, out=a)
+        graph = stream.end_capture()
+        with cp.cuda.using_allocator():
+            assert cp.empty(3).size == 3
+    graph.launch()
+    assert sizes == [24, 24, 16] and float(a[0, 1]) == 2
+
+
 def test_a_capture_that_failed_gives_no_graph(cp, a):
     stream = cp.cuda.Stream()
     with stream:

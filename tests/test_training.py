@@ -18,9 +18,9 @@ import pytest
 import npvae
 from npvae.errors import ModelFileError, NumericalError, ParameterError
 from npvae.models import Engine
-from npvae.ops import noise
+from npvae.ops.likelihoods import bernoulli
 from npvae.optim import OPTIMIZERS, SGD, Adam, Cosine, Step, WarmUp
-from npvae.training import Course, HistoryFile, Minibatches, Recipe, TrainingState, batches, loop
+from npvae.training import HistoryFile, Minibatches, Recipe, TrainingState, TrainStep, batches, loop
 
 DIGITS = npvae.data.load_digits()
 PIXELS = DIGITS.pixels[:250]  # uint8, 0 to 16
@@ -113,10 +113,10 @@ def resume(path, **settings):
 def test_ctrl_c_in_any_step_resumes_to_equal_bits(step, uninterrupted, tmp_path, monkeypatch):
     path, forward = tmp_path / "checkpoint.npz", Engine.forward
 
-    def interrupted(engine, x, eps, draw=None):
-        if draw and draw[-1][0] == step:
+    def interrupted(engine, x, noise):
+        if noise.rng_key and noise.rng_key[-1][0] == step:
             interrupt()
-        return forward(engine, x, eps, draw)
+        return forward(engine, x, noise)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Engine, "forward", interrupted)
@@ -142,13 +142,13 @@ def test_ctrl_c_between_epochs_resumes_to_equal_bits(
 
         return call
 
+    module = npvae.estimators.training
     if moment == "validation":
-        validator = vae._validator
-        monkeypatch.setattr(vae, "_validator", lambda data: interrupted(validator(data)))
+        validator = module.validator
+        monkeypatch.setattr(module, "validator", lambda *of: interrupted(validator(*of)))
     elif moment == "callback":
         callbacks = [interrupted(lambda state: None)]
     else:
-        module = sys.modules["npvae.estimators.trained"]
         monkeypatch.setattr(module, "save_checkpoint", interrupted(module.save_checkpoint))
     with pytest.raises(KeyboardInterrupt):
         vae.fit(IMAGES, **RUN, callbacks=callbacks, checkpoint=path)
@@ -159,16 +159,16 @@ def test_ctrl_c_between_epochs_resumes_to_equal_bits(
 @pytest.mark.parametrize("kill", [KeyboardInterrupt, MemoryError])
 def test_a_torn_step_goes_back_to_the_last_checkpoint(kill, uninterrupted, tmp_path, monkeypatch):
     """A second Ctrl-C, or any other accident, in the middle of an update."""
-    path, step = tmp_path / "checkpoint.npz", Course.one_step
+    path, step = tmp_path / "checkpoint.npz", TrainStep.one_step
 
-    def one_step(course, *arguments, **options):
-        if course.state.step == 7:
-            course.engine.theta[::2] = 0  # half an update
+    def one_step(self, *arguments, **options):
+        if self.state.step == 7:
+            self.engine.theta[::2] = 0  # half an update
             raise kill
-        step(course, *arguments, **options)
+        step(self, *arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(kill):
-        patch.setattr(Course, "one_step", one_step)
+        patch.setattr(TrainStep, "one_step", one_step)
         model().fit(IMAGES, **RUN, checkpoint=path)
     assert_same_run(resume(path), uninterrupted)
 
@@ -351,7 +351,7 @@ def run_recorded(schedule="constant", clip_norm=None, rate=0.01, epochs=4):
     """The rates and gradients of a run of 4 epochs of 3 steps, counted from 1 (Adam needs that)."""
     vae, recorder = model(clip_norm=clip_norm, dtype="float64").initialize(64), Recorder()
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    schedule = npvae.estimators.arguments.named("schedule", schedule, npvae.optim.SCHEDULES)
+    schedule = npvae.estimators.arguments.made_of("schedule", schedule)
     recipe = Recipe(recorder, rate, schedule, clip_norm, epochs, n_samples=1, seed=1)
     loop.train(vae._state, data, recipe)
     assert recorder.steps == list(range(1, 13))
@@ -628,7 +628,7 @@ def test_dynamic_goes_by_the_step_alone():
 @pytest.mark.parametrize("binarize", ["fixed", "dynamic"])
 def test_samples_do_not_depend_on_how_the_data_are_cut(binarize, monkeypatch):
     whole, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
-    monkeypatch.setattr(noise, "DRAW", 7)  # pixels of a batch
+    monkeypatch.setattr(bernoulli, "BLOCK", 7)  # pixels of a batch
     monkeypatch.setattr(batches, "BLOCK", 11)  # rows of the data
     cut, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     assert whole.tobytes() == cut.tobytes()
@@ -695,10 +695,10 @@ def test_a_rate_that_is_far_too_large_stops_before_it_is_saved(dtype, epochs, n_
 
 
 def test_an_overflow_in_the_forward_pass_names_its_layer():
-    """All parameters are finite; exp(½ · 2000) is not, and z is where it shows first."""
+    """All parameters are finite; exp(½ · 2000) is not, and σ is where it shows first."""
     vae = model(dtype="float64").initialize(64)
     vae.parameters["encoder.logvar.bias"][:] = 2000
-    with pytest.raises(NumericalError, match=r"the loss is .* in the layer's buffer z;"):
+    with pytest.raises(NumericalError, match=r"the loss is .* in the layer's buffer sigma;"):
         vae.partial_fit(IMAGES)
 
 

@@ -12,7 +12,7 @@ from npvae.backend import get_backend
 from npvae.distributions import BernoulliLikelihood, NormalLikelihood
 from npvae.models import AutoencoderModel, Engine, Penalty, VAEModel, parameter_prior
 from npvae.networks import MLP
-from npvae.objectives import ESTIMATORS
+from npvae.objectives import ELBO, OBJECTIVES
 from npvae.ops import Ops
 
 M, D, J, N = 3, 5, 2, 7  # minibatch, pixels, latents, and the datapoints of the prior's 1/N
@@ -42,7 +42,7 @@ class Config:
         encoder = MLP("encoder", D, ENCODER[: self.depth], heads, self.activation)
         decoder = MLP("decoder", J, DECODER[: self.depth], p_x.heads(D), self.activation)
         if self.estimator:
-            return VAEModel(encoder, decoder, p_x, ESTIMATORS[self.estimator])
+            return VAEModel(encoder, decoder, p_x)
         return AutoencoderModel(encoder, decoder, p_x)
 
     def engine(self, ops: Ops = NUMPY.ops, dtype: Any = np.float64) -> Engine:
@@ -59,7 +59,8 @@ class Config:
         if self.penalised:
             vae = self.estimator is not None
             penalty = parameter_prior(layout.n_weights, N) if vae else Penalty(0.3)
-        return Engine(model, replace(NUMPY, ops=ops), theta.astype(dtype), penalty)
+        objective = OBJECTIVES[self.estimator]() if self.estimator else ELBO()
+        return Engine(model, replace(NUMPY, ops=ops), theta.astype(dtype), penalty, objective)
 
     def batch(self) -> tuple[Any, Any]:
         """x (M, D) in [0, 1], eps (L, M, J)"""

@@ -1,17 +1,17 @@
 """npvae on a GPU, by the very step that ``fit`` runs; the one file here that knows its inside."""
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 from gpu_worker import Failed, Place
-from workload import RATE, SEED, Workload, layers
+from workload import RATE, SEED, Workload, layers, replace_ops
 
 from npvae.backend import Backend, get_backend, to_numpy
 from npvae.optim import OPTIMIZERS, Constant
-from npvae.training import Course, Minibatches, Recipe, TrainingState
+from npvae.training import Minibatches, Recipe, TrainingState, TrainStep
 from peers.side import Side
 
 Array = Any
@@ -37,13 +37,13 @@ class Training:
 
     def begin(self) -> None:
         """Go on from where the state is, with nothing captured yet."""
-        self.course = Course(self.state, self.batches, self.recipe)
-        self.course.open_epoch()
+        self.step = TrainStep(self.state, self.batches, self.recipe)
+        self.step.open_epoch()
 
     def reopen(self) -> None:
         """Back to the first minibatch of the epoch."""
         self.state.batch = 0
-        self.course.open_epoch()
+        self.step.open_epoch()
 
     def run(self, steps: int) -> int:
         """Train ``steps`` steps or, where several are replayed at once, a few more → how many.
@@ -54,7 +54,7 @@ class Training:
         while self.state.step < first + steps:
             if self.state.batch == self.whole:
                 self.reopen()
-            self.course.advance()
+            self.step.advance()
         return self.state.step - first
 
     def losses(self, steps: int) -> list[float]:
@@ -71,11 +71,11 @@ class Training:
     @property
     def captured(self) -> bool:
         """Whether steps are replayed."""
-        return bool(self.course._replays)
+        return bool(self.step._replays)
 
     def capture(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """What repeats ``work`` in one launch, and the graph behind it."""
-        replay = self.engine.backend.record(work)
+        replay = self.engine.backend.capture(work)
         return replay, graph_behind(replay)
 
     def wait(self) -> None:
@@ -91,7 +91,7 @@ class Training:
 
     def arrays(self) -> list[np.ndarray]:
         """All that steps have left behind: parameters, sums and the optimiser's moments."""
-        found = (self.engine.theta, self.course.sums, *self.state.moments.values())
+        found = (self.engine.theta, self.step.sums, *self.state.moments.values())
         return list(map(to_numpy, found))
 
 
@@ -114,10 +114,8 @@ class LoggedTraining(Training):
         self.graphs: list[Any] = []
         self.replays, self.capturing = 0, False
         ops = self.engine.ops
-        self.engine.ops = replace(
-            ops, **{field.name: self.logged(field.name, getattr(ops, field.name))
-                    for field in fields(ops)}
-        )  # fmt: skip
+        names = [field.name for field in fields(ops)]
+        replace_ops(self.engine, **{name: self.logged(name, getattr(ops, name)) for name in names})
 
     def logged(self, name: str, op: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
@@ -128,7 +126,7 @@ class LoggedTraining(Training):
         return run
 
     def run(self, steps: int) -> int:
-        capture = Backend.record
+        capture = Backend.capture
 
         def logged(backend: Backend, work: Callable[[], None]) -> Callable[[], None]:
             self.capturing = True
@@ -144,7 +142,7 @@ class LoggedTraining(Training):
 
             return counted
 
-        with patch.object(Backend, "record", logged):
+        with patch.object(Backend, "capture", logged):
             return super().run(steps)
 
     def a_step(self) -> list[Call]:
@@ -161,14 +159,14 @@ def graph_behind(replay: Any) -> Any:
 @contextmanager
 def nothing_captured() -> Iterator[None]:
     """In the block every launch is made by itself."""
-    with patch.object(Backend, "record", lambda self, work: None):
+    with patch.object(Backend, "capture", lambda self, work: None):
         yield
 
 
 @contextmanager
 def one_step_a_launch() -> Iterator[None]:
     """In the block a captured step is launched by itself, and never sixteen at once."""
-    with patch("npvae.training.course.REPLAY", 1):
+    with patch("npvae.training.step.REPLAY", 1):
         yield
 
 

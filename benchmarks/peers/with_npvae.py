@@ -1,11 +1,9 @@
 """npvae itself, by the very function that ``fit`` calls; and the floor it stands on."""
-from dataclasses import replace
-
 import numpy as np
-from workload import RATE, SEED, Workload, layers
+from workload import RATE, SEED, Workload, layers, replace_ops
 
 from npvae.optim import Adam, Constant
-from npvae.training import Course, Minibatches, Recipe, TrainingState
+from npvae.training import Minibatches, Recipe, TrainingState, TrainStep
 from peers.side import Side
 
 
@@ -19,14 +17,14 @@ class Training:
         data = work.data
         self.batches = Minibatches(self.engine, data.pixels, data.scale, work.M, SEED, "none")
         recipe = Recipe(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
-        self.course, self.whole = Course(self.state, self.batches, recipe), len(work.order)
-        self.course.open_epoch()
+        self.step, self.whole = TrainStep(self.state, self.batches, recipe), len(work.order)
+        self.step.open_epoch()
 
     def __call__(self) -> None:
         if self.state.batch == self.whole:  # full minibatches alone, the same ones every epoch
             self.state.batch = 0
-            self.course.open_epoch()
-        self.course.advance()
+            self.step.open_epoch()
+        self.step.advance()
 
 
 def npvae(work: Workload) -> Side:
@@ -61,7 +59,7 @@ def products(work: Workload) -> Side:
         calls.append((a, b, out))
         return gemm(a, b, out)
 
-    engine.ops = replace(engine.ops, gemm=record)
+    replace_ops(engine, gemm=record)
     training()
 
     def run(steps: int) -> None:

@@ -21,7 +21,8 @@ A model calls them by lower-case names with hyphens, ``"student-t"``, and as J v
 from typing import TYPE_CHECKING
 
 from npvae import lazy
-from npvae.distributions.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
+from npvae.distributions.likelihood import Likelihood
+from npvae.distributions.likelihoods import BernoulliLikelihood, NormalLikelihood
 from npvae.distributions.normal import Normal
 
 if TYPE_CHECKING:

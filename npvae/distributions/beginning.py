@@ -8,11 +8,8 @@ moments of the data leave the hidden units, and all of the space, to what tells 
 mean of each feature, and one variance for all, since a feature that hardly varies would begin as
 if it were known to be off by many of its deviations.
 """
-from typing import Any
 
-from npvae.backend import array_module
-
-Array = Any
+from npvae.backend import Array, array_module
 
 
 def logit_of_mean(mean: Array, n: int) -> Array:

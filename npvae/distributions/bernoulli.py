@@ -5,10 +5,8 @@ likelihood. See :mod:`npvae.distributions.normal` for the conventions of this ro
 """
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.random import as_generator
-
-Array = Any
 
 
 class Bernoulli:

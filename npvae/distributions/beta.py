@@ -6,7 +6,7 @@ those of x_a/(x_a + x_b) ~ Beta(a, b), and x_a/x_b is, but for a factor, an F va
 from math import inf, log
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.exponentiated import Exponentiated
 from npvae.distributions.family import Family, exponent_limit
 from npvae.distributions.special import (
@@ -18,7 +18,6 @@ from npvae.distributions.special import (
     trigamma,
 )
 
-Array = Any
 LOG_2 = log(2)
 
 

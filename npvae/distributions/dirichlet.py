@@ -5,7 +5,7 @@ The last axis holds the K numbers that sum to 1; log-density, entropy and KL are
 from math import lgamma
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Family, finite_exp
 from npvae.distributions.special import (
     digamma,
@@ -15,8 +15,6 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
-
-Array = Any
 
 
 @in_double

@@ -5,12 +5,10 @@ its logarithm and what is below it row by row, so every real number is valid. Lo
 the J variables, as a triangular system asks for; all datapoints go together.
 """
 from math import log, pi
-from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
 
-Array = Any
 LOG_2PI = log(2 * pi)
 
 

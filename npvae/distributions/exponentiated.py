@@ -7,15 +7,13 @@ derivative is 0); where that matters, use ``base``, the distribution of y = log 
 from math import inf
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Positive, finite_exp
 from npvae.distributions.interval import Uniform
 from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
 from npvae.distributions.real_line import GumbelMinimum
 from npvae.distributions.special import gammaln
-
-Array = Any
 
 
 class Exponentiated(Positive):
@@ -53,18 +51,18 @@ class Exponentiated(Positive):
         xp = array_module(params[0])
         return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
 
-    def centre(self, *params: Array) -> Array:
+    def centre(self, *params: Any) -> Array:
         """exp E[log z], the geometric mean, of one whose E[z] may be infinite."""
         return self._exp(self.base.mean(*params))
 
     def _exp(self, y: Array) -> Array:
         return finite_exp(array_module(y), y)[0]
 
-    def entropy(self, *params: Array) -> Array:
+    def entropy(self, *params: Any) -> Array:
         """That of y, plus E[y], in nats."""
         return self.base.entropy(*params) + self.base.mean(*params)
 
-    def entropy_backward(self, d_entropy: Array, *params: Array) -> tuple[Array, ...]:
+    def entropy_backward(self, d_entropy: Array, *params: Any) -> tuple[Array, ...]:
         """What the two terms give, added."""
         by_entropy = self.base.entropy_backward(d_entropy, *params)
         by_mean = self.base.mean_backward(d_entropy, *params)

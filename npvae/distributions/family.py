@@ -8,13 +8,13 @@ Values near 0 or 1 can be nearer than any float. So a family whose support has a
 its ``base``, the distribution of a y on the real line of which z is a function: the ratio of two
 densities is the same at y as at z, and at y nothing is lost.
 """
+from inspect import signature
 from math import exp, log
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.random import as_generator
 
-Array = Any
 HALF_CELL = 2.0**-54  # uniforms lie 2⁻⁵³ apart: u = 1 stands for the middle of its cell
 
 
@@ -53,6 +53,18 @@ class Family:
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J such variables."""
         return dict.fromkeys(self.parameters, J)
+
+    def __eq__(self, other: object) -> bool:
+        """Two of a class are one family if their options are the same."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        own = signature(type(self)).parameters
+        options = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k in own)
+        return f"{type(self).__name__}({options})"
 
     def draw_noise(self, rng: Any, shape: tuple[int, ...]) -> Array:
         """float64 noise for samples of ``shape``; ``rng`` an int, a Generator or None."""
@@ -154,7 +166,7 @@ def log1p_square_slopes(xp: Any, r: Array) -> tuple[Array, Array]:
     return xp.sign(r) * ratio * share, xp.where(size < 1, ratio * ratio * share, share)
 
 
-def slack(xp: Any, *numbers: Array) -> Array:
-    """How far rounding may have moved a sum of these numbers."""
-    size: Array = sum(abs(number) for number in numbers)
+def slack(xp: Any, a: Array, b: Array) -> Array:
+    """How far rounding may have moved a sum of two numbers."""
+    size = abs(a) + abs(b)
     return 8 * float(xp.finfo(size.dtype).eps) * size

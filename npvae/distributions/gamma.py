@@ -5,9 +5,8 @@ shape is that of the inverse (:mod:`npvae.distributions.special`): exact for the
 of it is done to log z, which stays where it should when z of a small shape is below any float.
 """
 from math import log, pi
-from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.exponentiated import ExponentiatedWithKL
 from npvae.distributions.family import Family, finite_exp
 from npvae.distributions.special import (
@@ -19,7 +18,6 @@ from npvae.distributions.special import (
     trigamma,
 )
 
-Array = Any
 LOG_2, LOG_PI = log(2), log(pi)
 
 
@@ -29,25 +27,25 @@ class LogGamma(Family):
 
     parameters = ("log_shape", "log_scale")
 
-    def rsample(self, noise: Array, log_shape: Array, log_scale: Array) -> Array:
+    def rsample(self, noise: Array, log_shape: Array, log_scale: Array | float) -> Array:
         """y = log θ + log x with P(α, x) = u."""
         return log_scale + log_gamma_sample(noise, log_shape)
 
     def rsample_backward(
-        self, d_y: Array, noise: Array, log_shape: Array, log_scale: Array
+        self, d_y: Array, noise: Array, log_shape: Array, log_scale: Array | float
     ) -> tuple[Array, Array]:
         """d_log_shape = d_y α ∂y/∂α at the same u,   d_log_scale = d_y."""
         r = log_gamma_sample(noise, log_shape)
         return log_gamma_sample_backward(d_y, r, log_shape), d_y
 
-    def log_prob(self, y: Array, log_shape: Array, log_scale: Array) -> Array:
+    def log_prob(self, y: Array, log_shape: Array, log_scale: Array | float) -> Array:
         """αr − eʳ − log Γ(α), in nats."""
         xp = array_module(log_shape)
         shape, r = xp.exp(log_shape), y - log_scale
         return shape * r - finite_exp(xp, r)[0] - gammaln(shape)
 
     def log_prob_backward(
-        self, d_logp: Array, y: Array, log_shape: Array, log_scale: Array
+        self, d_logp: Array, y: Array, log_shape: Array, log_scale: Array | float
     ) -> tuple[Array, tuple[Array, Array]]:
         """d_y = d_logp (α − eʳ),   d_log_shape = d_logp α (r − ψ(α)),   d_log_scale = −d_y."""
         xp = array_module(log_shape)
@@ -55,30 +53,30 @@ class LogGamma(Family):
         d_y = d_logp * (shape - finite_exp(xp, r)[0])
         return d_y, (d_logp * shape * (r - digamma(shape)), -d_y)
 
-    def mean(self, log_shape: Array, log_scale: Array) -> Array:
+    def mean(self, log_shape: Array, log_scale: Array | float) -> Array:
         """E[y] = ψ(α) + log θ."""
         return digamma(array_module(log_shape).exp(log_shape)) + log_scale
 
     def mean_backward(
-        self, d_mean: Array, log_shape: Array, log_scale: Array
+        self, d_mean: Array, log_shape: Array, log_scale: Array | float
     ) -> tuple[Array, Array]:
         """d_log_shape = d_mean α ψ′(α),   d_log_scale = d_mean."""
         shape = array_module(log_shape).exp(log_shape)
         return d_mean * shape * trigamma(shape), d_mean + 0 * log_scale
 
-    def entropy(self, log_shape: Array, log_scale: Array) -> Array:
+    def entropy(self, log_shape: Array, log_scale: Array | float) -> Array:
         """α + log Γ(α) − α ψ(α), in nats; the same for every θ."""
         shape = array_module(log_shape).exp(log_shape)
         return shape * (1 - digamma(shape)) + gammaln(shape) + 0 * log_scale
 
     def entropy_backward(
-        self, d_entropy: Array, log_shape: Array, log_scale: Array
+        self, d_entropy: Array, log_shape: Array, log_scale: Array | float
     ) -> tuple[Array, Array]:
         """d_log_shape = d_entropy α (1 − α ψ′(α)),   d_log_scale = 0."""
         shape = array_module(log_shape).exp(log_shape)
         return d_entropy * shape * (1 - shape * trigamma(shape)), 0 * d_entropy * log_scale
 
-    def kl(self, log_shape: Array, log_scale: Array) -> Array:
+    def kl(self, log_shape: Array, log_scale: Array | float) -> Array:
         """KL(Gamma(α, θ) ‖ Gamma(1, 1)) = (α − 1) ψ(α) − log Γ(α) − log θ + α (θ − 1), in nats."""
         xp = array_module(log_shape)
         shape = xp.exp(log_shape)
@@ -86,7 +84,7 @@ class LogGamma(Family):
         return by_shape - log_scale + shape * xp.expm1(log_scale)
 
     def kl_backward(
-        self, d_kl: Array, log_shape: Array, log_scale: Array
+        self, d_kl: Array, log_shape: Array, log_scale: Array | float
     ) -> tuple[Array, Array]:
         """d_log_shape = d_kl α ((α − 1) ψ′(α) + θ − 1),   d_log_scale = d_kl (αθ − 1)."""
         xp = array_module(log_shape)

@@ -6,11 +6,9 @@ the interval. The KL to a normal is closed for both.
 from math import inf
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import folded, slack
 from npvae.distributions.location_scale import FiniteVariance
-
-Array = Any
 
 
 class Uniform(FiniteVariance):
@@ -44,7 +42,7 @@ class Uniform(FiniteVariance):
         """KL(q ‖ uniform on [0, 1]) = −log w in nats where q lies inside, else ∞."""
         xp = array_module(log_scale)
         scale = xp.exp(log_scale)
-        rounding = slack(xp, 1.0, loc, scale)
+        rounding = slack(xp, 1 + scale, loc)
         outside = (loc < -rounding) | (loc + scale > 1 + rounding)
         return xp.where(outside, inf, -log_scale + 0 * loc)
 

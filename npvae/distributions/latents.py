@@ -12,10 +12,11 @@ from functools import cache
 from typing import Any
 
 from npvae import distributions
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
+from npvae.distributions.family import Family
 from npvae.distributions.special import special_functions
 
-Array = Any
+Name = str | Family  # how a family is named: npvae's own by a word, a user's by itself
 
 FAMILIES = {
     "normal": "Normal", "elliptical": "Elliptical", "laplace": "Laplace", "logistic": "Logistic",
@@ -28,26 +29,26 @@ FAMILIES = {
 
 
 @cache
-def family(name: str) -> Any:
-    """The family called ``name``."""
-    return getattr(distributions, FAMILIES[name])()
+def family(name: Name) -> Any:
+    """The family called ``name``, or itself."""
+    return getattr(distributions, FAMILIES[name])() if isinstance(name, str) else name
 
 
 @dataclass(frozen=True)
-class Variables:
-    """Latent variables of the family ``name``.
+class LatentFamily:
+    """Latent variables of the family ``name``, which may be a family itself.
 
     Examples
     --------
     >>> import numpy as np
-    >>> q = Variables("gamma")
+    >>> q = LatentFamily("gamma")
     >>> q.heads(3), q.n_noise(3)
     ({'log_shape': 3, 'log_scale': 3}, 3)
     >>> q.at(np.zeros((5, 6)), J=3).log_prob(np.zeros((2, 5, 3)))[0]  # of log z, thrice
     array([-3., -3., -3., -3., -3.])
     """
 
-    name: str = "normal"
+    name: Name = "normal"
 
     @property
     def family(self) -> Any:
@@ -66,21 +67,21 @@ class Variables:
         """How many variables so many normals make."""
         return n_noise // len(self.family.noise)
 
-    def at(self, a: Array, J: int) -> "Member":
+    def at(self, a: Array, J: int) -> "BoundDistribution":
         """The member of the family with the parameters ``a`` (…, Σ heads)."""
         params, start = [], 0
         for width in self.family.heads(J).values():
             params.append(a[..., start : start + width])
             start += width
-        return Member(self.family, tuple(params))
+        return BoundDistribution(self.family, tuple(params))
 
-    def standard(self, zeros: Array) -> "Member":
+    def standard(self, zeros: Array) -> "BoundDistribution":
         """The member with all parameters 0: a prior.   zeros (J,)"""
-        return Member(self.family, (zeros,) * len(self.family.parameters))
+        return BoundDistribution(self.family, (zeros,) * len(self.family.parameters))
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class BoundDistribution:
     """J variables of a family at given parameters.
 
     Densities are those of y, of which z is a function: two distributions have the same ratio of

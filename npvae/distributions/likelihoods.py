@@ -1,7 +1,6 @@
 """p(x|z): what the decoder's heads mean, and the log-density of the pixels under them.
 
-A likelihood names the heads it needs and runs the fused ops of
-:mod:`npvae.ops.likelihood` on the step's buffers. It holds no arrays.
+What all of them share is in :mod:`npvae.distributions.likelihood`.
 
     bernoulli               x in {0, 1}, or grey values as its probabilities
     continuous-bernoulli    x in [0, 1], with the density that grey values need
@@ -10,63 +9,30 @@ A likelihood names the heads it needs and runs the fused ops of
     categorical             one of K levels, each with a probability of its own
     discretized-logistic    one of K levels, close ones with alike probabilities
 """
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from math import pi
+from typing import Any, ClassVar, NamedTuple
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.beginning import logit_of_mean
-from npvae.distributions.sloped import (
-    CategoricalLikelihood,
-    ContinuousBernoulliLikelihood,
-    DiscretizedLogisticLikelihood,
-    FixedNormalLikelihood,
-    LaplaceLikelihood,
-    PoissonLikelihood,
-)
-from npvae.distributions.support import REALS, Support, unit_interval
-from npvae.memory import Workspace
-from npvae.ops import Ops
+from npvae.distributions.likelihood import FusedGradLikelihood, Likelihood, RNGKey
+from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
+from npvae.memory import Context
 
-Array = Any
+STEEPEST = 30.0  # a scale of e⁻³⁰ is as good as 0 among levels
 
 
-class Likelihood(Protocol):
-    """What a model asks of p(x|z)."""
+class BernoulliCache(NamedTuple):
+    """What the Bernoulli leaves for its backward pass."""
 
-    mean_head: ClassVar[str]  # what E[x|z] takes: one of the heads, or "heads" for all
-
-    @property
-    def support(self) -> Support:
-        """Where x must lie."""
-
-    def heads(self, D: int) -> dict[str, int]:
-        """The decoder's heads and their widths."""
-
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
-        """Biases by head that have its moments be about those of n datapoints.
-
-        mean (D,), and a variance for all features (1,); a bias that is not finite is left at 0.
-        """
-
-    def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
-        """a (L, M, Σ heads), x (M, D) → −log p(x|z), (L, M) nats."""
-
-    def nll_backward(
-        self, ops: Ops, d_nll: Array, a: Array, x: Array, d_bias: Array, work: Workspace
-    ) -> Array:
-        """d_nll (L, M), a as :meth:`nll` left it → d_a (L, M, Σ heads), d_bias (Σ heads,)."""
-
-    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
-        """Products of ``mean_head``, (B, ·), and their bias → E[x|z] in ``out`` (B, D)."""
-
-    def draw(
-        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
-    ) -> Array:
-        """a (B, Σ heads) → x ~ p(x|z), (B, D), by noise of ``source`` = (seed, stream, step)."""
+    y: Array  # sigmoid(l)                    (L, M, D)
+    x: Array  # (M, D)
+    free: Array  # the buffer of a, for d_a   (L, M, D)
 
 
 @dataclass(frozen=True)
-class BernoulliLikelihood:
+class BernoulliLikelihood(Likelihood[BernoulliCache]):
     """x_d ~ Bernoulli(sigmoid(l_d)): black and white pixels, or grey ones as probabilities."""
 
     mean_head: ClassVar[str] = "logits"
@@ -78,37 +44,42 @@ class BernoulliLikelihood:
     def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"logits": logit_of_mean(mean, n)}
 
-    def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
-        nll = work("nll", *a.shape[:-1])
-        ops.bernoulli_nll(a, bias, x, work("x.mean", *a.shape), work("x.scratch", *a.shape), nll)
-        return nll
+    def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, BernoulliCache]:
+        nll, y = ctx.work("nll", *a.shape[:-1]), ctx.work("x.mean", *a.shape)
+        ctx.ops.bernoulli_nll(a, bias, x, y, ctx.work("x.scratch", *a.shape), nll)
+        return nll, BernoulliCache(y, x, a)
 
-    def keep(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> None:
-        """What :meth:`nll_backward` reads, without −log p(x|z): half the passes over pixels."""
-        rows = a.reshape(-1, len(bias))
-        ops.sigmoid(rows, bias, work("x.mean", *a.shape).reshape(rows.shape))
+    def keep(self, ctx: Context, a: Array, bias: Array, x: Array) -> BernoulliCache:
+        y = ctx.work("x.mean", *a.shape)  # half the passes over pixels
+        ctx.ops.sigmoid(a.reshape(-1, len(bias)), bias, y.reshape(-1, len(bias)))
+        return BernoulliCache(y, x, a)
 
     def nll_backward(
-        self, ops: Ops, d_nll: Array, a: Array, x: Array, d_bias: Array, work: Workspace
+        self, ctx: Context, d_nll: Array, cache: BernoulliCache, d_bias: Array
     ) -> Array:
-        d_a = a  # the logits were used up: their buffer is free
-        ops.bernoulli_nll_backward(d_nll, x, work("x.mean", *a.shape), d_a, d_bias)
-        return d_a
+        ctx.ops.bernoulli_nll_backward(d_nll, cache.x, cache.y, cache.free, d_bias)
+        return cache.free
 
-    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
-        ops.sigmoid(a, bias, out)
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        ctx.ops.sigmoid(a, bias, out)
 
-    def draw(
-        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
-    ) -> Array:
-        x = work("x.drawn", *a.shape)
-        ops.sigmoid(a, bias, x)
-        ops.bernoulli_draw(*source, x)
+    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.drawn", *a.shape)
+        ctx.ops.sigmoid(a, bias, x)
+        ctx.ops.bernoulli_draw(*rng_key, x)
         return x
 
 
+class NormalCache(NamedTuple):
+    """What the normal leaves for its backward pass."""
+
+    a: Array  # [μ | log σ²]                 (L, M, 2D)
+    inv_sigma: Array  # 1/σ                  (L, M, D)
+    residual: Array  # (x − μ)/σ             (L, M, D)
+
+
 @dataclass(frozen=True)
-class NormalLikelihood:
+class NormalLikelihood(Likelihood[NormalCache]):
     """x_d ~ N(μ_d, σ_d²), both from the decoder: real-valued data (appendix C.2).
 
     Attributes
@@ -128,36 +99,209 @@ class NormalLikelihood:
         mu = logit_of_mean(mean, n) if self.sigmoid_mean else mean
         return {"mean": mu, "logvar": array_module(mean).log(variance)}
 
-    def nll(self, ops: Ops, a: Array, bias: Array, x: Array, work: Workspace) -> Array:
-        nll = work("nll", *a.shape[:-1])
-        ops.normal_nll(a, bias, x, self.sigmoid_mean, *self._kept(a, x, work), nll)
-        return nll
+    def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, NormalCache]:
+        shape = (*a.shape[:-1], x.shape[-1])
+        nll, inv_sigma = ctx.work("nll", *a.shape[:-1]), ctx.work("x.inv_sigma", *shape)
+        residual = ctx.work("x.residual", *shape)
+        ctx.ops.normal_nll(a, bias, x, self.sigmoid_mean, inv_sigma, residual, nll)
+        return nll, NormalCache(a, inv_sigma, residual)
 
-    def nll_backward(
-        self, ops: Ops, d_nll: Array, a: Array, x: Array, d_bias: Array, work: Workspace
-    ) -> Array:
-        d_a = work("x.d_a", *a.shape)
-        kept = self._kept(a, x, work)
-        ops.normal_nll_backward(d_nll, a, self.sigmoid_mean, *kept, d_a, d_bias)
+    def nll_backward(self, ctx: Context, d_nll: Array, cache: NormalCache, d_bias: Array) -> Array:
+        d_a, (a, inv_sigma, residual) = ctx.work("x.d_a", *cache.a.shape), cache
+        ctx.ops.normal_nll_backward(
+            d_nll, a, self.sigmoid_mean, inv_sigma, residual, d_a, d_bias
+        )
         return d_a
 
-    def mean(self, ops: Ops, a: Array, bias: Array, work: Workspace, out: Array) -> None:
-        (ops.sigmoid if self.sigmoid_mean else ops.identity)(a, bias, out)
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
 
-    def draw(
-        self, ops: Ops, a: Array, bias: Array, source: tuple[int, int, Array], work: Workspace
-    ) -> Array:
-        x = work("x.drawn", len(a), a.shape[-1] // 2)
-        ops.normal_draw(*source, a, bias, self.sigmoid_mean, x)
+    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.drawn", len(a), a.shape[-1] // 2)
+        ctx.ops.normal_draw(*rng_key, a, bias, self.sigmoid_mean, x)
         return x
 
-    def _kept(self, a: Array, x: Array, work: Workspace) -> tuple[Array, Array]:
-        """1/σ and the residual (x − μ)/σ, which forward leaves for backward.   (L, M, D)"""
-        shape = (*a.shape[:-1], x.shape[-1])
-        return work("x.inv_sigma", *shape), work("x.residual", *shape)
+
+class NaturalParameterLikelihood(FusedGradLikelihood):
+    """−log p(x) = κ(l) − x·l + …, whose gradient κ′(l) − x is the mean of x, less x."""
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        _, cache = self.nll(ctx, a[None], bias, ctx.work.constant(0, *out.shape))
+        out[...] = cache.d_nll_d_a[0]
 
 
-LIKELIHOODS = {
+@dataclass(frozen=True)
+class FixedNormalLikelihood(FusedGradLikelihood):
+    """x_d ~ N(μ_d, σ²), one σ for all: squared error by another name.
+
+    Attributes
+    ----------
+    std : float
+        σ, not learned.
+    sigmoid_mean : bool
+        As a normal likelihood with learned variance has it.
+    """
+
+    std: float
+    sigmoid_mean: bool = False
+    op: ClassVar[str] = "fixed_normal"
+    head_names: ClassVar[tuple[str, ...]] = ("mean",)
+    mean_head: ClassVar[str] = "mean"
+    support: ClassVar[Support] = REALS
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"mean": logit_of_mean(mean, n) if self.sigmoid_mean else mean}
+
+    def options(self) -> tuple[Any, ...]:
+        return self.sigmoid_mean, self.std
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
+
+    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x, mean = ctx.work("x.drawn", *a.shape), ctx.work("x.drawn_mean", *a.shape)
+        ctx.ops.posterior_noise(*rng_key, 0, x[None])
+        self.mean(ctx, a, bias, mean)
+        x *= self.std
+        x += mean
+        return x
+
+
+@dataclass(frozen=True)
+class LaplaceLikelihood(FusedGradLikelihood):
+    """x_d ~ Laplace(μ_d, b_d), both from the decoder: real data with outliers."""
+
+    op: ClassVar[str] = "laplace"
+    head_names: ClassVar[tuple[str, ...]] = ("mean", "logscale")
+    mean_head: ClassVar[str] = "mean"
+    support: ClassVar[Support] = REALS
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"mean": mean, "logscale": 0.5 * array_module(mean).log(variance / 2)}  # of 2 b²
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        ctx.ops.identity(a, bias, out)
+
+
+@dataclass(frozen=True)
+class PoissonLikelihood(NaturalParameterLikelihood):
+    """x_d ~ Poisson(exp(l_d)): counts."""
+
+    op: ClassVar[str] = "poisson"
+    head_names: ClassVar[tuple[str, ...]] = ("lograte",)
+    mean_head: ClassVar[str] = "lograte"
+    support: ClassVar[Support] = COUNTS
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"lograte": array_module(mean).log(mean + 1 / n)}  # finite where all counts are 0
+
+    def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
+        return (ctx.work("x.scratch", *x.shape),)
+
+
+@dataclass(frozen=True)
+class ContinuousBernoulliLikelihood(NaturalParameterLikelihood):
+    """p(x) ∝ λˣ (1 − λ)¹⁻ˣ on [0, 1], λ_d = sigmoid(l_d): a density of grey pixels.
+
+    The Bernoulli's formula for them integrates to less than one (Loaiza-Ganem, Cunningham 2019).
+    λ is not the mean.
+    """
+
+    op: ClassVar[str] = "continuous_bernoulli"
+    head_names: ClassVar[tuple[str, ...]] = ("logits",)
+    mean_head: ClassVar[str] = "logits"
+    support: ClassVar[Support] = unit_interval("continuous Bernoulli")
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {"logits": logit_of_mean(mean, n)}  # λ, on the same side of ½ as the mean
+
+    def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
+        return (ctx.work("x.scratch", 2, *a.shape),)
+
+
+@dataclass(frozen=True)
+class CategoricalLikelihood(FusedGradLikelihood):
+    """x_d is one of K levels 0, 1/(K − 1), …, 1 with probabilities softmax(l_d).
+
+    It does not know which levels are close. Its head is K times as wide as the data: the logits
+    of the first level for all features, then those of the second, and so on.
+
+    Attributes
+    ----------
+    n_levels : int
+        K, at least 2.
+    """
+
+    n_levels: int
+    op: ClassVar[str] = "categorical"
+    mean_head: ClassVar[str] = "logits"
+
+    @property
+    def support(self) -> Support:
+        return levels(self.n_levels, "categorical")
+
+    def heads(self, D: int) -> dict[str, int]:
+        return {"logits": self.n_levels * D}
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        return {}  # moments do not say how often each level is there
+
+    def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
+        return ctx.work("x.scratch", *a.shape[:-1], x.shape[-1]), ctx.work("x.mask", *x.shape)
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """Σ_k p_k k/(K − 1). Where x = 0 the gradient is p but for k = 0, which adds nothing."""
+        xp, (B, D) = array_module(a), out.shape
+        _, cache = self.nll(ctx, a[None], bias, ctx.work.constant(0, B, D))
+        p = cache.d_nll_d_a.reshape(B, -1, D)
+        level = xp.arange(self.n_levels, dtype=p.dtype) / (self.n_levels - 1)
+        out[...] = xp.einsum("bkd,k->bd", p, level)
+
+
+@dataclass(frozen=True)
+class DiscretizedLogisticLikelihood(FusedGradLikelihood):
+    """A logistic variable of location μ_d and scale s_d, rounded to K levels 0, 1/(K − 1), …, 1.
+
+    The probabilities of pixels as they are stored (Salimans et al. 2017), by two heads whatever K.
+
+    Attributes
+    ----------
+    n_levels : int
+        K, at least 2; 256 for pixels of a byte.
+    """
+
+    n_levels: int = 256
+    op: ClassVar[str] = "discretized_logistic"
+    head_names: ClassVar[tuple[str, ...]] = ("mean", "logscale")
+    mean_head: ClassVar[str] = "heads"
+
+    @property
+    def support(self) -> Support:
+        return levels(self.n_levels, "discretized logistic")
+
+    def options(self) -> tuple[Any, ...]:
+        return (self.n_levels,)
+
+    def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
+        return ctx.work("x.scratch", 3, *a.shape[:-1], x.shape[-1]), ctx.work("x.mask", *x.shape)
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        squared_scale = variance * 3 / pi**2  # but for what lies beyond the levels
+        return {"mean": mean, "logscale": 0.5 * array_module(mean).log(squared_scale)}
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """Σ_k P(x > e_k)/(K − 1) over the K − 1 edges e_k between levels."""
+        xp, K, D = array_module(a), self.n_levels, out.shape[1]
+        location, logscale = a[:, :D] + bias[:D], a[:, D:] + bias[D:]
+        half_rate = 0.5 * xp.exp(xp.minimum(-logscale, STEEPEST))
+        out[...] = 0
+        for k in range(1, K):
+            out += xp.tanh((location - (k - 0.5) / (K - 1)) * half_rate)  # 2 sigmoid − 1
+        out *= 0.5 / (K - 1)
+        out += 0.5
+
+
+LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
     "bernoulli": BernoulliLikelihood,
     "continuous-bernoulli": ContinuousBernoulliLikelihood,
     "normal": NormalLikelihood,
@@ -183,5 +327,5 @@ def likelihood(
     if name == "normal":
         return NormalLikelihood(sigmoid_mean) if std is None else FixedNormalLikelihood(
             std, sigmoid_mean)
-    kind: Any = LIKELIHOODS[name]
+    kind = LIKELIHOODS[name]
     return kind() if n_levels is None else kind(n_levels)

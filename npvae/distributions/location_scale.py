@@ -7,10 +7,9 @@ quantile is elementary, its inverse at uniform noise is the sample: the first wa
 from math import inf, log, pi
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Family, Positive, slack
 
-Array = Any
 LOG_2PI = log(2 * pi)
 
 
@@ -70,7 +69,7 @@ class LocationScale(Standard):
         r = self._residual(xp, z, loc, log_scale)
         log_q = self.log_density(xp, r) - log_scale
         scale = xp.exp(log_scale)
-        rounding = slack(xp, self.unit, loc, scale)
+        rounding = slack(xp, abs(self.unit) + scale, loc)
         if self.lower > -inf:
             log_q = xp.where(z < loc + scale * self.lower - rounding, -inf, log_q)
         if self.upper < inf:

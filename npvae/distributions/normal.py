@@ -6,12 +6,10 @@ function has its backward pass beside it. The ops :func:`npvae.ops.latent.normal
 neighbours are these formulas summed and fused for the hot path; a test holds the two together.
 """
 from math import log, pi
-from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
 
-Array = Any
 LOG_2PI = log(2 * pi)
 
 

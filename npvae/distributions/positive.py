@@ -7,14 +7,12 @@ from math import inf, lgamma, log, pi
 from numbers import Real
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import Positive, exponent_limit, exponential
 from npvae.distributions.location_scale import FiniteVariance, Scale, Standard
 from npvae.distributions.real_line import EULER
 from npvae.distributions.special import scaled_exp1
 from npvae.errors import ParameterError
-
-Array = Any
 
 
 class StandardExponential(Standard):

@@ -7,34 +7,33 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from npvae.backend import array_module
-from npvae.distributions.latents import Member, Variables
+from npvae.backend import Array, array_module
+from npvae.distributions.latents import BoundDistribution, LatentFamily, Name
 from npvae.distributions.special import special_functions
 from npvae.distributions.suitable import TWINS
-from npvae.memory import Shape, Views
+from npvae.memory import Context, Shape, Views
 
-Array = Any
-NORMAL = Variables("normal")
+NORMAL = LatentFamily("normal")
 
 
 @dataclass(frozen=True)
 class FamilyPrior:
     """The member with all parameters 0 of the family ``name``. It has nothing to learn."""
 
-    name: str = "normal"
+    name: Name = "normal"
 
     @property
-    def variables(self) -> Variables:
+    def variables(self) -> LatentFamily:
         """What a draw consists of."""
-        return Variables(TWINS.get(self.name, self.name))
+        return LatentFamily(TWINS.get(self.name, self.name))
 
     def n_noise(self, J: int) -> int:
         """Standard normals that a draw is made of."""
         return self.variables.n_noise(J)
 
-    def at(self, zeros: Array) -> Member:
-        """Its density.   zeros (J,)"""
-        return self.variables.standard(zeros)
+    def density(self, ctx: Context, a: Array | None, J: int) -> BoundDistribution:
+        """Its density."""
+        return self.variables.standard(ctx.work.constant(0, J))
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,14 @@ class MixturePrior:
     ----------
     K : int
         How many components.
-    variables : Variables
+    variables : LatentFamily
         What they are members of.
     """
 
     K: int
-    variables: Variables = NORMAL
+    variables: LatentFamily = NORMAL
     name: ClassVar[str] = "mixture"
-    spread: ClassVar[tuple[str, ...]] = ("prior.mean",)  # equal components would stay equal
+    random_init: ClassVar[tuple[str, ...]] = ("prior.mean",)  # equal components would stay equal
 
     def n_noise(self, J: int) -> int:
         """Standard normals that a draw is made of: the first chooses the component."""
@@ -63,16 +62,16 @@ class MixturePrior:
         K = self.K
         return {"prior.mean": (K, J), "prior.logvar": (K, J), "prior.logits": (K,)}
 
-    def inputs(self, P: Views) -> Array:
+    def inputs(self, P: Views) -> Array | None:
         """What the encoder is to read for it: nothing."""
         return None
 
-    def at(self, P: Views, a: Array, J: int) -> "Mixture":
-        """Its density."""
-        components = Member(self.variables.family, (P["prior.mean"], P["prior.logvar"]))
-        return Mixture(components, P["prior.logits"])
+    def density(self, ctx: Context, a: Array | None, J: int) -> "Mixture":
+        """Its density.   a (K, Σ heads): what the encoder says of its inputs, if it has any"""
+        params = ctx.P["prior.mean"], ctx.P["prior.logvar"]
+        return Mixture(BoundDistribution(self.variables.family, params), ctx.P["prior.logits"])
 
-    def at_backward(
+    def density_backward(
         self, G: Views, d_params: tuple[Array, ...], d_logits: Array, d_a: Array
     ) -> None:
         """What a :class:`Mixture` gave to its parameters, written into G."""
@@ -85,21 +84,22 @@ class VampPrior(MixturePrior):
     """1/K Σ_k q(z|u_k), the encoder's own view of K pseudo-inputs, which are learned."""
 
     name: ClassVar[str] = "vamp"
-    spread: ClassVar[tuple[str, ...]] = ("prior.inputs",)
+    random_init: ClassVar[tuple[str, ...]] = ("prior.inputs",)
 
     def shapes(self, D: int, J: int) -> dict[str, Shape]:
         """Its parameters: u_k."""
         return {"prior.inputs": (self.K, D)}
 
-    def inputs(self, P: Views) -> Array:
+    def inputs(self, P: Views) -> Array | None:
         """What the encoder is to read for it: u.   (K, D)"""
         return P["prior.inputs"]
 
-    def at(self, P: Views, a: Array, J: int) -> "Mixture":
+    def density(self, ctx: Context, a: Array | None, J: int) -> "Mixture":
         """Its density.   a (K, Σ heads): what the encoder says of u"""
-        return Mixture(self.variables.at(a, J), array_module(a).zeros(len(a), a.dtype))
+        assert a is not None
+        return Mixture(self.variables.at(a, J), ctx.work.constant(0, len(a)))
 
-    def at_backward(
+    def density_backward(
         self, G: Views, d_params: tuple[Array, ...], d_logits: Array, d_a: Array
     ) -> None:
         """What a :class:`Mixture` gave to its parameters, written into d_a (K, Σ heads)."""
@@ -111,17 +111,17 @@ class VampPrior(MixturePrior):
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Σ_k π_k p_k at given parameters, π = softmax(logits): a :class:`Member` with more to say.
+    """Σ_k π_k p_k at given parameters, π = softmax(logits).
 
     Attributes
     ----------
-    components : Member
+    components : BoundDistribution
         Of parameters (K, ·).
     logits : array (K,)
         log π but for a constant.
     """
 
-    components: Member
+    components: BoundDistribution
     logits: Array
 
     def log_prob(self, y: Array) -> Array:
@@ -160,7 +160,7 @@ class Mixture:
         u = special_functions(eps).ndtr(eps[..., :1])
         k = (up_to[: K - 1] < u).sum(axis=-1)  # (…)
         params = tuple(p.take(k, axis=0) for p in self.components.params)
-        return Member(self.components.family, params).draw(eps[..., 1:])
+        return BoundDistribution(self.components.family, params).draw(eps[..., 1:])
 
     def value(self, y: Array) -> tuple[Array, Any]:
         """z and ∂z/∂y.   (…, J)"""
@@ -175,10 +175,10 @@ def log_sum_exp(xp: Any, a: Array) -> Array:
 
 STANDARD_NORMAL = FamilyPrior("normal")
 Prior = FamilyPrior | MixturePrior
-Density = Member | Mixture  # of p(z), at given parameters
+Density = BoundDistribution | Mixture  # of p(z), at given parameters
 
 
-def named_prior(name: str, posterior: Variables, K: int) -> Prior:
+def named_prior(name: str, posterior: LatentFamily, K: int) -> Prior:
     """The prior called ``name``; K is the number of components of those that learn."""
     if name == "mixture":
         return MixturePrior(K)

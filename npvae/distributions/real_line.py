@@ -6,7 +6,7 @@ stretched (the second). The noise u and 1 − u give opposite samples where the 
 from math import log, pi
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import (
     exponent_limit,
     exponential,
@@ -18,7 +18,6 @@ from npvae.distributions.family import (
 from npvae.distributions.location_scale import FiniteVariance, LocationScale
 from npvae.distributions.special import digamma, gammaln
 
-Array = Any
 EULER = 0.5772156649015329  # γ = −ψ(1)
 
 

@@ -14,10 +14,9 @@ from functools import cache, wraps
 from math import cos, pi
 from typing import Any
 
-from npvae.backend import array_module, is_device_array
+from npvae.backend import Array, array_module, is_device_array
 from npvae.errors import optional_import
 
-Array = Any
 NODES = 32  # of the integral: 1e-12 for shapes from 1e-6 to 1e6, at every quantile
 LOST = 36.0  # e⁻³⁶ of the integrand is below its rounding
 

@@ -5,7 +5,7 @@ The width is a gamma variable, sampled and differentiated as in :mod:`npvae.dist
 from math import log, pi
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.family import (
     Family,
     finite_exp,
@@ -21,7 +21,6 @@ from npvae.distributions.special import (
     trigamma,
 )
 
-Array = Any
 LOG_2, LOG_PI = log(2), log(pi)
 
 

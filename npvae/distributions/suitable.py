@@ -2,21 +2,24 @@
 
 A prior must be positive wherever q(z|x) is, and −log p(z) must not grow so fast that its mean
 under q may be infinite: the bound is −∞ then, though any sample of it looks fine.
+
+A family of a user's own is judged by its ``support``; its tails are taken to be no heavier than
+an exponential's.
 """
-from npvae.distributions.latents import FAMILIES, family
+from npvae.distributions.latents import FAMILIES, Name, family
 
 LEARNED = ("mixture", "vamp")
 PRIORS = (*FAMILIES, *LEARNED)
-TWINS = {  # families whose members with all parameters 0 are one distribution
+TWINS: dict[Name, str] = {  # families whose members with all parameters 0 are one distribution
     "elliptical": "normal", "gamma": "exponential", "weibull": "exponential",
     "student-t": "cauchy", "uniform": "beta",
 }  # fmt: skip
-REACH = {  # where the interval of a posterior lies that is on one
+REACH: dict[Name, str] = {  # where the interval of a posterior lies that is on one
     "uniform": "real", "triangular": "real", "pareto": "positive", "reciprocal": "positive",
 }  # fmt: skip
 WORDS = {
     "real": "the real line", "positive": "z > 0", "unit interval": "0 < z < 1",
-    "simplex": "the simplex Σz = 1",
+    "simplex": "the simplex Σz = 1", "interval": "an interval",
 }  # fmt: skip
 
 # E[e^|z|] is finite for all LIGHT posteriors, E[log² |z|] alone for the HEAVY ones, E[|z|ⁿ] for the
@@ -30,7 +33,7 @@ STEEP = {"gumbel", "gompertz"}
 FLAT = {"cauchy", "student-t", "f", "log-normal"}
 
 
-def why_not(posterior: str, prior: str) -> str:
+def why_not(posterior: Name, prior: Name) -> str:
     """Why this pair has no bound to train on, in words; empty if it has: the KL may be infinite.
 
     Examples
@@ -63,29 +66,29 @@ def why_not(posterior: str, prior: str) -> str:
     )
 
 
-def support(name: str) -> str:
+def support(name: Name) -> str:
     """Where a variable of the family lies."""
     return family(name).support
 
 
-def finite(posterior: str, prior: str) -> bool:
+def finite(posterior: Name, prior: Name) -> bool:
     """Whether E_q[−log p(z)] is finite for all parameters, supports apart."""
     if prior in (posterior, TWINS.get(posterior), "vamp") or prior in FLAT:
         return True
     return posterior in LIGHT if prior in STEEP else posterior not in HEAVY
 
 
-def covers(posterior: str) -> bool:
+def covers(posterior: Name) -> bool:
     """Whether q(z|x) > 0 wherever a prior that suits it is: importance weights need that."""
     return support(posterior) != "interval"
 
 
-def heavy(name: str) -> bool:
+def heavy(name: Name) -> bool:
     """Whether a variable may lie so far out that its mean size is infinite."""
     return TWINS.get(name, name) in HEAVY
 
 
-def lighter(posterior: str, prior: str) -> bool:
+def lighter(posterior: Name, prior: Name) -> bool:
     """Whether q(z|x) falls off faster than p(z), and so than the true posterior may.
 
     Examples
@@ -94,14 +97,14 @@ def lighter(posterior: str, prior: str) -> bool:
     (False, True, False)
     """
 
-    def weight(name: str) -> int:
+    def weight(name: Name) -> int:
         return 0 if name in LIGHT else 2 if name in HEAVY or name in FLAT else 1
 
     q, p = (TWINS.get(name, name) for name in (posterior, prior))
     return q != p and prior not in LEARNED and weight(q) < weight(p)
 
 
-def suitable(posterior: str) -> list[str]:
+def suitable(posterior: Name) -> list[str]:
     """The priors that a posterior may have, its own kind first.
 
     Examples
@@ -115,7 +118,7 @@ def suitable(posterior: str) -> list[str]:
     return sorted(fits, key=lambda prior: prior != posterior)
 
 
-def closed_kl(posterior: str, prior: str) -> str | None:
+def closed_kl(posterior: Name, prior: Name) -> str | None:
     """The method of the posterior's family that is KL(q ‖ p) in closed form, if there is one.
 
     Examples

@@ -3,7 +3,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-Array = Any
+from npvae.backend import Array
+
 OFF = 0.01  # of a step: what rounding of the data may add up to
 
 

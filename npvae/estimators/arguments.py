@@ -1,93 +1,176 @@
-"""Constructor arguments: checked one by one, and kept in a form that a file can hold."""
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+"""What a model's arguments stand for: a name, or an object; and how a file keeps an object.
+
+A name of any case, or the dict that a file has of an object, becomes the object. An object is
+taken as it is, so that a likelihood, an optimizer or a family of a user's own works wherever
+npvae's do. Only a file cannot hold it.
+"""
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from inspect import signature
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from npvae.distributions import Family, Likelihood
+from npvae.distributions.latents import FAMILIES, LatentFamily, family
+from npvae.distributions.likelihoods import LIKELIHOODS, FixedNormalLikelihood, likelihood
+from npvae.distributions.priors import FamilyPrior, MixturePrior, Prior, VampPrior, named_prior
 from npvae.errors import ParameterError
+from npvae.objectives import OBJECTIVES, Objective
+from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
+from npvae.options import OPTIONS, one_of, whole_number
+
+LEARNED: dict[str, Any] = {"mixture": MixturePrior, "vamp": VampPrior}
+KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # what an object is of, and npvae's own
+    "optimizer": (Optimizer, OPTIMIZERS),
+    "schedule": (Schedule, SCHEDULES),
+    "likelihood": (Likelihood, {**LIKELIHOODS, "fixed-normal": FixedNormalLikelihood}),
+    "posterior": (Family, {}),
+    "prior": ((Family, MixturePrior), LEARNED),
+    "estimator": (Objective, OBJECTIVES),
+}
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> None:
-    """Raise a ParameterError unless ``value`` is an int of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ParameterError(f"{name}={value!r} must be a whole number of at least {least}")
+def likelihood_of(
+    value: Any, mean: str = "linear", std: float | None = None, n_levels: int | None = None
+) -> Likelihood:
+    """The likelihood that ``value`` is; or that it names, with options that are for named ones."""
+    if isinstance(value, str):
+        return likelihood(OPTIONS["likelihood"].spelled(value), mean == "sigmoid", std, n_levels)
+    members = ["mean_head", *(name for name in vars(Likelihood) if not name.startswith("_"))]
+    lacking = [name for name in members if not has(value, name)]
+    if 0 < len(lacking) < len(members):
+        raise ParameterError(
+            f"likelihood={value!r} has no {lacking[0]}; give it all that Likelihood of "
+            "npvae/distributions/likelihood.py lists, or choose a name"
+        )
+    return made_of("likelihood", value)
 
 
-def widths(name: str, value: Any) -> tuple[int, ...]:
-    """Layer widths as a tuple, or a ParameterError."""
-    if not isinstance(value, (tuple, list, np.ndarray)):
-        raise ParameterError(f"{name}={value!r} is not a tuple of widths; write e.g. (500,)")
-    for width in value:
-        whole_number(name, width)
-    return tuple(value)
+def has(value: Any, name: str) -> bool:
+    """Whether a likelihood has a member of its own, or one that has a default."""
+    inherited = getattr(type(value), name, None) is vars(Likelihood).get(name, value)
+    return hasattr(value, name) and (name in ("first_bias", "keep") or not inherited)
 
 
-def positive(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is a finite number above 0."""
-    good = isinstance(value, (int, float, np.number)) and 0 < value < float("inf")
-    if isinstance(value, bool) or not good:
-        raise ParameterError(f"{name}={value!r} must be a number above 0")
+def posterior_of(value: Any, kind: str = "posterior") -> LatentFamily:
+    """The latent variables whose family ``value`` names or is."""
+    own = value.name if isinstance(value, (LatentFamily, FamilyPrior)) else value
+    if isinstance(own, str):
+        return LatentFamily(one_of(kind, own, FAMILIES))
+    if isinstance(own, Family) and not isinstance(own, Hashable):
+        raise ParameterError(f"{kind}={own!r} cannot be hashed; give its dataclass frozen=True")
+    own = made_of(kind, own)
+    return LatentFamily(next((name for name in FAMILIES if family(name) == own), own))
 
 
-def not_negative(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is a finite number of at least 0."""
-    good = isinstance(value, (int, float, np.number)) and 0 <= value < float("inf")
-    if isinstance(value, bool) or not good:
-        raise ParameterError(f"{name}={value!r} must be a number of at least 0")
-
-
-def flag(name: str, value: Any) -> None:
-    """Raise a ParameterError unless ``value`` is True or False, or 1 or 0."""
-    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-        raise ParameterError(f"{name}={value!r} must be True or False")
-
-
-def one_of(name: str, value: Any, known: Iterable[str]) -> None:
-    """Raise a ParameterError unless ``value`` is one of the names."""
-    known = tuple(known)
-    if not isinstance(value, str) or value not in known:
-        raise ParameterError(f"{name}={value!r} is not known; choose from {', '.join(known)}")
-
-
-def named(kind: str, value: Any, known: dict[str, type]) -> Any:
-    """An object from its name, from the dict that a file keeps of it, or itself."""
-    if isinstance(value, tuple(known.values())):
+def prior_of(value: Any, posterior: LatentFamily, K: int) -> Prior:
+    """The prior that ``value`` names or is, K being the components of a named one that learns."""
+    if isinstance(value, str):
+        return named_prior(OPTIONS["prior"].spelled(value), posterior, K)
+    if isinstance(value, dict) and value.get("name") in LEARNED:
+        value = made_of("prior", value)
+    if isinstance(value, VampPrior) and value.variables != posterior:
+        raise ParameterError(
+            f"prior={value!r} is a mixture of other posteriors than posterior={posterior.name!r}; "
+            "choose prior='vamp'"
+        )
+    if isinstance(value, MixturePrior):
+        whole_number("prior: K", value.K)
         return value
-    options = dict(value) if isinstance(value, dict) else {"name": value}
-    name = options.pop("name", None)
-    one_of(kind, name, known)
+    return FamilyPrior(posterior_of(value, "prior").name)
+
+
+def objective_of(value: Any, **settings: Any) -> Objective:
+    """What ``estimator=`` names or is; a named one takes the settings that are fields of it.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is not at its default, and not for this objective.
+    """
+    objective = made_of("estimator", value)
+    named = isinstance(value, str) and is_dataclass(objective)
+    taken = {field.name for field in fields(objective)} if named else set()
+    for name, given in settings.items():
+        if given != OPTIONS[name].default and name not in taken:
+            raise ParameterError(
+                f"{name}={given} is not for estimator={value!r}, which has no KL by itself to "
+                "weigh; leave it out, or choose estimator='A' or 'stl'"
+            )
+    used = {name: given for name, given in settings.items() if name in taken}
+    return replace(objective, **used) if used else objective
+
+
+def known(kind: str) -> dict[str, Any]:
+    """npvae's own classes that an option may be an object of, by the names that files have."""
+    families = FAMILIES if kind in ("posterior", "prior") else ()
+    return {**{name: type(family(name)) for name in families}, **KINDS[kind][1]}
+
+
+def made_of(kind: str, value: Any) -> Any:
+    """The object that ``value`` is, or that it names, or that a file's dict of it describes."""
+    if isinstance(value, KINDS[kind][0]) and not isinstance(value, type):
+        return value
+    if not isinstance(value, dict):
+        value = {"name": OPTIONS[kind].spelled(value)}
+    options, own = dict(value), known(kind)
+    make = own[one_of(kind, options.pop("name", None), own)]
     for key, option in options.items():
         if isinstance(option, dict):  # a schedule may hold another
-            options[key] = named(kind, option, known)
+            options[key] = made_of(kind, option)
         elif isinstance(option, list):  # as JSON keeps a tuple
             options[key] = tuple(option)
+        elif key == "variables":
+            options[key] = posterior_of(option)
     try:
-        made = known[name](**options)
+        made = make(**options)
     except TypeError as error:  # an option that it does not have
         raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
-    for field in fields(made):
+    for field in fields(made) if is_dataclass(made) else ():
         check_option(kind, field.name, getattr(made, field.name), field.default)
     return made
 
 
 def check_option(kind: str, name: str, value: Any, default: Any) -> None:
     """Raise a ParameterError unless ``value`` is a number, or several, as its default is."""
-    if isinstance(default, tuple):
-        good = isinstance(value, tuple) and all(isinstance(v, Real) for v in value)
-        wanted = "a tuple of numbers"
-    else:
-        good, wanted = isinstance(value, Real), "a number"
-    if isinstance(default, (int, float, tuple)) and not good:
+    several = isinstance(default, tuple)
+    good = isinstance(value, tuple if several else Real)
+    if isinstance(default, (int, float, tuple)) and not (
+        good and all(isinstance(v, Real) for v in (value if several else ()))
+    ):
+        wanted = "a tuple of numbers" if several else "a number"
         raise ParameterError(f"{kind}: {name}={value!r} must be {wanted}, as {default!r} is")
 
 
-def plain(value: Any) -> Any:
-    """A constructor argument as JSON holds it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        options = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return {"name": type(value).__name__.lower(), **options}
+def stored(kind: str, value: Any) -> Any:
+    """A constructor argument as JSON holds it, of which :func:`npvae.load` makes the same.
+
+    Raises
+    ------
+    ParameterError
+        If it is an object of a user's own class.
+
+    Examples
+    --------
+    >>> stored("prior", MixturePrior(5))
+    {'name': 'mixture', 'K': 5, 'variables': 'normal'}
+    """
     if isinstance(value, (tuple, list, np.ndarray)):
-        return [plain(v) for v in value]
-    return value.item() if isinstance(value, np.generic) else value
+        return [stored("", v) for v in value]
+    if isinstance(value, str):
+        return OPTIONS[kind].spelled(value)
+    if value is None or isinstance(value, (bool, int, float, dict, np.generic)):
+        return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, (LatentFamily, FamilyPrior)):
+        return stored(kind, value.name)
+    for name, own in known(kind).items() if kind in KINDS else ():
+        if type(value) is own:
+            options = {key: stored(kind, getattr(value, key)) for key in signature(own).parameters}
+            return {"name": name, **options}
+    raise ParameterError(
+        f"{kind}={value!r} is of a class that is not npvae's, which no file can hold; keep the "
+        "parameters by numpy.savez(path, **model.parameters), and hand them to set_parameters of "
+        "a model that you make anew"
+    )

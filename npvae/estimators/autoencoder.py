@@ -1,11 +1,10 @@
 """The plain auto-encoder as a scikit-learn-like class."""
 from typing import Any
 
-from npvae.estimators.arguments import not_negative
+from npvae.estimators import building, gradient
 from npvae.estimators.base import GenerativeModel
 from npvae.memory import Layout
 from npvae.models import AutoencoderModel, Penalty
-from npvae.networks import MLP
 
 
 class Autoencoder(GenerativeModel):
@@ -33,7 +32,7 @@ class Autoencoder(GenerativeModel):
 
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
-        likelihood: str = "bernoulli", likelihood_mean: str = "linear", l2: float = 1e-5,
+        likelihood: Any = "bernoulli", likelihood_mean: str = "linear", l2: float = 1e-5,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
         random_state: Any = None, verbose: bool = True,
@@ -45,18 +44,11 @@ class Autoencoder(GenerativeModel):
     ):  # fmt: skip
         self._store(locals())
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        not_negative("l2", self.l2)
-
     def _model(self, n_features: int) -> AutoencoderModel:
-        J, likelihood = self.latent_dim, self._likelihood()
-        encoder_widths, decoder_widths = self._widths()
-        return AutoencoderModel(
-            MLP("encoder", n_features, encoder_widths, {"code": J}, self.activation),
-            MLP("decoder", J, decoder_widths, likelihood.heads(n_features), self.activation),
-            likelihood,
-        )
+        encoder = building.encoder(self, n_features, {"code": self.latent_dim})
+        return AutoencoderModel(encoder, building.decoder(self, n_features), self._likelihood())
+
+    loss_and_grad = gradient.loss_and_grad
 
     def _penalty(self, layout: Layout, n_data: int) -> Penalty:
         return Penalty(self.l2)

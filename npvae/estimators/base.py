@@ -1,168 +1,272 @@
-"""What every model class shares once it has parameters: coding, the bound, its gradient.
+"""What every model class is: arguments, parameters on an engine, and a list of what it can do.
 
-A model's life is told on four pages, each a class that builds on the one before: how it is
-described (``configured``), given parameters (``initialized``), trained (``trained``), and, here,
-used.
+scikit-learn's conventions hold: the constructor stores its arguments and checks nothing, ``fit``
+checks them, what is learned ends in an underscore. A public class derives from
+:class:`GenerativeModel` alone. It says how its mathematics follows from its arguments, and lists
+what it can do: functions of other files, which take the model first and so are its methods.
 """
-from copy import copy
-from dataclasses import replace
+import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from npvae import evaluation
-from npvae.backend import array_module, is_device_array, to_numpy
-from npvae.data import check_data
-from npvae.errors import DataError
-from npvae.estimators.trained import Trained
-from npvae.evaluation.bound import draw
-from npvae.models import Engine
+from npvae import networks, random
+from npvae.backend import Array, Backend, get_backend, to_numpy
+from npvae.distributions import Likelihood
+from npvae.distributions.latents import LatentFamily
+from npvae.distributions.priors import Prior
+from npvae.errors import NotFittedError, ParameterError
+from npvae.estimators import coding, files, scoring, training
+from npvae.estimators.arguments import (
+    likelihood_of,
+    made_of,
+    objective_of,
+    posterior_of,
+    prior_of,
+)
+from npvae.estimators.building import check_likelihood
+from npvae.io import check_arrays
+from npvae.memory import Layout, aligned
+from npvae.models import Engine, Model, Penalty, parameter_prior
+from npvae.objectives import Objective
+from npvae.options import OPTIONS, whole_number
+from npvae.training import TrainingState, TrainStep
 
-Array = Any
 
-
-class GenerativeModel(Trained):
+class GenerativeModel:
     """Base of the public classes. See :class:`npvae.VAE` for the shared parameters."""
 
-    MODELS: ClassVar[dict[str, type["GenerativeModel"]]] = {}  # class name → class, for load
+    MODELS = files.MODELS
+
+    # What a class is, where it does not say otherwise.
+    has_prior: ClassVar[bool] = False  # p(z), and so samples, and a density of x
+    has_bound: ClassVar[bool] = False  # a lower bound of log p(x), by an encoder q(z|x)
+    takes_validation: ClassVar[bool] = True  # whether held-out data can be scored on the way
+    _noise_name: ClassVar[str] = "eps"  # what its latents are made of
+
+    # Constructor arguments that every class stores ...
+    latent_dim: int
+    hidden: Any
+    activation: str
+    likelihood: Any
+    likelihood_mean: str
+    likelihood_std: float | None
+    n_levels: int | None
+    initial_std: float | None
+    optimizer: Any
+    schedule: Any
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    binarize: str
+    clip_norm: float | None
+    backend: str
+    tf32: bool
+    dtype: str
+    random_state: Any
+    verbose: bool
+    # ... and those that not every class has, with what stands for them there
+    decoder_hidden: Any = None
+    posterior: Any = "normal"
+    prior: Any = "normal"
+    prior_components: int = 1
+    estimator: Any = "B"
+    n_samples: int = 1
+    parameter_prior: bool = False
+    kl_weight: float = 1.0
+    kl_warmup: int = 0
+    free_bits: float = 0.0
+    early_stopping: int | None = None
 
     def __init_subclass__(cls) -> None:
         cls.MODELS[cls.__name__] = cls
 
-    _noise_name: ClassVar[str] = "eps"  # what its latents are made of
+    # ---- what a class describes
 
-    # ---- coding
+    def _model(self, n_features: int) -> Model:
+        raise NotImplementedError
 
-    def transform(self, X: Any) -> Array:
-        """Posterior means of z, deterministic.   X (N, D) → (N, J)
+    def _check(self) -> None:
+        """Raise a ParameterError for arguments that do not go together."""
+
+    def _penalty(self, layout: Layout, n_data: int) -> Penalty:
+        """What is put on the weights."""
+        return parameter_prior(layout.n_weights, n_data) if self.parameter_prior else Penalty()
+
+    def _step(self) -> Callable[..., TrainStep]:
+        """What makes the steps of training of state, batches and recipe."""
+        return TrainStep
+
+    # ---- arguments
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Keep every constructor argument under its own name, as it came."""
+        vars(self).update({name: arguments[name] for name in self._parameter_names()})
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments; takes effect at the next ``fit``.
 
         Raises
         ------
-        DataError
-            If ``X`` is not finite, of another width, or outside the likelihood's range.
-        NotFittedError
-            If there are no parameters yet.
+        ParameterError
+            If a name is not one of the constructor's.
         """
-        pixels, scale = self._data(X)
-        with self.engine_.backend.room():
-            return self._like(X, evaluation.encode(self.engine_, pixels, scale))
+        names = self._parameter_names()
+        for name, value in params.items():
+            if name not in names:
+                raise ParameterError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(names)}"
+                )
+            setattr(self, name, value)
+        return self
 
-    def inverse_transform(self, Z: Any) -> Array:
-        """Means of p(x|z).   Z (N, J) → (N, D)
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),  # dtype is an argument here
+        )
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        given = {name: repr(value) for name, value in self.get_params().items()}
+        changed = [f"{k}={v}" for k, v in given.items() if v != repr(defaults[k].default)]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _check_params(self) -> None:
+        """Raise a ParameterError for the first constructor argument that cannot be used."""
+        for name, value in self.get_params().items():
+            if name in OPTIONS:
+                OPTIONS[name].validate(value)
+        check_likelihood(self)
+        made_of("optimizer", self.optimizer), made_of("schedule", self.schedule)
+        self._check()
+
+    # What arguments stand for.
+
+    def _name(self, option: str) -> str:
+        """The name that an option has, spelled as the table of options spells it."""
+        return OPTIONS[option].spelled(getattr(self, option))
+
+    def _likelihood(self) -> Likelihood:
+        mean = self._name("likelihood_mean")
+        return likelihood_of(self.likelihood, mean, self.likelihood_std, self.n_levels)
+
+    def _latents(self) -> tuple[LatentFamily, Prior]:
+        """Posterior and prior."""
+        q = posterior_of(self.posterior)
+        return q, prior_of(self.prior, q, self.prior_components)
+
+    def _objective(self) -> Objective:
+        """What is minimised."""
+        return objective_of(
+            self.estimator, kl_weight=self.kl_weight, kl_warmup=self.kl_warmup,
+            free_bits=self.free_bits,
+        )  # fmt: skip
+
+    # ---- parameters: all in one array on the device, of which those by name are views
+
+    def initialize(self, n_features: int) -> Self:
+        """Set parameters for data of ``n_features`` columns, without training.
 
         Raises
         ------
-        DataError
-            If ``Z`` is not finite or not J wide.
+        ParameterError
+            If a constructor argument or ``n_features`` cannot be used.
+        BackendError
+            If the backend cannot run here.
+        """
+        self._check_params()
+        whole_number("n_features", n_features)
+        self.seed_ = random.as_seed(self.random_state)
+        model = self._model(n_features)
+        layout = model.layout()
+        if layout.size > 2**40:
+            raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
+        noise = random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
+        theta = networks.initialize(layout, noise, self.initial_std, model.random_init)
+        self._attach(n_features, theta, n_data=1)
+        return self
+
+    def _attach(self, n_features: int, theta: np.ndarray, n_data: int) -> None:
+        """Put parameters (P,) on the device, with fresh buffers and optimiser state."""
+        backend: Backend = get_backend(self.backend, bool(self.tf32))
+        with backend.room():
+            self._build(n_features, theta, n_data, backend)
+
+    def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
+        model = self._model(n_features)
+        self.n_features_in_, self.n_data_ = n_features, n_data
+        self.image_shape_: tuple[int, int] | None = None
+        flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
+        flat[...] = backend.asarray(theta)
+        penalty = self._penalty(model.layout(), n_data)
+        self.engine_ = Engine(model, backend, flat, penalty, self._objective())
+        moments = made_of("optimizer", self.optimizer).init(backend.xp, flat)
+        self._state = TrainingState(self.engine_, moments)
+        self._state.objective_state = self.engine_.objective.init_state(self.engine_.ctx)
+        self.history_ = self._state.history
+
+    def _set_n_data(self, n_data: int) -> None:
+        self.n_data_ = n_data
+        self.engine_.penalty = self._penalty(self.engine_.layout, n_data)
+        self.engine_.objective = self._objective()
+
+    def _engine(self) -> Engine:
+        if "engine_" not in vars(self):
+            raise NotFittedError(
+                f"this {type(self).__name__} has no parameters yet; "
+                "call fit(X) or initialize(n_features)"
+            )
+        return self.engine_
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Every parameter by name: views, so writing to one changes the model.
+
+        Raises
+        ------
         NotFittedError
-            If there are no parameters yet.
+            If there are none yet.
         """
         engine = self._engine()
-        checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
-        with engine.backend.room():
-            return self._like(Z, evaluation.decode(engine, checked))
+        return engine.layout.named(engine.theta)
 
-    def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """``fit(X)``, then ``transform(X)``."""
-        return self.fit(X, y).transform(X)
-
-    def _like(self, X: Any, result: Array) -> Array:
-        """``result`` as the kind of array that went in."""
-        return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)
-
-    # ---- the bound and its gradient
-
-    def _bound(self, X: Any, eps: Array | None = None) -> evaluation.Elbo:
-        pixels, scale = self._data(X)
-        if eps is not None:
-            eps = self._noise(eps, len(pixels))
-        L = self.n_samples if eps is None else len(eps)
-        with self.engine_.backend.room():
-            return evaluation.elbo(
-                self.engine_, pixels, scale, seed=self.seed_, n_samples=L, eps=eps
-            )
-
-    def score_samples(self, X: Any) -> Array:
-        """The lower bound of each datapoint, in nats.   X (N, D) → (N,)
+    def set_parameters(self, parameters: dict[str, Array]) -> Self:
+        """Replace all parameters by those of a dict, name → array.
 
         Raises
         ------
-        DataError, NotFittedError
-            As :meth:`transform`.
-        """
-        return self._like(X, self._bound(X).total)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """The mean lower bound, in nats per datapoint; errors as in :meth:`transform`."""
-        return float(self._bound(X).total.mean())
-
-    def loss_and_grad(self, X: Any, eps: Array | None = None) -> tuple[float, dict[str, Array]]:
-        """The training loss of ``X`` as one minibatch, and its gradient.
-
-        Parameters
-        ----------
-        X : array (M, D)
-            Datapoints.
-        eps : array (L, M, J), optional
-            Noise; drawn from ``random_state`` if not given.
-
-        Returns
-        -------
-        loss : float
-            What training minimises: minus the mean lower bound over ``X``, its KL with the
-            weight that it has after the warm-up and with free bits, if there are any; plus what
-            is put on the weights (a parameter prior or an L2 penalty). In nats per datapoint.
-        gradient : dict of str to array
-            ∂loss/∂parameter by name, copies.
-
-        Raises
-        ------
-        DataError
-            If ``X`` or ``eps`` is not finite, of another shape, or out of range.
-        NotFittedError
-            If there are no parameters yet.
+        ModelFileError
+            If a name is missing or unknown, or a shape is wrong; nothing is changed then.
         """
         engine = self._engine()
-        pixels, scale = self._data(X)
-        M = len(pixels)
-        if eps is not None:
-            eps = self._noise(eps, M)
+        arrays = {name: to_numpy(array) for name, array in parameters.items()}
+        check_arrays("parameters", arrays, engine.layout.shapes)
         with engine.backend.room():
-            x = engine.backend.asarray(pixels, engine.theta.dtype)
-            x = x * engine.theta.dtype.type(scale) if scale != 1 else x
-            if eps is None:
-                noise = draw(engine, self.seed_, self.n_samples, M, 0, engine.work)
-            else:
-                noise = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
-            kept = engine.forward(x, noise)
-            loss = float(engine.loss(kept))
-            engine.backward(x, noise, kept)
-            grads = engine.layout.named(engine.grad)
-            return loss, {name: self._like(X, grad.copy()) for name, grad in grads.items()}
+            for name, view in self.parameters.items():
+                view[...] = engine.backend.asarray(arrays[name])
+        return self
 
-    def _with(self, **fields: Any) -> Self:
-        """The same parameters by a model with other ``fields``."""
-        other, engine = copy(self), self._engine()
-        model: Any = replace(engine.model, **fields)  # type: ignore[type-var]
-        with engine.backend.room():
-            other.engine_ = Engine(
-                model, engine.backend, engine.theta, engine.penalty, engine.kl_term
-            )
-        return other
+    # ---- what every class can do
 
-    def _noise(self, eps: Any, M: int) -> Array:
-        """Noise from the user, checked.   (L, M, J)"""
-        J = self._engine().model.n_noise
-        try:
-            eps = eps if is_device_array(eps) else np.asarray(eps)
-        except ValueError as error:
-            raise DataError(f"{self._noise_name} is no array: {error}; pass numbers") from error
-        if eps.dtype.kind not in "biuf":
-            raise DataError(f"{self._noise_name} holds {eps.dtype}; pass real numbers")
-        if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (M, J):
-            raise DataError(
-                f"{self._noise_name} has shape {eps.shape}; it must be (L, {M}, {J}), L ≥ 1"
-            )
-        if not bool(array_module(eps).isfinite(eps).all()):
-            raise DataError(f"{self._noise_name} holds NaN or infinity; pass finite numbers")
-        return eps
+    fit = training.fit
+    partial_fit = training.partial_fit
+    transform = coding.transform
+    inverse_transform = coding.inverse_transform
+    fit_transform = coding.fit_transform
+    score_samples = scoring.score_samples
+    score = scoring.score
+    save = files.save

@@ -1,13 +1,72 @@
-"""From a file back to a model: the file alone is enough."""
+"""A model in a file, from which alone it can be made again."""
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npvae import random
-from npvae.errors import ModelFileError, NpvaeError
-from npvae.estimators.base import GenerativeModel
-from npvae.io import check_arrays, read_archive
+from npvae.backend import to_numpy
+from npvae.errors import ModelFileError, NpvaeError, ParameterError
+from npvae.estimators.arguments import made_of, stored
+from npvae.io import check_arrays, read_archive, write_archive
+
+if TYPE_CHECKING:
+    from npvae.estimators.base import GenerativeModel
+MODELS: dict[str, type["GenerativeModel"]] = {}  # class name → class
+UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
+
+
+def save(model: "GenerativeModel", path: str | Path) -> None:
+    """Write the model to one ``.npz`` that :func:`npvae.load` and ``numpy.load`` read.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written; a file that stood there is left as it was.
+    ParameterError
+        If ``set_params`` has described another model since, or an argument is an object of a
+        class that is not npvae's.
+    NotFittedError
+        If there are no parameters yet.
+    """
+    model._engine()
+    check_described(model)
+    arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
+    write_archive(path, "model", config_of(model) | {"epoch": model._state.epoch}, arrays)
+
+
+def check_described(model: "GenerativeModel") -> None:
+    """Raise a ParameterError if ``set_params`` has described another model since it was built."""
+    same = model._model(model.n_features_in_) == model.engine_.model
+    same &= type(model._objective()) is type(model.engine_.objective)
+    if not (same and made_of("optimizer", model.optimizer).slots == tuple(model._state.moments)):
+        raise ParameterError(
+            "set_params changed the model or its optimizer after it was fitted; call fit again"
+        )
+
+
+def config_of(model: "GenerativeModel") -> dict[str, Any]:
+    """What a file must know to rebuild this model."""
+    return {
+        "class": type(model).__name__,
+        "params": params_of(model) | {"random_state": model.seed_},
+        "n_features": model.n_features_in_,
+        "n_data": model.n_data_,
+        "image_shape": stored("", model.image_shape_),
+    }
+
+
+def params_of(model: "GenerativeModel") -> dict[str, Any]:
+    """The constructor's arguments as JSON holds them; without what gave the seed."""
+    params = model.get_params() | {"random_state": None}
+    return {k: stored(k, v) for k, v in params.items() if k not in UNSAVED}
+
+
+def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
+    """Their defaults, which are those of a file of the time before there was such an argument."""
+    defaults = signature(type(model)).parameters
+    return {name: stored(name, defaults[name].default) for name in params_of(model)}
 
 
 def load(path: str | Path, backend: str = "numpy") -> Any:
@@ -33,7 +92,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     """
     config, arrays = read_archive(path, "model")
     try:
-        cls = GenerativeModel.MODELS[config["class"]]
+        cls = MODELS[config["class"]]
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
         model = cls(**(params | {"backend": backend, "verbose": False}))
         n_features, n_data = int(config["n_features"]), int(config["n_data"])

@@ -4,17 +4,17 @@ from typing import Any, Self
 import numpy as np
 
 from npvae import random
-from npvae.backend import array_module, is_device_array
+from npvae.backend import Array, array_module, is_device_array
 from npvae.errors import DataError
-from npvae.estimators.vae import VAE
+from npvae.estimators import building, coding, gradient, scoring
+from npvae.estimators.base import GenerativeModel
 from npvae.memory import Layout
 from npvae.models import FullVBModel, ParameterKL
 
-Array = Any
 LOGVAR = -6.0  # log σ_θ² at first: small beside the weights, and within reach of what it should be
 
 
-class FullVB(VAE):
+class FullVB(GenerativeModel):
     """A VAE with a distribution over its decoder's parameters too (the paper's appendix F).
 
     Every weight and bias of the decoder has the prior N(0, 1) and a posterior N(μ_θ, σ_θ²), and a
@@ -42,11 +42,13 @@ class FullVB(VAE):
     (64, 64)
     """
 
+    has_prior = has_bound = True
+
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
-        likelihood: str = "bernoulli", likelihood_mean: str = "linear",
-        posterior: str = "normal", prior: str = "normal",
-        estimator: str = "B", n_samples: int = 1,
+        likelihood: Any = "bernoulli", likelihood_mean: str = "linear",
+        posterior: Any = "normal", prior: Any = "normal",
+        estimator: Any = "B", n_samples: int = 1,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
         random_state: Any = None, verbose: bool = True,
@@ -59,8 +61,15 @@ class FullVB(VAE):
     ):  # fmt: skip
         self._store(locals())
 
+    _check = building.check_bound
+
+    elbo = scoring.elbo
+    iwae_bound = scoring.iwae_bound
+    log_likelihood = scoring.log_likelihood
+    sample = coding.sample
+
     def _model(self, n_features: int) -> FullVBModel:
-        return FullVBModel(**vars(super()._model(n_features)))
+        return FullVBModel(**vars(building.vae_model(self, n_features)))
 
     def _penalty(self, layout: Layout, n_data: int) -> ParameterKL:
         return ParameterKL(1 / n_data)
@@ -127,4 +136,4 @@ class FullVB(VAE):
             raise DataError(f"zeta of shape {zeta.shape} must be ({Q},), all finite")
         with engine.backend.room():
             zeta = engine.backend.asarray(zeta, engine.theta.dtype)
-        return super(FullVB, self._with(zeta=zeta)).loss_and_grad(X, eps)
+        return gradient.at_noise(self, X, eps, zeta=zeta)

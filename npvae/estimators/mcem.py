@@ -4,19 +4,16 @@ from functools import partial
 from typing import Any, Self
 from warnings import warn
 
-from npvae import evaluation, random
+from npvae import evaluation
+from npvae.backend import Array
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import whole_number
-from npvae.estimators.marginal import MarginalModel
-from npvae.memory import Layout
-from npvae.models import MCEMModel, Penalty, parameter_prior
-from npvae.networks import MLP
+from npvae.estimators import building, coding, gradient, scoring, training
+from npvae.estimators.base import GenerativeModel
+from npvae.models import MCEMModel
 from npvae.training.monte_carlo import MonteCarloEM, complaint, new_chains
 
-Array = Any
 
-
-class MCEM(MarginalModel):
+class MCEM(GenerativeModel):
     """The decoder of a :class:`~npvae.VAE`, trained by Monte Carlo EM (appendix E).
 
     There is no encoder, and so no lower bound. Each datapoint has a Markov chain instead, which
@@ -60,15 +57,13 @@ class MCEM(MarginalModel):
 
     n_leapfrog: int
     n_updates: int
-    parameter_prior: bool
-    decoder_hidden = None
-    early_stopping = None
+    has_prior = True
     takes_validation = False
     _noise_name = "z"
 
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
-        likelihood: str = "bernoulli", likelihood_mean: str = "linear",
+        likelihood: Any = "bernoulli", likelihood_mean: str = "linear",
         n_leapfrog: int = 10, n_updates: int = 5, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
@@ -79,25 +74,18 @@ class MCEM(MarginalModel):
     ):  # fmt: skip
         self._store(locals())
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        whole_number("n_leapfrog", self.n_leapfrog)
-        whole_number("n_updates", self.n_updates)
-        if self.binarize == "dynamic":
+    log_likelihood = scoring.log_likelihood
+    sample = coding.sample
+
+    def _check(self) -> None:
+        if self._name("binarize") == "dynamic":
             raise ParameterError(
                 "binarize='dynamic' makes a datapoint another one at every step, which its chain "
                 "cannot follow; choose 'fixed'"
             )
 
     def _model(self, n_features: int) -> MCEMModel:
-        likelihood = self._likelihood()
-        _, widths = self._widths()
-        heads = likelihood.heads(n_features)
-        decoder = MLP("decoder", self.latent_dim, widths, heads, self.activation)
-        return MCEMModel(decoder, likelihood, n_features)
-
-    def _penalty(self, layout: Layout, n_data: int) -> Penalty:
-        return parameter_prior(layout.n_weights, n_data) if self.parameter_prior else Penalty()
+        return MCEMModel(building.decoder(self, n_features), self._likelihood(), n_features)
 
     # ---- training
 
@@ -108,7 +96,7 @@ class MCEM(MarginalModel):
             with self.engine_.backend.room():
                 state.chains = new_chains(self.engine_, n_data, self.seed_, state.step)
 
-    def _course(self) -> Callable[..., MonteCarloEM]:
+    def _step(self) -> Callable[..., MonteCarloEM]:
         return partial(MonteCarloEM, n_leapfrog=self.n_leapfrog, n_updates=self.n_updates)
 
     def fit(self, X: Any, y: Any = None, *, validation: Any = None, **options: Any) -> Self:
@@ -134,7 +122,7 @@ class MCEM(MarginalModel):
                 "an MCEM has no encoder, and so no bound of validation data; leave them out, and "
                 "call log_likelihood after training"
             )
-        return super().fit(X, y, **options)
+        return training.fit(self, X, y, **options)._warned()
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One more pass over ``X``, in minibatches, from the parameters there are.
@@ -148,12 +136,12 @@ class MCEM(MarginalModel):
         DataError, ParameterError, NumericalError
             As :meth:`fit`; any number of datapoints will do.
         """
-        return super().partial_fit(X, y)
+        return training.partial_fit(self, X, y)._warned()
 
-    def _train(self, *arguments: Any, **options: Any) -> Self:
-        super()._train(*arguments, **options)
+    def _warned(self) -> Self:
+        """Warn of chains that have not kept up."""
         if what := complaint(self._state.chains):
-            warn(what, stacklevel=4)
+            warn(what, stacklevel=3)
         return self
 
     # ---- coding
@@ -173,23 +161,12 @@ class MCEM(MarginalModel):
         NumericalError
             If the chains of a datapoint do not move.
         """
-        pixels, scale = self._data(X)
+        pixels, scale = coding.data_of(self, X)
         with self.engine_.backend.room():
             means = evaluation.posterior_means(
                 self.engine_, pixels, scale, n_leapfrog=self.n_leapfrog, seed=self.seed_
             )
-            return self._like(X, means)
-
-    def sample(self, n: int, rng: Any = None) -> Array:
-        """Images from the prior: E[x|z] for ``n`` draws z ~ N(0, I).   (n, D)
-
-        Parameters, errors and the kind of array are those of :meth:`npvae.VAE.sample`.
-        """
-        engine = self._engine()
-        whole_number("n", n)
-        Z = random.as_generator(rng).standard_normal((n, engine.model.decoder.n_in))
-        with engine.backend.room():
-            return evaluation.decode(engine, engine.xp.asarray(Z, dtype=engine.theta.dtype))
+            return coding.like(X, means)
 
     # ---- the likelihood
 
@@ -212,9 +189,6 @@ class MCEM(MarginalModel):
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of :meth:`score_samples`, in nats per datapoint."""
         return float(self.score_samples(X).mean())
-
-    def _likelihood_method(self) -> str:
-        return "annealed"
 
     # ---- the gradient
 
@@ -242,4 +216,4 @@ class MCEM(MarginalModel):
         NotFittedError
             If there are no parameters yet.
         """
-        return super().loss_and_grad(X, z)
+        return gradient.at_noise(self, X, z)

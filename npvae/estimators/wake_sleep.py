@@ -1,15 +1,16 @@
 """Wake-sleep as a scikit-learn-like class."""
 from typing import Any
 
+from npvae import random
+from npvae.backend import Array
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import whole_number
-from npvae.estimators.vae import VAE
+from npvae.estimators import building, coding, gradient, scoring
+from npvae.estimators.base import GenerativeModel
 from npvae.models import WakeSleepModel
+from npvae.options import whole_number
 
-Array = Any
 
-
-class WakeSleep(VAE):
+class WakeSleep(GenerativeModel):
     """The networks of a :class:`~npvae.VAE`, trained by wake-sleep (Hinton et al. 1995).
 
     The decoder learns from the data, with z drawn from the encoder; the encoder from dreams, x
@@ -30,12 +31,12 @@ class WakeSleep(VAE):
     True
     """
 
-    estimator = "B"
+    has_prior = has_bound = True
 
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",
-        likelihood: str = "bernoulli", likelihood_mean: str = "linear",
-        posterior: str = "normal", prior: str = "normal",
+        likelihood: Any = "bernoulli", likelihood_mean: str = "linear",
+        posterior: Any = "normal", prior: Any = "normal",
         n_samples: int = 1, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
@@ -48,16 +49,22 @@ class WakeSleep(VAE):
     ):  # fmt: skip
         self._store(locals())
 
-    def _check_pair(self, posterior: str, prior: str) -> None:
-        if (posterior, prior) != ("normal", "normal"):
+    elbo = scoring.elbo
+    iwae_bound = scoring.iwae_bound
+    log_likelihood = scoring.log_likelihood
+    sample = coding.sample
+
+    def _check(self) -> None:
+        q, p = self._latents()
+        if (q.name, p.name) != ("normal", "normal"):
             raise ParameterError(
                 f"wake-sleep dreams from N(0, I) and learns a normal q(z|x) from that, not "
-                f"posterior={posterior!r} and prior={prior!r}; choose 'normal' for both, or a VAE"
+                f"posterior={q.name!r} and prior={p.name!r}; choose 'normal' for both, or a VAE"
             )
 
     def _model(self, n_features: int) -> WakeSleepModel:
-        vae = super()._model(n_features)
-        return WakeSleepModel(vae.encoder, vae.decoder, vae.likelihood, vae.estimator)
+        vae = building.vae_model(self, n_features)
+        return WakeSleepModel(vae.encoder, vae.decoder, vae.likelihood)
 
     def loss_and_grad(
         self, X: Any, eps: Array | None = None, dream: int = 0
@@ -93,6 +100,7 @@ class WakeSleep(VAE):
         NotFittedError
             If there are no parameters yet.
         """
-        self._engine()  # or there is no seed
+        engine = self._engine()
         whole_number("dream", dream, least=0)
-        return super(WakeSleep, self._with(dreams=(self.seed_, dream))).loss_and_grad(X, eps)
+        step = engine.work.constant(dream, 1, dtype="int64")
+        return gradient.at_noise(self, X, eps, dream=(self.seed_, random.DREAM, step))

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import tanh
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from npvae.backend import Array
 from npvae.errors import ParameterError
 from npvae.evaluation.chains import Chains, Noise, Report
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
@@ -27,7 +28,6 @@ from npvae.evaluation.posterior import Posterior, Start, start_at
 from npvae.memory import Workspace
 from npvae.models import Engine
 
-Array = Any
 STEEPNESS = 4.0  # of the sigmoid that β follows: slow near both ends
 PILOTS = 4  # chains of a datapoint that find the step sizes
 

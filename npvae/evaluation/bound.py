@@ -1,13 +1,11 @@
 """The lower bound of each datapoint."""
 from dataclasses import dataclass
-from typing import Any
 
 from npvae import random
+from npvae.backend import Array
 from npvae.evaluation.chunks import chunks, load, rows_at_a_time
 from npvae.memory import Workspace
-from npvae.models import Engine
-
-Array = Any
+from npvae.models import Engine, Noise
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def elbo(
         else:
             noise = engine.backend.asarray(eps[:, start:stop], engine.theta.dtype)  # (L, M, J)
         x = load(engine, X[start:stop], scale, engine.work)  # (M, D)
-        kept = engine.forward(x, noise)
-        reconstruction[start:stop] = -kept.nll.mean(axis=0)
-        kl[start:stop] = kept.kl.mean(axis=0)
+        terms = engine.forward(x, Noise(noise)).terms
+        reconstruction[start:stop] = -terms.nll.mean(axis=0)
+        kl[start:stop] = terms.kl.mean(axis=0)
     return Elbo(reconstruction - kl, reconstruction, kl)
 
 

@@ -5,15 +5,13 @@ which makes it no exact sampler; then it draws, and says in words if it could no
 """
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 from npvae import random
-from npvae.backend import array_module, quiet
+from npvae.backend import Array, array_module, quiet
 from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
 
-Array = Any
 ACCEPTANCE = 0.9  # what ε is tuned to: the paper's (appendix E)
 STUCK = 0.01  # an acceptance below which chains do not move
 
@@ -81,9 +79,11 @@ class Chains:
         step_size: Array | float = 0.5,
     ):  # fmt: skip
         xp = array_module(z)
-        if isinstance(step_size, float):
-            step_size = xp.full((1, z.shape[1]), step_size, z.dtype)
-        self.noise, self.n_leapfrog, self.step_size = noise, n_leapfrog, step_size
+        self.noise, self.n_leapfrog = noise, n_leapfrog
+        self.step_size: Array = (
+            xp.full((1, z.shape[1]), step_size, z.dtype) if isinstance(step_size, float)
+            else step_size
+        )  # fmt: skip
         self.moves = self.tuned = 0
         with quiet(xp):
             self.point = Point(z, *target(z))

@@ -1,20 +1,19 @@
 """Any number of datapoints in bounded memory: rows in, rows out, a chunk at a time."""
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
-from typing import Any
 
+from npvae.backend import Array
 from npvae.memory import Workspace
 from npvae.models import Engine
-from npvae.ops.hands import side_by_side
+from npvae.ops.cpu.threads import parallel_for
 
-Array = Any
 BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays in the cache
 
 
 def rows_at_a_time(engine: Engine, n_samples: int = 1) -> int:
     """How many datapoints of ``n_samples`` samples each a chunk holds; at least one."""
     budget = BUDGET * engine.backend.breadth
-    widest = max(engine.layout.widest, getattr(engine.model, "widest", 0))
+    widest = max(engine.layout.widest, engine.model.max_width)
     return max(1, budget // (widest * n_samples))
 
 
@@ -51,30 +50,31 @@ def each_chunk(
     """``step(work, (start, stop))`` for all chunks of ``n`` rows, on as many threads as may help.
 
     ``progress`` wraps the iterable of chunks, as tqdm does; with several threads, the first
-    one's share.
+    one's part of them.
     """
     parts = list(chunks(n, size))
-    with engine.backend.hands() as hands:
-        more = [Workspace(engine.xp, engine.theta.dtype) for _ in range(1, hands)]
-        shares = [progress(parts[0::hands]), *(parts[i::hands] for i in range(1, hands))]
-        works = [engine.work, *more]
-        side_by_side(step, [zip(repeat(w), share) for w, share in zip(works, shares, strict=True)])
+    with engine.backend.threads() as n_threads:
+        more = [Workspace(engine.xp, engine.theta.dtype) for _ in range(1, n_threads)]
+        mine, *others = (parts[i::n_threads] for i in range(n_threads))
+        works, ranges = [engine.work, *more], [progress(mine), *others]
+        parallel_for(step, [zip(repeat(w), some) for w, some in zip(works, ranges, strict=True)])
 
 
-def map_rows(engine: Engine, step: Any, X: Array, scale: float, n_out: int) -> Array:
+def map_rows(
+    engine: Engine, step: Callable[..., None], X: Array, scale: float, n_out: int
+) -> Array:
     """What ``step``, a method of the model, makes of the rows of ``X`` (N, ·).   (N, n_out)"""
     out = engine.xp.empty((len(X), n_out), engine.work.dtype)
     size, work = rows_at_a_time(engine), engine.work
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        step(engine.ops, engine.P, load(engine, X[rows], scale, work), work, out[rows])
+        step(engine.ctx, load(engine, X[rows], scale, work), out[rows])
     return out
 
 
 def encode(engine: Engine, X: Array, scale: float = 1.0) -> Array:
     """Posterior means.   X (N, D) → (N, J)"""
-    model: Any = engine.model
-    return map_rows(engine, model.encode, X, scale, model.decoder.n_in)
+    return map_rows(engine, engine.model.encode, X, scale, engine.model.decoder.n_in)
 
 
 def decode(engine: Engine, Z: Array) -> Array:

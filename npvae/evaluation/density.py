@@ -15,10 +15,9 @@ from typing import Any
 
 from numpy.linalg import LinAlgError
 
-from npvae.backend import quiet
+from npvae.backend import Array, quiet
 from npvae.errors import NumericalError
 
-Array = Any
 Density = Callable[[Array], Array]  # z (…, M, J) → log q(z) (…, M), nats
 FACTORS = tuple(0.05 * 1.6**i for i in range(10))  # 0.05 … 3.4, of Scott's bandwidth
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from npvae.backend import Array
 from npvae.distributions.suitable import heavy
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation.chains import Chains, Noise, Report, sample
@@ -24,7 +25,6 @@ from npvae.evaluation.posterior import Posterior, start_at
 from npvae.memory import Workspace
 from npvae.models import Engine
 
-Array = Any
 TOO_MANY = 5  # latents
 TOO_FEW = 2.0  # effective samples
 
@@ -102,7 +102,7 @@ def harmonic_log_likelihood(
             f"n_samples={L} by n_chains={C} cannot be: take 2 chains or more, and a multiple of "
             f"them as samples, at least {2 * (J + 1)}"
         )
-    name = getattr(getattr(engine.model, "prior", None), "name", "normal")
+    name = engine.model.prior.name
     if start == "prior" and heavy(name):
         raise ParameterError(
             f"chains that start at draws of prior={name!r} begin too far out to find p(z|x) in a "

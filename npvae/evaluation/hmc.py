@@ -14,11 +14,10 @@ the further a chain goes and the less often it is let go there: ε is tuned to a
 All chains move together: z is (L, M, J), L chains for each of M datapoints.
 """
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from npvae.backend import array_module, quiet
+from npvae.backend import Array, array_module, quiet
 
-Array = Any
 Target = Callable[[Array], tuple[Array, Array]]  # z (L, M, J) → U (L, M), ∂U/∂z (L, M, J)
 DIVERGENT = 1000.0  # nats by which H rises only where leapfrog steps are unstable
 JITTER = 0.15  # at most, of log ε: or a trajectory as long as an orbit ends where it began

@@ -7,20 +7,17 @@ of samples that carry the weight, (Σ w)² / Σ w², say whether q covers the po
 come in blocks and only three sums of a datapoint are kept, so memory does not grow with S.
 """
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from warnings import warn
 
-from npvae.backend import quiet
+from npvae.backend import Array, quiet
 from npvae.distributions.suitable import covers, lighter
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
 from npvae.memory import Workspace
-from npvae.models import Engine
-from npvae.objectives import estimator_for
-
-Array = Any
+from npvae.models import Engine, Noise
 
 
 @dataclass(frozen=True)
@@ -121,22 +118,22 @@ def check_cover(engine: Engine) -> None:
 
     Where its tails are lighter than the prior's, E[w²] is infinite: that is a warning.
     """
-    vae: Any = engine.model
-    if not hasattr(vae, "posterior"):
+    posterior, prior = engine.model.posterior, engine.model.prior
+    if posterior is None:
         raise ParameterError(
             "there is no q(z|x) to draw samples from; take method='annealed', 'harmonic' or 'prior'"
         )
-    real = vae.prior.variables.family.support == "real"  # over which HMC moves
-    if lighter(vae.posterior.name, vae.prior.name):
+    real = prior.variables.family.support == "real"  # over which HMC moves
+    if lighter(posterior.name, prior.name):
         warn(
-            f"posterior={vae.posterior.name!r} has lighter tails than prior={vae.prior.name!r}: "
+            f"posterior={posterior.name!r} has lighter tails than prior={prior.name!r}: "
             "importance sampling comes out low, by more than its standard error says; "
             "take method=" + "'annealed' or " * real + "'prior'",
             stacklevel=2,
         )
-    if not covers(vae.posterior.name):
+    if not covers(posterior.name):
         raise ParameterError(
-            f"posterior={vae.posterior.name!r} does not reach all of the prior, so its importance "
+            f"posterior={posterior.name!r} does not reach all of the prior, so its importance "
             "weights do not have the mean p(x); take method=" + "'annealed' or " * real + "'prior'"
         )
 
@@ -147,16 +144,14 @@ def log_weights(
 ) -> Iterator[Array]:  # fmt: skip
     """log w of S samples for each datapoint of ``part``, in blocks of some.   (s, M) float64"""
     start, stop = part
-    vae: Any = engine.model
-    A = estimator_for("A", vae.posterior, vae.prior)
-    model = replace(vae, estimator=A)  # −log w = nll + log q − log p(z)
+    ctx = engine.context(work)
     x = load(engine, X[start:stop], scale, work)  # (M, D)
     block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
     for first, last in chunks(S, max(1, block // (stop - start))):
         # all samples of some datapoints, or some samples of one: both lie in a row
         eps = draw(engine, seed, last - first, stop - start, start * S + first, work)
-        kept = model.forward(engine.ops, engine.P, x, eps, work)
-        yield (-kept.nll - kept.kl).astype(engine.xp.float64)
+        terms = engine.model.forward(ctx, x, Noise(eps)).terms  # its kl is log q − log p(z)
+        yield (-terms.nll - terms.kl).astype(engine.xp.float64)
 
 
 def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from npvae.backend import quiet
+from npvae.backend import Array, quiet
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import each_chunk, rows_at_a_time
 from npvae.evaluation.importance import (
@@ -25,8 +25,6 @@ from npvae.evaluation.importance import (
 )
 from npvae.memory import Workspace
 from npvae.models import Engine
-
-Array = Any
 
 
 @dataclass(frozen=True)

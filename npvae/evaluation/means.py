@@ -6,16 +6,14 @@ tell the good from the poor:
 
     E[z|x] ≈ Σ_l w_l z_l / Σ_l w_l,      z_l the mean of some more moves of chain l
 """
-from typing import Any
 
+from npvae.backend import Array
 from npvae.evaluation.annealed import PILOTS, follow, temperatures
 from npvae.evaluation.chains import Noise
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
 from npvae.evaluation.posterior import Posterior, start_at
 from npvae.memory import Workspace
 from npvae.models import Engine
-
-Array = Any
 
 
 def posterior_means(

@@ -6,19 +6,18 @@
 The same forward and backward pages that train the decoder give both. Its weights' gradients are
 left out, a third of the products; those of its biases, which come with d_z, go where nobody reads.
 """
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, pi
 from typing import Any
 
-from npvae.backend import array_module
+from npvae.backend import Array, array_module
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
 from npvae.distributions.suitable import WORDS, covers
 from npvae.errors import ParameterError
 from npvae.memory import Workspace
 from npvae.models import Engine
+from npvae.networks import MLPCache
 
-Array = Any
 STARTS = ("prior", "posterior")
 
 
@@ -28,8 +27,8 @@ class Posterior:
     Parameters
     ----------
     engine : Engine
-        Of a model with a decoder, a likelihood and a prior on the real line; N(0, I) if it speaks
-        of none.
+        Of a model with a decoder, a likelihood and a prior on the real line; as the model
+        declares it.
     x : array (M, D)
         Datapoints, on the engine's device and of its dtype.
     work : Workspace
@@ -44,54 +43,43 @@ class Posterior:
     def __init__(self, engine: Engine, x: Array, work: Workspace | None = None):
         self.engine, self.x, self.work = engine, x, work or engine.work
         views = engine.layout.views(self.work("posterior.grad", engine.theta.size))
-        self.scratch = {name: view for name, view in views.items() if name.endswith(".bias")}
-        model: Any = engine.model
-        lies = model.prior.variables.family.support if hasattr(model, "prior") else "real"
+        biases = {name: view for name, view in views.items() if name.endswith(".bias")}
+        self.ctx = replace(engine.context(self.work), G=biases)
+        model = engine.model
+        lies = model.prior.variables.family.support
         if lies != "real":
-            reaches = covers(model.posterior.name)
+            reaches = model.posterior is not None and covers(model.posterior.name)
             raise ParameterError(
                 f"HMC moves over the whole real line, and the prior is on {WORDS[lies]}; "
                 "take method=" + "'importance' or " * reaches + "'prior'"
             )
-        self.prior = prior_density(engine, self.work)
+        self.prior = model.prior_at(self.ctx)
 
     def energy(self, z: Array) -> tuple[Array, Array]:
         """z (L, M, J) → U = −log p(x, z) (L, M), nats, and ∂U/∂z (L, M, J)."""
-        p_x: Any = self.engine.model.likelihood  # type: ignore[attr-defined]
-        U, d_z = self._there_and_back(z, p_x.nll)
-        return U - self.prior.log_prob(z), d_z + self._prior_slope(z)
+        a, decoder = self.engine.model.decoder.forward(self.ctx, z)  # (L, M, ·)
+        U, cache = self.engine.model.likelihood.nll(self.ctx, a, self._bias, self.x)  # (L, M)
+        return U - self.prior.log_prob(z), self._slope(z, decoder, cache)
 
     __call__ = energy
 
     def slope(self, z: Array) -> Array:
         """∂U/∂z alone, (L, M, J): by a cheaper way where the likelihood knows one."""
-        p_x: Any = self.engine.model.likelihood  # type: ignore[attr-defined]
-        _, d_z = self._there_and_back(z, getattr(p_x, "keep", p_x.nll))
-        return d_z + self._prior_slope(z)
+        a, decoder = self.engine.model.decoder.forward(self.ctx, z)
+        cache = self.engine.model.likelihood.keep(self.ctx, a, self._bias, self.x)
+        return self._slope(z, decoder, cache)
 
-    def _prior_slope(self, z: Array) -> Array:
-        """d_z of −log p(z)."""
-        return self.prior.log_prob_backward(self.work.constant(-1, *z.shape[:-1]), z)[0]
+    @property
+    def _bias(self) -> Array:
+        return self.ctx.P["decoder.heads.bias"]
 
-    def _there_and_back(self, z: Array, nll: Callable[..., Any]) -> tuple[Any, Array]:
-        """What ``nll`` makes of z (L, M, J), and d_z of −log p(x|z)."""
-        ops, P, work, model = self.engine.ops, self.engine.P, self.work, self.engine.model
-        p_x, scratch = model.likelihood, self.scratch  # type: ignore[attr-defined]
-        a = model.decoder.forward(ops, P, z, work)  # (L, M, ·)
-        value = nll(ops, a, P["decoder.heads.bias"], self.x, work)  # (L, M)
-        d_nll = work.constant(1, *z.shape[:-1])
-        d_a = p_x.nll_backward(ops, d_nll, a, self.x, scratch["decoder.heads.bias"], work)
+    def _slope(self, z: Array, decoder: MLPCache, cache: Any) -> Array:
+        """d_z (L, M, J) of −log p(x, z), from what the way there left."""
+        model, ctx, d_nll = self.engine.model, self.ctx, self.work.constant(1, *z.shape[:-1])
+        d_a = model.likelihood.nll_backward(ctx, d_nll, cache, ctx.G["decoder.heads.bias"])
         d_z = self.engine.xp.empty(z.shape, z.dtype)  # chains keep it
-        model.decoder.backward(ops, P, scratch, z, d_a, work, d_z)
-        return value, d_z
-
-
-def prior_density(engine: Engine, work: Workspace) -> Density:
-    """p(z) of the engine's model; N(0, I) of one that speaks of none."""
-    model: Any = engine.model
-    if hasattr(model, "prior_at"):
-        return model.prior_at(engine.ops, engine.P, work)
-    return NORMAL.standard(work.constant(0, model.decoder.n_in))
+        model.decoder.backward(ctx, d_a, decoder, d_z)
+        return d_z + self.prior.log_prob_backward(-d_nll, z)[0]
 
 
 @dataclass(frozen=True)
@@ -147,21 +135,20 @@ def start_at(name: str, posterior: Posterior) -> Start:
         If it is neither, or there is no q(z|x) that reaches all of the prior.
     """
     engine, work, x = posterior.engine, posterior.work, posterior.x
-    model: Any = engine.model
-    xp, J = engine.xp, model.decoder.n_in
+    model, xp, J = engine.model, engine.xp, engine.model.decoder.n_in
     if name == "prior":
         unit = Start(xp.zeros((len(x), J), x.dtype), xp.ones((len(x), J), x.dtype))
-        if getattr(model, "prior", STANDARD_NORMAL) == STANDARD_NORMAL:
+        if model.prior == STANDARD_NORMAL:
             return unit
         return OtherStart(unit.mu, unit.sigma, posterior.prior, model.prior.n_noise(J))
     if name != "posterior":
         raise ParameterError(f"start={name!r} is not known; choose from {', '.join(STARTS)}")
-    if not (hasattr(model, "posterior_at") and covers(model.posterior.name)):
+    if model.posterior is None or not covers(model.posterior.name):
         raise ParameterError(
             "start='posterior' needs a normal q(z|x), or one that reaches all of the prior; "
             "take start='prior'"
         )
-    q = model.posterior_at(engine.ops, engine.P, x, work)
+    q = model.posterior_at(posterior.ctx, x)
     if model.posterior == NORMAL:
         mu, logvar = q.params
         return Start(mu, xp.exp(0.5 * logvar))

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from npvae import random
+from npvae.backend import Array
 from npvae.distributions import BernoulliLikelihood
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import chunks, load
 from npvae.evaluation.importance import LogLikelihood, add, summary
-from npvae.evaluation.posterior import prior_density
 from npvae.models import Engine
 
-Array = Any
 BLOCK = 2000  # samples decoded at a time, at most
 WEIGHTS = 2**22  # held at a time, each of a sample and a datapoint
 
@@ -60,10 +59,9 @@ def prior_log_likelihood(
     """
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
-    model: Any = engine.model
-    ops, xp, P, work, J = engine.ops, engine.xp, engine.P, engine.work, model.decoder.n_in
-    p = prior_density(engine, work)
-    n_noise = model.prior.n_noise(J) if hasattr(model, "prior") else J
+    model, ctx = engine.model, engine.ctx
+    ops, xp, work, J = engine.ops, engine.xp, engine.work, model.decoder.n_in
+    p, n_noise = model.prior_at(ctx), model.prior.n_noise(J)
     x = load(engine, X, scale, work)  # (N, D)
     sums: Any = None
     linear = isinstance(model.likelihood, BernoulliLikelihood)
@@ -74,7 +72,7 @@ def prior_log_likelihood(
         eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
         ops.posterior_noise(seed, random.EVALUATE, step, first, eps)
         z, _ = p.value(p.draw(eps[:, 0]))  # (s, J)
-        a = model.decoder.forward(ops, P, z, work)  # (s, Σ heads)
+        a, _ = model.decoder.forward(ctx, z)  # (s, Σ heads)
         sums = add(xp, sums, of_all(engine, a, x).astype("float64"))
     estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
     return SharedLogLikelihood(estimate, error, ess, n_samples)
@@ -96,8 +94,7 @@ def of_all_linear(engine: Engine, a: Array, x: Array) -> Array:
 
 def of_all_pairs(engine: Engine, a: Array, x: Array) -> Array:
     """The same under any likelihood, pair by pair.   a (s, Σ heads), x (N, D) → (s, N)"""
-    model: Any = engine.model
     pairs = engine.work("prior.pairs", len(a), len(x), a.shape[-1])
     pairs[...] = a[:, None]
-    bias = engine.P["decoder.heads.bias"]
-    return -model.likelihood.nll(engine.ops, pairs, bias, x, engine.work)
+    nll, _ = engine.model.likelihood.nll(engine.ctx, pairs, engine.P["decoder.heads.bias"], x)
+    return -nll

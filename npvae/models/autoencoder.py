@@ -5,21 +5,30 @@
 What regularises it is a penalty on the weights, which the engine adds to any model's loss.
 """
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from npvae import networks
+from npvae.backend import Array
 from npvae.distributions import Likelihood
-from npvae.memory import Layout, Views, Workspace
-from npvae.models.vae import Pass, decode
-from npvae.networks import MLP
-from npvae.objectives import Draw, mean_weights
-from npvae.ops import Ops
+from npvae.memory import Context, Layout
+from npvae.models.model import Model, Noise
+from npvae.networks import MLP, MLPCache
+from npvae.objectives import Seeds, Terms
 
-Array = Any
+
+class AutoencoderCache(NamedTuple):
+    """What the forward page leaves for the backward page."""
+
+    terms: Terms
+    encoder: MLPCache
+    a: Array  # a buffer that is free again     (M, J)
+    z: Array  # the code                        (1, M, J)
+    decoder: MLPCache
+    likelihood: Any  # the likelihood's own
 
 
 @dataclass(frozen=True)
-class AutoencoderModel:
+class AutoencoderModel(Model):
     """Encoder x → code z, decoder z → the heads of a likelihood."""
 
     encoder: MLP
@@ -37,35 +46,28 @@ class AutoencoderModel:
         return networks.layout(self.encoder, self.decoder)
 
     def forward(
-        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
-    ) -> Pass:
+        self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
+    ) -> AutoencoderCache:
         """x (M, D) → the reconstruction error −log p(x|z), nats."""
-        a_q = self.encoder.forward(ops, P, x, work)  # (M, J)
-        z, kl = work("z", 1, *a_q.shape), work.constant(0, 1, len(a_q))
-        ops.identity(a_q, P["encoder.heads.bias"], z[0])
-        a_x = self.decoder.forward(ops, P, z, work)  # (1, M, ·)
-        nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (1, M)
-        return Pass(nll, kl, z, a_q, a_x)
+        a, encoder = self.encoder.forward(ctx, x)  # (M, J)
+        z, kl = ctx.work("z", 1, *a.shape), ctx.work.constant(0, 1, len(a))
+        ctx.ops.identity(a, ctx.P["encoder.heads.bias"], z[0])
+        a_x, decoder = self.decoder.forward(ctx, z)  # (1, M, ·)
+        nll, likelihood = self.likelihood.nll(ctx, a_x, ctx.P["decoder.heads.bias"], x)  # (1, M)
+        return AutoencoderCache(Terms(nll, kl), encoder, a, z, decoder, likelihood)
 
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
-    ) -> None:
+    def backward(self, ctx: Context, cache: AutoencoderCache, seeds: Seeds) -> None:
         """∂loss/∂θ for all parameters, written into G."""
-        d_nll = mean_weights(work, *kept.nll.shape)  # (1, M)
         d_a_x = self.likelihood.nll_backward(
-            ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
+            ctx, seeds.theta, cache.likelihood, ctx.G["decoder.heads.bias"]
         )  # (1, M, ·)
-        d_z = work("d_z", *kept.z.shape)  # (1, M, J)
-        self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
-        d_a_q = kept.a_q  # used up: its buffer is free   (M, J)
-        ops.identity_backward(d_z[0], kept.z[0], d_a_q, G["encoder.heads.bias"])
-        self.encoder.backward(ops, P, G, x, d_a_q, work)
+        d_z = ctx.work("d_z", *cache.z.shape)  # (1, M, J)
+        self.decoder.backward(ctx, d_a_x, cache.decoder, d_z)
+        d_a = cache.a  # (M, J)
+        ctx.ops.identity_backward(d_z[0], cache.z[0], d_a, ctx.G["encoder.heads.bias"])
+        self.encoder.backward(ctx, d_a, cache.encoder)
 
-    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
+    def encode(self, ctx: Context, x: Array, out: Array) -> None:
         """x (M, D) → the codes z, written into ``out`` (M, J)."""
-        a = self.encoder.forward(ops, P, x, work)
-        ops.identity(a, P["encoder.heads.bias"], out)
-
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
-        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
-        decode(self.decoder, self.likelihood, ops, P, z, work, out)
+        a, _ = self.encoder.forward(ctx, x)
+        ctx.ops.identity(a, ctx.P["encoder.heads.bias"], out)

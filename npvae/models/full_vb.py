@@ -13,32 +13,35 @@ The bound on log p(X) of all N datapoints is N · E[log p(x|z, θ) − KL_z] −
 datapoint the loss is the VAE's, in expectation over ζ, plus KL(q(θ)‖p(θ)) / N, which the engine
 adds as it adds any penalty. One ζ serves a minibatch, as one θ serves all data.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 from npvae import networks, random
-from npvae.memory import Layout, Views, Workspace
+from npvae.backend import Array
+from npvae.memory import Context, Layout
 from npvae.models.engine import Engine, Penalty
-from npvae.models.vae import Pass, VAEModel
-from npvae.objectives import Draw
-from npvae.ops import Ops
+from npvae.models.model import Noise
+from npvae.models.vae import VAECache, VAEModel
+from npvae.objectives import Seeds, Terms
 
-Array = Any
+
+class FullVBCache(NamedTuple):
+    """What the forward page leaves for the backward page."""
+
+    terms: Terms
+    vae: VAECache
+    at_theta: Context  # where the decoder's parameters are the sample θ
+    zeta: Array  # (Q,)
+    sigma: Array  # σ_θ   (Q,)
 
 
 @dataclass(frozen=True)
 class FullVBModel(VAEModel):
     """A :class:`VAEModel` whose decoder's parameters are means, each with a log variance.
 
-    Attributes
-    ----------
-    zeta : array (Q,), optional
-        ζ, held still, for passes that do not draw. Without it they are at ζ = 0, the mean of
-        q(θ).
+    A pass without ``zeta`` that draws none is at ζ = 0, the mean of q(θ).
     """
-
-    zeta: Array = field(default=None, compare=False)
 
     def layout(self) -> Layout:
         """The VAE's names, and ``name.logvar`` for each of the decoder's.
@@ -60,31 +63,42 @@ class FullVBModel(VAEModel):
         """Names and shapes of the parameters that have a distribution."""
         return networks.layout(self.decoder)
 
-    def forward(
-        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
-    ) -> Pass:
+    def forward(  # type: ignore[override]
+        self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
+    ) -> FullVBCache:
         """As :class:`VAEModel` has it, at one θ; ζ is drawn with ε."""
-        zeta, sigma, theta = self._buffers(work)  # (Q,) each
-        if draw:
-            seed, _, step = draw
-            ops.posterior_noise(seed, random.PARAMETERS, step, 0, zeta.reshape(1, -1, 1))
-        else:
-            zeta[...] = 0 if self.zeta is None else self.zeta
-        ops.parameter_sample(P["theta.mu"], P["theta.logvar"], zeta, sigma, theta)
-        return super().forward(ops, P | self.generative.views(theta), x, eps, work, draw)
+        zeta, sigma, theta = self._sample(ctx, noise)  # (Q,) each
+        at_theta = replace(ctx, P=ctx.P | self.generative.views(theta))
+        vae = super().forward(at_theta, x, noise, analytic_kl)
+        return FullVBCache(vae.terms, vae, at_theta, zeta, sigma)
 
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
+    def backward(  # type: ignore[override]
+        self, ctx: Context, cache: FullVBCache, seeds: Seeds
     ) -> None:
         """As :class:`VAEModel` has it, and on from d_θ, which it leaves where d_μ_θ belongs."""
-        zeta, sigma, theta = self._buffers(work)  # as the forward pass left them
-        super().backward(ops, P | self.generative.views(theta), G, x, eps, kept, work)
-        ops.parameter_sample_backward(G["theta.mu"], zeta, sigma, G["theta.logvar"])
+        super().backward(cache.at_theta, cache.vae, seeds)
+        d_theta, d_logvar = ctx.G["theta.mu"], ctx.G["theta.logvar"]
+        ctx.ops.parameter_sample_backward(d_theta, cache.zeta, cache.sigma, d_logvar)
 
-    def _buffers(self, work: Workspace) -> tuple[Array, Array, Array]:
-        """ζ, σ_θ and θ.   (Q,) each"""
-        Q = self.generative.size
-        return work("theta.zeta", Q), work("theta.sigma", Q), work("theta", Q)
+    def surrogate(self, ctx: Context, at: Context, x: Array, noise: Noise, seeds: Seeds) -> Array:
+        """As :class:`VAEModel` has it, at the same ζ."""
+        here, there = (
+            replace(c, P=c.P | self.generative.views(self._sample(c, noise)[2].copy()))
+            for c in (ctx, at)
+        )
+        return super().surrogate(here, there, x, noise, seeds)
+
+    def _sample(self, ctx: Context, noise: Noise) -> tuple[Array, Array, Array]:
+        """ζ, σ_θ and θ = μ_θ + σ_θ ζ.   (Q,) each"""
+        Q, work = self.generative.size, ctx.work
+        zeta, sigma, theta = work("theta.zeta", Q), work("theta.sigma", Q), work("theta", Q)
+        if noise.rng_key:
+            seed, _, step = noise.rng_key
+            ctx.ops.posterior_noise(seed, random.PARAMETERS, step, 0, zeta.reshape(1, -1, 1))
+        else:
+            zeta[...] = 0 if noise.zeta is None else noise.zeta
+        ctx.ops.parameter_sample(ctx.P["theta.mu"], ctx.P["theta.logvar"], zeta, sigma, theta)
+        return zeta, sigma, theta
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class ParameterKL(Penalty):
         return engine.ops.parameter_kl(mu, logvar, self.strength)
 
     def backward(self, engine: Engine) -> None:
-        P, G = engine.P, engine.G
+        P, G = engine.ctx.P, engine.ctx.G
         mu, logvar = P["theta.mu"], P["theta.logvar"]
         scratch = engine.work("update.scratch", engine.theta.size)[: mu.size]
         engine.ops.parameter_kl_backward(

@@ -11,31 +11,42 @@ data, so that one backward pass of the encoder sums what both ask of it:
     z       (L, M, J)                            d_z
      ↓  decoder, likelihood                       ↑
 
-The KL has no closed form: what stands for it is log q(z|x) − log p(z), as in estimator A.
+The KL has no closed form: what stands for it is log q(z|x) − log p(z).
 """
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import NamedTuple
 
 from npvae import networks
-from npvae.distributions.priors import Mixture
-from npvae.memory import Layout, Views, Workspace
-from npvae.models.vae import Pass, VAEModel
-from npvae.objectives import Draw, FamilyA, mean_weights
-from npvae.ops import Ops
+from npvae.backend import Array
+from npvae.distributions.priors import Mixture, MixturePrior
+from npvae.memory import Context, Layout
+from npvae.models.latent import FamilyLatent, Latent
+from npvae.models.model import Noise
+from npvae.models.vae import VAECache, VAEModel
+from npvae.objectives import Seeds, Terms
 
-Array = Any
+ONE_COMPONENT = MixturePrior(1)
+
+
+class LearnedPriorCache(NamedTuple):
+    """What the forward page leaves for the backward page."""
+
+    terms: Terms
+    vae: VAECache  # its latent layer is at the first M rows of a
+    a: Array  # the parameters of q at x, and under them at u     (M + K, ·)
 
 
 @dataclass(frozen=True)
 class LearnedPriorModel(VAEModel):
     """A :class:`VAEModel` with a prior that has parameters: a mixture."""
 
-    estimator: FamilyA
+    prior: MixturePrior = ONE_COMPONENT
 
     @property
-    def spread(self) -> tuple[str, ...]:
+    def random_init(self) -> tuple[str, ...]:
         """What makes its components differ at first."""
-        return self.prior.spread
+        return self.prior.random_init
 
     def layout(self) -> Layout:
         """Names and shapes of all parameters, the prior's last."""
@@ -44,60 +55,64 @@ class LearnedPriorModel(VAEModel):
         return Layout({**vae.shapes, **own}, vae.joints)
 
     @property
-    def widest(self) -> int:
-        """Numbers a sample takes in the widest array that no layer has: its K components."""
+    def max_width(self) -> int:
+        """K · J: a sample is seen by all components at once."""
         return self.prior.K * self.decoder.n_in
 
-    def forward(
-        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
-    ) -> Pass:
-        """x (M, D), eps (L, M, n_noise) → the terms of the bound, nats."""
-        rows, M = self.rows(P, x, work), len(x)  # (M + K, D)
-        a = self.encoder.forward(ops, P, rows, work)  # (M + K, ·)
-        a[M:] += P["encoder.heads.bias"]
-        p = self.prior.at(P, a[M:], self.decoder.n_in)
-        z, kl = self.estimator.latent_and(
-            p, ops, a[:M], P["encoder.heads.bias"], eps, work, draw
-        )  # (L, M, J), (L, M)
-        a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
-        nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
-        return Pass(nll, kl, z, a, a_x, draw)
+    @cached_property
+    def latent(self) -> Latent:
+        """Always the general one: no op has fused a normal q with a mixture."""
+        return FamilyLatent(self.posterior, self.prior)
 
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
+    def forward(  # type: ignore[override]
+        self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
+    ) -> LearnedPriorCache:
+        """x (M, D), noise with ε (L, M, n_noise) → the terms, nats, and what they are made of."""
+        M, bias = len(x), ctx.P["encoder.heads.bias"]
+        a, encoder = self.encoder.forward(ctx, self.rows(ctx, x))  # (M + K, ·)
+        a[M:] += bias
+        p = self.prior.density(ctx, a[M:], self.decoder.n_in)
+        latent = self.latent.forward(ctx, a[:M], bias, noise, analytic_kl, p)
+        a_x, decoder = self.decoder.forward(ctx, latent.z)  # (L, M, ·)
+        nll, likelihood = self.likelihood.nll(ctx, a_x, ctx.P["decoder.heads.bias"], x)  # (L, M)
+        terms = Terms(nll, latent.kl)
+        vae = VAECache(terms, encoder, latent, decoder, likelihood, noise)
+        return LearnedPriorCache(terms, vae, a)
+
+    def backward(  # type: ignore[override]
+        self, ctx: Context, cache: LearnedPriorCache, seeds: Seeds
     ) -> None:
         """∂loss/∂θ, ∂loss/∂φ and the gradient of the prior, written into G."""
-        rows, a, M = self.rows(P, x, work), kept.a_q, len(x)
-        d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
+        (_, vae, a), M = cache, cache.terms.nll.shape[1]
         d_a_x = self.likelihood.nll_backward(
-            ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
+            ctx, seeds.theta, vae.likelihood, ctx.G["decoder.heads.bias"]
         )  # (L, M, ·)
-        d_z = work("d_z", *kept.z.shape)  # (L, M, J)
-        self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
-        p = self.prior.at(P, a[M:], self.decoder.n_in)
-        d_a, d_bias = work("rows.d_a", *a.shape), G["encoder.heads.bias"]  # (M + K, ·), (·,)
-        d_a[:M], d_components, d_logits = self.estimator.latent_and_backward(
-            p, ops, d_z, kept.weighed, a[:M], eps, d_bias, work
+        d_z = ctx.work("d_z", *vae.latent.z.shape)  # (L, M, J)
+        self.decoder.backward(ctx, d_a_x, vae.decoder, d_z)
+        p = self.prior.density(ctx, a[M:], self.decoder.n_in)
+        d_a, d_bias = ctx.work("rows.d_a", *a.shape), ctx.G["encoder.heads.bias"]
+        d_a[:M], (d_components, d_logits) = self.latent.backward(
+            ctx, d_z, seeds, vae.latent, d_bias, p
         )
-        self.prior.at_backward(G, d_components, d_logits, d_a[M:])
+        self.prior.density_backward(ctx.G, d_components, d_logits, d_a[M:])
         d_bias += d_a[M:].sum(axis=0)
-        d_rows = work("rows.d", *rows.shape) if len(rows) > M else None
-        self.encoder.backward(ops, P, G, rows, d_a, work, d_rows)
+        d_rows = ctx.work("rows.d", *vae.encoder.x.shape) if len(a) > M else None
+        self.encoder.backward(ctx, d_a, vae.encoder, d_rows)
         if d_rows is not None:
-            G["prior.inputs"][...] = d_rows[M:]
+            ctx.G["prior.inputs"][...] = d_rows[M:]
 
-    def rows(self, P: Views, x: Array, work: Workspace) -> Array:
+    def rows(self, ctx: Context, x: Array) -> Array:
         """What the encoder reads: x, and under it the prior's pseudo-inputs if it has any."""
-        u = self.prior.inputs(P)
+        u = self.prior.inputs(ctx.P)
         if u is None:
             return x
-        rows = work("rows", len(x) + len(u), x.shape[-1])
+        rows = ctx.work("rows", len(x) + len(u), x.shape[-1])
         rows[: len(x)], rows[len(x) :] = x, u
         return rows
 
-    def prior_at(self, ops: Ops, P: Views, work: Workspace) -> Mixture:
+    def prior_at(self, ctx: Context) -> Mixture:
         """The prior's density."""
-        u, a = self.prior.inputs(P), None
+        u, a = self.prior.inputs(ctx.P), None
         if u is not None:
-            a = self.encoder.forward(ops, P, u, work) + P["encoder.heads.bias"]
-        return self.prior.at(P, a, self.decoder.n_in)
+            a = self.encoder.forward(ctx, u)[0] + ctx.P["encoder.heads.bias"]
+        return self.prior.density(ctx, a, self.decoder.n_in)

@@ -11,21 +11,27 @@ with z ~ p(z|x) held where they are, is an unbiased one of −log p(x).
 """
 from dataclasses import dataclass
 from math import log, pi
-from typing import Any
+from typing import Any, NamedTuple
 
 from npvae import networks
+from npvae.backend import Array
 from npvae.distributions import Likelihood
-from npvae.memory import Layout, Views, Workspace
-from npvae.models.vae import Pass, decode
-from npvae.networks import MLP
-from npvae.objectives import Draw, mean_weights
-from npvae.ops import Ops
+from npvae.memory import Context, Layout
+from npvae.models.model import Model, Noise
+from npvae.networks import MLP, MLPCache
+from npvae.objectives import Seeds, Terms
 
-Array = Any
+
+class MCEMCache(NamedTuple):
+    """What the forward page leaves for the backward page."""
+
+    terms: Terms
+    decoder: MLPCache
+    likelihood: Any  # the likelihood's own
 
 
 @dataclass(frozen=True)
-class MCEMModel:
+class MCEMModel(Model):
     """Decoder p(x|z) and prior N(0, I); what a pass is given for noise are the latents themselves.
 
     Attributes
@@ -34,42 +40,39 @@ class MCEMModel:
         J → the heads of the likelihood.
     likelihood : Likelihood
         p(x|z).
-    n_features : int
-        D.
+    D : int
+        Width of the data.
     """
 
     decoder: MLP
     likelihood: Likelihood
-    n_features: int
-    recordable = False  # its chains make arrays on the way
+    D: int
 
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.decoder)
 
     def forward(
-        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
-    ) -> Pass:
+        self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
+    ) -> MCEMCache:
         """x (M, D), z (L, M, J) in the place of ε → −log p(x|z) and −log p(z), nats."""
-        z = eps
-        a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
-        nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
+        z = noise.eps
+        a_x, decoder = self.decoder.forward(ctx, z)  # (L, M, ·)
+        nll, likelihood = self.likelihood.nll(ctx, a_x, ctx.P["decoder.heads.bias"], x)  # (L, M)
         minus_log_prior = 0.5 * (z * z).sum(axis=-1) + 0.5 * self.n_noise * log(2 * pi)
-        return Pass(nll, minus_log_prior, z, None, a_x)
+        return MCEMCache(Terms(nll, minus_log_prior), decoder, likelihood)
 
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
-    ) -> None:
+    def backward(self, ctx: Context, cache: MCEMCache, seeds: Seeds) -> None:
         """∂loss/∂θ for all parameters, written into G."""
-        d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
         d_a_x = self.likelihood.nll_backward(
-            ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
+            ctx, seeds.theta, cache.likelihood, ctx.G["decoder.heads.bias"]
         )  # (L, M, ·)
-        self.decoder.backward(ops, P, G, kept.z, d_a_x, work)  # and no d_z
+        self.decoder.backward(ctx, d_a_x, cache.decoder)  # and no d_z
 
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
-        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
-        decode(self.decoder, self.likelihood, ops, P, z, work, out)
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.D
 
     @property
     def n_noise(self) -> int:

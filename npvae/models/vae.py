@@ -11,51 +11,42 @@ One datapoint's way from pixels to the bound, and back to ∂loss/∂W:
      ↓  decoder          MLP                      ↑
     a_x (L, M, ·)                                d_a_x (L, M, ·)
      ↓  likelihood       −log p(x|z)              ↑
-    nll (L, M), kl                               d_nll = 1/(LM), d_kl
+    nll (L, M), kl   →   objective   →           seeds
 
-The loss is minus the mean over the minibatch of the lower bound, in nats per datapoint. That is
-the page for any q(z|x) and p(z); of those that are not both normal the latent layer is one of
-:mod:`npvae.objectives.families`, and a_q has the parameters of another family.
+What the objective makes of the two terms, nll and kl, is its own affair (:mod:`npvae.objectives`).
+That is the page for any q(z|x) and p(z); of those that are not both normal the latent layer is
+another (:mod:`npvae.models.latent`), and a_q has the parameters of another family.
 """
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from npvae import networks
+from npvae.backend import Array
 from npvae.distributions import Likelihood
-from npvae.distributions.latents import Member, Variables
-from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
-from npvae.memory import Layout, Views, Workspace
-from npvae.networks import MLP
-from npvae.objectives import ESTIMATORS, Draw, Estimator, mean_weights
-from npvae.ops import Ops
-
-Array = Any
-
-
-class Pass(NamedTuple):
-    """What a forward pass leaves for the backward pass and for the reader."""
-
-    nll: Array  # −log p(x|z_l)                              (L, M)
-    kl: Array  # KL, or log q(z_l|x) − log p(z_l)            (1 or L, M)
-    z: Array  # (L, M, J)
-    a_q: Array  # [μ | log σ²]                               (M, 2J)
-    a_x: Array  # the decoder's products                     (L, M, ·)
-    draw: Draw = None  # where ε came from, if it was drawn on the way
-    weighed: Any = None  # a :class:`Weighed` kl, which the engine adds before the way back
+from npvae.distributions.latents import BoundDistribution, LatentFamily
+from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Prior
+from npvae.memory import Context, Layout
+from npvae.models.latent import Latent, latent_layer
+from npvae.models.model import Model, Noise
+from npvae.networks import MLP, MLPCache
+from npvae.objectives import Seeds, Terms
 
 
-def decode(
-    decoder: MLP, likelihood: Likelihood, ops: Ops, P: Views, z: Array, work: Workspace, out: Array
-) -> None:
-    """z (M, J) → the mean of p(x|z), written into ``out`` (M, D)."""
-    head = likelihood.mean_head
-    a = decoder.forward(ops, P, z, work, head)
-    likelihood.mean(ops, a, P[f"decoder.{head}.bias"], work, out)
+class VAECache(NamedTuple):
+    """What the forward page leaves for the backward page."""
+
+    terms: Terms  # nll and kl, for the objective
+    encoder: MLPCache
+    latent: Any  # the stochastic layer's own
+    decoder: MLPCache
+    likelihood: Any  # the likelihood's own
+    noise: Noise
 
 
 @dataclass(frozen=True)
-class VAEModel:
-    """Encoder q_φ(z|x), decoder p_θ(x|z), prior p(z), and the estimator that trains them.
+class VAEModel(Model):
+    """Encoder q_φ(z|x), decoder p_θ(x|z), prior p(z).
 
     Attributes
     ----------
@@ -63,9 +54,7 @@ class VAEModel:
         D → (μ, log σ²) of J latents, and J → the heads of the likelihood.
     likelihood : Likelihood
         p(x|z).
-    estimator : Estimator
-        SGVB A or B, for this posterior and this prior.
-    posterior : Variables
+    posterior : LatentFamily
         The family of q(z|x). If it is no normal, the encoder has other heads than (μ, log σ²).
     prior : Prior
         p(z), which has nothing to learn here.
@@ -74,55 +63,70 @@ class VAEModel:
     encoder: MLP
     decoder: MLP
     likelihood: Likelihood
-    estimator: Estimator
-    posterior: Variables = NORMAL
-    prior: Any = STANDARD_NORMAL
+    posterior: LatentFamily = NORMAL
+    prior: Prior = STANDARD_NORMAL
 
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)
 
     def forward(
-        self, ops: Ops, P: Views, x: Array, eps: Array, work: Workspace, draw: Draw = None
-    ) -> Pass:
-        """x (M, D), eps (L, M, n_noise) → the terms of the bound, nats.
+        self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
+    ) -> VAECache:
+        """x (M, D), noise with ε (L, M, n_noise) → the terms, nats, and what they are made of."""
+        a_q, encoder = self.encoder.forward(ctx, x)  # (M, 2J)
+        latent = self.latent.forward(
+            ctx, a_q, ctx.P["encoder.heads.bias"], noise, analytic_kl
+        )  # z (L, M, J), kl (1 or L, M)
+        a_x, decoder = self.decoder.forward(ctx, latent.z)  # (L, M, ·)
+        nll, likelihood = self.likelihood.nll(
+            ctx, a_x, ctx.P["decoder.heads.bias"], x
+        )  # (L, M)
+        terms = Terms(nll, latent.kl, latent.q)
+        return VAECache(terms, encoder, latent, decoder, likelihood, noise)
 
-        With ``draw`` = (seed, stream, step), ε is drawn into ``eps`` on the way.
-        """
-        a_q = self.encoder.forward(ops, P, x, work)  # (M, 2J)
-        z, kl = self.estimator.latent(
-            ops, a_q, P["encoder.heads.bias"], eps, work, draw
-        )  # (L, M, J), (1 or L, M)
-        a_x = self.decoder.forward(ops, P, z, work)  # (L, M, ·)
-        nll = self.likelihood.nll(ops, a_x, P["decoder.heads.bias"], x, work)  # (L, M)
-        return Pass(nll, kl, z, a_q, a_x, draw)
-
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
-    ) -> None:
-        """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G; kept with its KL weighed."""
-        d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
+    def backward(self, ctx: Context, cache: VAECache, seeds: Seeds) -> None:
+        """∂loss/∂θ and ∂loss/∂φ for all parameters, written into G."""
         d_a_x = self.likelihood.nll_backward(
-            ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
+            ctx, seeds.theta, cache.likelihood, ctx.G["decoder.heads.bias"]
         )  # (L, M, ·)
-        d_z = work("d_z", *kept.z.shape)  # (L, M, J)
-        self.decoder.backward(ops, P, G, kept.z, d_a_x, work, d_z)
-        d_a_q = self.estimator.latent_backward(
-            ops, d_z, kept.weighed, kept.a_q, eps, G["encoder.heads.bias"], work
+        d_z = ctx.work("d_z", *cache.latent.z.shape)  # (L, M, J)
+        self.decoder.backward(ctx, d_a_x, cache.decoder, d_z)
+        d_a_q, _ = self.latent.backward(
+            ctx, d_z, seeds, cache.latent, ctx.G["encoder.heads.bias"]
         )  # (M, 2J)
-        self.encoder.backward(ops, P, G, x, d_a_q, work)
+        self.encoder.backward(ctx, d_a_q, cache.encoder)
 
-    def encode(self, ops: Ops, P: Views, x: Array, work: Workspace, out: Array) -> None:
+    def surrogate(self, ctx: Context, at: Context, x: Array, noise: Noise, seeds: Seeds) -> Array:
+        """The row of coefficients as a function: θ where z is held, the path where θ and the
+        density of q are, the score where z is.
+        """
+        q_at, q = self.posterior_at(at, x), self.posterior_at(ctx, x)
+        y_at, y = q_at.draw(noise.eps), q.draw(noise.eps)  # (L, M, J)
+
+        def nll(c: Context, y: Array) -> Array:
+            a, _ = self.decoder.forward(c, q.value(y)[0])
+            return self.likelihood.nll(c, a, c.P["decoder.heads.bias"], x)[0]
+
+        theta = seeds.theta * nll(ctx, y_at) - seeds.kl * self.prior_at(ctx).log_prob(y_at)
+        path = seeds.theta * nll(at, y)
+        path = path + seeds.kl * (q_at.log_prob(y) - self.prior_at(at).log_prob(y))
+        path = path if seeds.path is None else seeds.path * path
+        score = seeds.score * q.log_prob(y_at)
+        return (theta + path + score).sum()
+
+    def encode(self, ctx: Context, x: Array, out: Array) -> None:
         """x (M, D) → the posterior means, written into ``out`` (M, J)."""
         if self.posterior == NORMAL:
-            a = self.encoder.forward(ops, P, x, work, head="mean")
-            ops.identity(a, P["encoder.mean.bias"], out)
+            a, _ = self.encoder.forward(ctx, x, head="mean")
+            ctx.ops.identity(a, ctx.P["encoder.mean.bias"], out)
         else:
-            out[...] = self.posterior_at(ops, P, x, work).centre()
+            out[...] = self.posterior_at(ctx, x).centre()
 
-    def decode(self, ops: Ops, P: Views, z: Array, work: Workspace, out: Array) -> None:
-        """z (M, J) → E[x|z], written into ``out`` (M, D)."""
-        decode(self.decoder, self.likelihood, ops, P, z, work, out)
+    @cached_property
+    def latent(self) -> Latent:
+        """The stochastic layer between the two networks."""
+        return latent_layer(self.posterior, self.prior)
 
     @property
     def n_features(self) -> int:
@@ -134,16 +138,7 @@ class VAEModel:
         """Noise variables a sample: ``eps`` is (L, M, n_noise)."""
         return self.posterior.n_noise(self.decoder.n_in)
 
-    @property
-    def recordable(self) -> bool:
-        """Whether a step makes no arrays on the way, so that a device may replay it."""
-        return self.estimator in ESTIMATORS.values()
-
-    def posterior_at(self, ops: Ops, P: Views, x: Array, work: Workspace) -> Member:
+    def posterior_at(self, ctx: Context, x: Array) -> BoundDistribution:
         """q(z|x) as a density of z, for x (M, D)."""
-        a = self.encoder.forward(ops, P, x, work) + P["encoder.heads.bias"]
-        return self.posterior.at(a, self.decoder.n_in)
-
-    def prior_at(self, ops: Ops, P: Views, work: Workspace) -> Density:
-        """p(z) as a density of z."""
-        return self.prior.at(work.constant(0, self.decoder.n_in))
+        a, _ = self.encoder.forward(ctx, x)
+        return self.posterior.at(a + ctx.P["encoder.heads.bias"], self.decoder.n_in)

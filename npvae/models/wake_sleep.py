@@ -11,72 +11,70 @@ sample is made of: it is a draw of the prior, and each of the two gradients is a
 noise of its own.
 """
 from dataclasses import dataclass
-from typing import Any
 
 from npvae import random
+from npvae.backend import Array
 from npvae.distributions import NormalLikelihood
-from npvae.memory import Views, Workspace
-from npvae.models.vae import Pass, VAEModel
-from npvae.objectives import Draw, mean_weights
-from npvae.ops import Ops
+from npvae.distributions.likelihood import RNGKey
+from npvae.distributions.likelihoods import NormalCache
+from npvae.memory import Context
+from npvae.models.model import Noise
+from npvae.models.vae import VAECache, VAEModel
+from npvae.networks import MLPCache
+from npvae.objectives import Seeds, mean_weights
 
-Array = Any
 RECOGNITION = NormalLikelihood()  # q(z′|x′) reads as a likelihood whose data are z′
 
 
 @dataclass(frozen=True)
 class WakeSleepModel(VAEModel):
-    """Encoder, decoder and likelihood as a :class:`VAEModel` has them.
+    """Encoder, decoder and likelihood as a :class:`VAEModel` has them."""
 
-    Attributes
-    ----------
-    dreams : (int, int)
-        Seed and step of the pixels that are dreamed where no step of training says which.
-    """
+    descends = False
 
-    dreams: tuple[int, int] = (0, 0)
-
-    def backward(
-        self, ops: Ops, P: Views, G: Views, x: Array, eps: Array, kept: Pass, work: Workspace
-    ) -> None:
+    def backward(self, ctx: Context, cache: VAECache, seeds: Seeds) -> None:
         """The gradient of the wake loss for θ, and of the sleep loss for φ, written into G."""
-        d_nll = mean_weights(work, *kept.nll.shape)  # (L, M)
         d_a_x = self.likelihood.nll_backward(
-            ops, d_nll, kept.a_x, x, G["decoder.heads.bias"], work
+            ctx, seeds.theta, cache.likelihood, ctx.G["decoder.heads.bias"]
         )  # (L, M, ·)
-        self.decoder.backward(ops, P, G, kept.z, d_a_x, work)  # and no d_z
+        self.decoder.backward(ctx, d_a_x, cache.decoder)  # and no d_z
 
-        z = eps.reshape(-1, self.n_noise)  # (LM, J)
-        x = self.dream(ops, P, z, kept.draw, work)  # (LM, D)
-        nll, a_q = self.recognise(ops, P, x, z, work)  # (1, LM), (1, LM, 2J)
-        d_a_q = RECOGNITION.nll_backward(
-            ops, mean_weights(work, *nll.shape), a_q, z, G["encoder.heads.bias"], work
-        )
-        self.encoder.backward(ops, P, G, x, d_a_q, work)
+        z = cache.noise.eps.reshape(-1, self.n_noise)  # (LM, J)
+        x = self.dream(ctx, z, cache.noise)  # (LM, D)
+        nll, recognition, encoder = self.recognise(ctx, x, z)  # (1, LM)
+        d_nll = mean_weights(ctx.work, *nll.shape)
+        d_a_q = RECOGNITION.nll_backward(ctx, d_nll, recognition, ctx.G["encoder.heads.bias"])
+        self.encoder.backward(ctx, d_a_q, encoder)
 
-    def dream(self, ops: Ops, P: Views, z: Array, draw: Draw, work: Workspace) -> Array:
-        """z (B, J) → x ~ p(x|z), (B, D), by the noise of the step that ``draw`` belongs to."""
-        seed, _, step = draw or (self.dreams[0], 0, work.constant(self.dreams[1], 1, dtype="int64"))
-        a = self.decoder.forward(ops, P, z, work)
-        return self.likelihood.draw(
-            ops, a, P["decoder.heads.bias"], (seed, random.DREAM, step), work
-        )
+    def dream(self, ctx: Context, z: Array, noise: Noise) -> Array:
+        """z (B, J) → x ~ p(x|z), (B, D), by the noise of the step that is being made."""
+        a, _ = self.decoder.forward(ctx, z)
+        return self.likelihood.draw(ctx, a, ctx.P["decoder.heads.bias"], dream_key(ctx, noise))
 
     def recognise(
-        self, ops: Ops, P: Views, x: Array, z: Array, work: Workspace
-    ) -> tuple[Array, Array]:
-        """x (B, D), z (B, J) → −log q(z|x), (1, B) nats, and [μ | log σ²], (1, B, 2J)."""
-        a = self.encoder.forward(ops, P, x, work)[None]  # (1, B, 2J)
-        return RECOGNITION.nll(ops, a, P["encoder.heads.bias"], z, work), a
+        self, ctx: Context, x: Array, z: Array
+    ) -> tuple[Array, NormalCache, MLPCache]:
+        """x (B, D), z (B, J) → −log q(z|x), (1, B) nats, and what its way back needs."""
+        a, encoder = self.encoder.forward(ctx, x)  # (B, 2J)
+        nll, recognition = RECOGNITION.nll(ctx, a[None], ctx.P["encoder.heads.bias"], z)
+        return nll, recognition, encoder
 
-    def objective(
-        self, ops: Ops, P: Views, at: Views, x: Array, eps: Array, work: Workspace
-    ) -> Array:
-        """Both losses at P of the samples made at ``at``: what backward differentiates."""
-        z = self.forward(ops, at, x, eps, work).z.copy()  # (L, M, J)
-        a = self.decoder.forward(ops, P, z, work)
-        wake = self.likelihood.nll(ops, a, P["decoder.heads.bias"], x, work).mean()
-        z = eps.reshape(-1, self.n_noise)
-        x = self.dream(ops, at, z, None, work).copy()
-        sleep, _ = self.recognise(ops, P, x, z, work)
+    def surrogate(self, ctx: Context, at: Context, x: Array, noise: Noise, seeds: Seeds) -> Array:
+        """Both losses at P, of the samples made at ``at``."""
+        z = self.forward(at, x, noise, analytic_kl=True).latent.z.copy()  # (L, M, J)
+        a, _ = self.decoder.forward(ctx, z)
+        wake, _ = self.likelihood.nll(ctx, a, ctx.P["decoder.heads.bias"], x)
+        wake = (seeds.theta * wake).sum()
+        z = noise.eps.reshape(-1, self.n_noise)
+        sleep, _, _ = self.recognise(ctx, self.dream(at, z, noise).copy(), z)
         return wake + sleep.mean()
+
+
+def dream_key(ctx: Context, noise: Noise) -> RNGKey:
+    """Which pixels are dreamed: those of the noise's own key, or of the step's stream for them."""
+    if noise.dream is not None:
+        return noise.dream
+    if noise.rng_key is not None:
+        seed, _, step = noise.rng_key
+        return seed, random.DREAM, step
+    return 0, random.DREAM, ctx.work.constant(0, 1, dtype="int64")

@@ -1,9 +1,21 @@
-"""Gradient estimators of the lower bound."""
-from npvae.objectives.families import FamilyA, FamilyB, estimator_for
-from npvae.objectives.kl_term import KLTerm, Weighed, mean_weights
-from npvae.objectives.sgvb import ESTIMATORS, Draw, Estimator, EstimatorA, EstimatorB
+"""What is maximised, and where its way back begins: one file an idea."""
+from npvae.objectives.elbo import ELBO, SampledELBO
+from npvae.objectives.iwae import IWAE, DReG
+from npvae.objectives.objective import (
+    Loss,
+    NormalParameters,
+    Objective,
+    Seeds,
+    Terms,
+    mean_weights,
+)
+from npvae.objectives.path_derivative import PathDerivative
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "A": SampledELBO, "B": ELBO, "stl": PathDerivative, "iwae": IWAE, "dreg": DReG,
+}  # fmt: skip
 
 __all__ = [
-    "ESTIMATORS", "Draw", "Estimator", "EstimatorA", "EstimatorB", "FamilyA", "FamilyB", "KLTerm",
-    "Weighed", "estimator_for", "mean_weights",
+    "ELBO", "IWAE", "OBJECTIVES", "DReG", "Loss", "NormalParameters", "Objective", "PathDerivative",
+    "SampledELBO", "Seeds", "Terms", "mean_weights",
 ]  # fmt: skip

@@ -8,108 +8,55 @@ given, which has no other reader; every other input it leaves alone. Some say ot
 the parameter updates and what keeps the course of training work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
-``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some with kernels.
+``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some. An op stands in one place:
+its body in a file of this folder or of ``likelihoods/``, its declaration above the body
+(:mod:`npvae.ops.declare`), and its CUDA twin in the ``.cu`` file beside. How a device runs ops is
+in ``cpu/`` and ``gpu/``.
 """
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import make_dataclass
 from functools import partial
-from typing import Any
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from npvae.ops import (
-    activations,
-    batch,
-    course,
-    latent,
-    likelihood,
-    noise,
-    parameters,
-    penalty,
-    products,
-    update,
-)
-
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "softplus", "elu", "identity")
+from npvae.ops import likelihoods
+from npvae.ops.declare import Op
 
 
-@dataclass(frozen=True)
-class Ops:
-    """One callable an operation, bound to an array module."""
+def _declared() -> dict[str, Op]:
+    """All ops by name: file by file in alphabetical order, and as they stand in each."""
+    folders = ((__name__, __path__), (likelihoods.__name__, likelihoods.__path__))
+    files = [f"{folder}.{file.name}" for folder, path in folders
+             for file in iter_modules(path) if not file.ispkg]  # fmt: skip
+    return {
+        name: body.declaration
+        for file in files
+        for name, body in vars(import_module(file)).items()
+        if hasattr(body, "declaration") and body.__module__ == file
+    }
 
-    gemm: Callable[..., Any]
-    gather: Callable[..., Any]
-    binarize: Callable[..., Any]
-    bernoulli_draw: Callable[..., Any]
-    posterior_noise: Callable[..., Any]
-    normal_draw: Callable[..., Any]
-    laplace_draw: Callable[..., Any]
-    poisson_draw: Callable[..., Any]
-    categorical_draw: Callable[..., Any]
-    continuous_bernoulli_draw: Callable[..., Any]
-    discretized_logistic_draw: Callable[..., Any]
-    # activations: a + b → h
-    identity: Callable[..., Any]
-    identity_backward: Callable[..., Any]
-    tanh: Callable[..., Any]
-    tanh_backward: Callable[..., Any]
-    relu: Callable[..., Any]
-    relu_backward: Callable[..., Any]
-    sigmoid: Callable[..., Any]
-    sigmoid_backward: Callable[..., Any]
-    softplus: Callable[..., Any]
-    softplus_backward: Callable[..., Any]
-    elu: Callable[..., Any]
-    elu_backward: Callable[..., Any]
-    # the stochastic layer: [μ | log σ²], ε → z and its distance from the prior
-    normal_kl: Callable[..., Any]
-    normal_kl_backward: Callable[..., Any]
-    normal_log_ratio: Callable[..., Any]
-    normal_log_ratio_backward: Callable[..., Any]
-    draw_normal_kl: Callable[..., Any]
-    draw_normal_log_ratio: Callable[..., Any]
-    # what the objective has in place of that distance
-    free_bits: Callable[..., Any]
-    free_bits_backward: Callable[..., Any]
-    weigh: Callable[..., Any]
-    # likelihoods: decoder products, x → −log p(x|z)
-    bernoulli_nll: Callable[..., Any]
-    bernoulli_nll_backward: Callable[..., Any]
-    normal_nll: Callable[..., Any]
-    normal_nll_backward: Callable[..., Any]
-    fixed_normal_nll: Callable[..., Any]
-    laplace_nll: Callable[..., Any]
-    poisson_nll: Callable[..., Any]
-    categorical_nll: Callable[..., Any]
-    continuous_bernoulli_nll: Callable[..., Any]
-    discretized_logistic_nll: Callable[..., Any]
-    nll_backward: Callable[..., Any]  # of these six
-    # a quadratic penalty on the weights
-    l2: Callable[..., Any]
-    l2_backward: Callable[..., Any]
-    # a distribution over the parameters: μ, log σ², ζ → θ, and its distance from the prior
-    parameter_sample: Callable[..., Any]
-    parameter_sample_backward: Callable[..., Any]
-    parameter_kl: Callable[..., Any]
-    parameter_kl_backward: Callable[..., Any]
-    # parameter updates
-    squares: Callable[..., Any]
-    clip_factor: Callable[..., Any]
-    scale: Callable[..., Any]
-    flush: Callable[..., Any]
-    sgd: Callable[..., Any]
-    momentum: Callable[..., Any]
-    nesterov: Callable[..., Any]
-    adagrad: Callable[..., Any]
-    rmsprop: Callable[..., Any]
-    adam: Callable[..., Any]
-    # the course of training
-    clock: Callable[..., Any]
-    tally: Callable[..., Any]
+
+DECLARED = _declared()
+ACTIVATIONS = {name: op for name, op in DECLARED.items() if op.reads}
+
+if TYPE_CHECKING:
+
+    class Ops:
+        """One callable an operation, bound to an array module."""
+
+        __dataclass_fields__: ClassVar[dict[str, Any]]
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+else:
+    Ops = make_dataclass(
+        "Ops", [(name, Callable[..., Any]) for name in DECLARED], frozen=True,
+        namespace={"__doc__": "One callable an operation, bound to an array module.",
+                   "__module__": __name__},
+    )  # fmt: skip
 
 
 def reference(xp: Any) -> Ops:
     """The readable bodies of all ops, bound to the array module ``xp``."""
-    rooms = (
-        products, batch, activations, latent, noise, likelihood, parameters, penalty, update, course
-    )  # fmt: skip
-    bodies = {name: body for room in rooms for name, body in vars(room).items()}
-    return Ops(**{f.name: partial(bodies[f.name], xp) for f in fields(Ops)})
+    return Ops(**{name: partial(op.body, xp) for name, op in DECLARED.items()})

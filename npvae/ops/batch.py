@@ -3,8 +3,11 @@
 The data may stay uint8, a quarter of the memory; it becomes floating point in the one
 (M, D) buffer that the step reads. These two ops are data, not functions of θ: no backward.
 """
+from npvae.ops.declare import op
+from npvae.ops.layouts import elements, matrix
 
 
+@op(matrix, "x", scratch="taken", stored="data", int64="rows")
 def gather(xp, data, rows, scale, taken, x, **options):
     """x = scale · data[rows].   data (N, D) any dtype, rows (M,) int → x (M, D)
 
@@ -15,6 +18,7 @@ def gather(xp, data, rows, scale, taken, x, **options):
     xp.multiply(taken, scale, out=x, dtype=x.dtype, casting="unsafe")
 
 
+@op(elements, "x", scalar_or_array="threshold")
 def binarize(xp, x, threshold):
     """x ← 1 where x > threshold, else 0, in place.   x (M, D), threshold (M, D) or a scalar
 

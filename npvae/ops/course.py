@@ -5,8 +5,11 @@ beginning, ``first`` (1,) is the step with which the epoch began, and tables hol
 order and its learning rates. Integers are int64; ``rates`` and ``sums`` float64, whatever the
 model's dtype.
 """
+from npvae.ops.declare import op
+from npvae.ops.layouts import one_block
 
 
+@op(one_block, "rows current", int64="step now first order batch_size rows", float64="rates")
 def clock(xp, step, now, first, order, batch_size, rates, rows, current):
     """A step begins: now ← step, step ← step + 1, and what belongs to it is copied out.
 
@@ -23,6 +26,7 @@ def clock(xp, step, now, first, order, batch_size, rates, rows, current):
     step += 1
 
 
+@op(one_block, "nll kl", float64="sums")
 def tally(xp, nll, kl, sums):
     """sums −= (Σ nll / L, −Σ kl / K): the reconstruction and the KL of an epoch so far, in nats.
 

@@ -14,12 +14,10 @@ The second is a sample of the first. Each forward op overwrites ``a`` with [μ |
 
 The objective may have another term in place of r: weighed, or with free bits.
 """
-
-
-def halves(a):
-    """Two views of the last axis: (…, 2J) → (…, J), (…, J)."""
-    middle = a.shape[-1] // 2
-    return a[..., :middle], a[..., middle:]
+from npvae.ops.declare import op
+from npvae.ops.elementary import halves
+from npvae.ops.layouts import columns_of_two, datapoints, elements, one_block
+from npvae.ops.noise import posterior_noise
 
 
 def _sample(xp, a, bias, eps, sigma, z):
@@ -43,6 +41,7 @@ def _sample_backward(xp, d_z, eps, sigma, d_a):
     return d_mu, d_logvar
 
 
+@op(datapoints, "eps")
 def normal_kl(xp, a, bias, eps, sigma, z, kl):
     """Sample z, and KL(q‖p) in closed form.
 
@@ -54,6 +53,14 @@ def normal_kl(xp, a, bias, eps, sigma, z, kl):
     xp.multiply(kl, 0.5, out=kl)
 
 
+@op(datapoints, "eps", uint64="seed stream", int64="step")
+def draw_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):
+    """ε, and what :func:`~npvae.ops.latent.normal_kl` makes of it.   step (1,) → eps (L, M, J)"""
+    posterior_noise(xp, seed, stream, step, 0, eps)
+    normal_kl(xp, a, bias, eps, sigma, z, kl)
+
+
+@op(columns_of_two, "eps")
 def normal_kl_backward(xp, d_z, d_kl, a, eps, sigma, d_a, d_bias):
     """d_μ += d_kl · μ,   d_logvar += d_kl · ½ (σ² − 1).
 
@@ -71,6 +78,7 @@ def _kl_backward(xp, d, a, sigma, d_mu, d_logvar):
     d_logvar += d * (0.5 * (sigma * sigma - 1))
 
 
+@op(one_block, "sigma")
 def free_bits(xp, a, sigma, least, is_open, floored):
     """The KL, no latent's mean over the minibatch counting for less than ``least`` nats.
 
@@ -86,6 +94,7 @@ def free_bits(xp, a, sigma, least, is_open, floored):
     xp.sum(xp.where(closed, least, kl), axis=-1, out=floored[0])
 
 
+@op(columns_of_two, "eps")
 def free_bits_backward(xp, d_z, d_floored, is_open, a, eps, sigma, d_a, d_bias):
     """As that of normal_kl, but a latent that is not open has no KL to lower.
 
@@ -96,6 +105,7 @@ def free_bits_backward(xp, d_z, d_floored, is_open, a, eps, sigma, d_a, d_bias):
     xp.sum(d_a, axis=0, out=d_bias)
 
 
+@op(elements, "kl", scalar_or_array="weight")
 def weigh(xp, kl, weight, term, d_kl):
     """term = weight · kl, and d_kl = weight / (K · M): the gradient of its mean.
 
@@ -105,6 +115,7 @@ def weigh(xp, kl, weight, term, d_kl):
     xp.divide(weight, kl.size, out=d_kl)
 
 
+@op(datapoints, "eps")
 def normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio):
     """Sample z, and log q(z|x) − log p(z) at the sample.
 
@@ -116,15 +127,40 @@ def normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio):
     xp.multiply(log_ratio, 0.5, out=log_ratio)
 
 
-def normal_log_ratio_backward(xp, d_z, d_log_ratio, a, eps, sigma, z, d_a, d_bias):
-    """d_z += d_ratio · z on the way to z;   d_logvar −= ½ Σ_l d_ratio directly.
+@op(datapoints, "eps", uint64="seed stream", int64="step")
+def draw_normal_log_ratio(xp, seed, stream, step, a, bias, eps, sigma, z, log_ratio):
+    """ε, and what :func:`~npvae.ops.latent.normal_log_ratio` makes of it."""
+    posterior_noise(xp, seed, stream, step, 0, eps)
+    normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio)
 
-    log q depends on (μ, log σ²) through z and by itself, but (z − μ)/σ = ε is fixed noise, so
-    all that is left of log q is −½ log σ². Leaving out either path is a classic mistake.
 
-    d_z (L, M, J), d_log_ratio (L, M) → d_a (M, 2J), d_bias (2J,)
+@op(columns_of_two, "eps")
+def normal_log_ratio_backward(xp, d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
+    """The way back from log q(z|x) − log p(z), through the sample z and beside it.
+
+    log q depends on φ = (μ, log σ²) through z and by itself. The loss feels log q − log p through
+    z with the weight p = d_log_ratio, and log q at fixed z with the weight s = d_log_q. Both are
+    the same number for SGVB A; the path derivative has s = 0 (Roeder et al. 2017). With
+
+        ∂log q/∂z = −ε/σ,   −∂log p/∂z = z,   and at fixed z   ∂log q/∂μ = ε/σ,
+        ∂log q/∂logvar = ½ (ε² − 1)
+
+    and with z = μ + σ ε, so that ∂z/∂μ = 1 and ∂z/∂logvar = ½ σ ε, this is
+
+        d_μ      = Σ_l (d_z + p z)          − Σ_l (p − s) ε/σ
+        d_logvar = Σ_l (d_z + p z) · ½ σ ε  − ½ Σ_l p − Σ_l (p − s) ½ (ε² − 1)
+
+    Where p = s, (z − μ)/σ = ε being fixed noise, all that is left of log q is −½ log σ². Leaving
+    out either path is a classic mistake. 1/σ is kept below the square root of the largest number.
+
+    d_z (L, M, J), d_log_ratio and d_log_q (L, M), a (M, 2J), eps and z (L, M, J), sigma (M, J)
+    → d_a (M, 2J), d_bias (2J,)
     """
     through_z = d_z + d_log_ratio[..., None] * z  # (L, M, J)
-    _, d_logvar = _sample_backward(xp, through_z, eps, sigma, d_a)
+    d_mu, d_logvar = _sample_backward(xp, through_z, eps, sigma, d_a)
     d_logvar -= 0.5 * xp.sum(d_log_ratio, axis=0)[:, None]
+    less = d_log_ratio - d_log_q  # (L, M): what of log q the sample feels, and φ itself does not
+    least = float(xp.finfo(sigma.dtype).max) ** -0.5
+    d_mu -= xp.einsum("lm,lmj->mj", less, eps) / xp.maximum(sigma, least)
+    d_logvar -= xp.einsum("lm,lmj->mj", less, 0.5 * (eps * eps - 1))
     xp.sum(d_a, axis=0, out=d_bias)

@@ -6,8 +6,11 @@
 What :mod:`npvae.ops.latent` does for the latents of each datapoint, for one vector of Q
 parameters that all datapoints share. All arrays are (Q,).
 """
+from npvae.ops.declare import op
+from npvae.ops.layouts import elements, one_block
 
 
+@op(elements, "theta")
 def parameter_sample(xp, mu, logvar, zeta, sigma, theta):
     """θ = μ + σ ζ.   mu, logvar, zeta → sigma, theta"""
     xp.multiply(logvar, 0.5, out=sigma)
@@ -16,6 +19,7 @@ def parameter_sample(xp, mu, logvar, zeta, sigma, theta):
     xp.add(theta, mu, out=theta)
 
 
+@op(elements, "d_logvar")
 def parameter_sample_backward(xp, d_theta, zeta, sigma, d_logvar):
     """d_logvar = d_θ · ½ σ ζ; and d_μ is d_θ itself.   d_theta, zeta, sigma → d_logvar"""
     xp.multiply(d_theta, zeta, out=d_logvar)
@@ -23,11 +27,13 @@ def parameter_sample_backward(xp, d_theta, zeta, sigma, d_logvar):
     xp.multiply(d_logvar, 0.5, out=d_logvar)
 
 
+@op(one_block, "mu", returns=True)
 def parameter_kl(xp, mu, logvar, strength):
     """½ · strength · Σ (μ² + σ² − 1 − log σ²).   mu, logvar → a number"""
     return 0.5 * strength * xp.sum(mu * mu + xp.exp(logvar) - 1 - logvar)
 
 
+@op(elements, "mu", scratch="scratch")
 def parameter_kl_backward(xp, mu, logvar, strength, scratch, d_mu, d_logvar):
     """d_μ += strength · μ,   d_logvar += ½ · strength · (σ² − 1).   scratch: working space
 

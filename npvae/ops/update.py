@@ -4,25 +4,31 @@
 ``scratch`` is working space. All are (P,). ``rate`` is the learning rate of this step, and like
 ``epsilon`` a number or an array without dimensions, of the parameters' dtype.
 """
+from npvae.ops.declare import op
+from npvae.ops.layouts import block_per_part, elements, one_block
 
 
+@op(block_per_part, "parts grad", float64="parts")
 def squares(xp, grad, parts):
     """Numbers that add up to Σ g².   grad (P,) → parts (K,) float64"""
     parts[...] = 0
     parts[:1] = xp.dot(grad, grad)
 
 
+@op(one_block, "parts factor", float64="parts")
 def clip_factor(xp, parts, max_norm, factor):
     """factor = min(1, max_norm / ‖g‖), with ‖g‖² = Σ parts.   parts (K,) → factor (1,)"""
     norm = xp.sqrt(xp.sum(parts))
     factor[...] = xp.minimum(max_norm / xp.maximum(norm, 1e-30), 1.0)
 
 
+@op(elements, "grad")
 def scale(xp, grad, factor):
     """g ← factor · g.   grad (P,), factor (1,)"""
     xp.multiply(grad, factor, out=grad)
 
 
+@op(elements, "moment", scratch="scratch")
 def flush(xp, moment, scratch):
     """m ← 0 where |m| < 1e-30.
 
@@ -35,12 +41,14 @@ def flush(xp, moment, scratch):
     xp.multiply(moment, scratch, out=moment)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate")
 def sgd(xp, theta, grad, scratch, rate):
     """θ ← θ − rate · g"""
     xp.multiply(grad, rate, out=scratch)
     xp.subtract(theta, scratch, out=theta)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate")
 def momentum(xp, theta, grad, velocity, scratch, rate, mu):
     """v ← μ v + g;   θ ← θ − rate · v     (Polyak 1964)"""
     xp.multiply(velocity, mu, out=velocity)
@@ -48,6 +56,7 @@ def momentum(xp, theta, grad, velocity, scratch, rate, mu):
     sgd(xp, theta, velocity, scratch, rate)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate")
 def nesterov(xp, theta, grad, velocity, scratch, rate, mu):
     """v ← μ v + g;   θ ← θ − rate · (g + μ v)     (Sutskever et al. 2013)"""
     xp.multiply(velocity, mu, out=velocity)
@@ -65,6 +74,7 @@ def _scaled_step(xp, theta, numerator, square, scratch, rate, epsilon):
     sgd(xp, theta, scratch, scratch, rate)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate epsilon")
 def adagrad(xp, theta, grad, square, scratch, rate, epsilon):
     """s ← s + g²;   θ ← θ − rate · g / (√s + ε)     (Duchi et al. 2011)"""
     xp.multiply(grad, grad, out=scratch)
@@ -72,6 +82,7 @@ def adagrad(xp, theta, grad, square, scratch, rate, epsilon):
     _scaled_step(xp, theta, grad, square, scratch, rate, epsilon)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate epsilon")
 def rmsprop(xp, theta, grad, square, scratch, rate, decay, epsilon):
     """s ← ρ s + (1 − ρ) g²;   θ ← θ − rate · g / (√s + ε)     (Tieleman & Hinton 2012)"""
     xp.multiply(grad, grad, out=scratch)
@@ -81,6 +92,7 @@ def rmsprop(xp, theta, grad, square, scratch, rate, decay, epsilon):
     _scaled_step(xp, theta, grad, square, scratch, rate, epsilon)
 
 
+@op(elements, "theta", scratch="scratch", scalar_or_array="rate epsilon")
 def adam(xp, theta, grad, mean, square, scratch, rate, beta1, beta2, epsilon):
     """m ← β₁ m + g;   s ← β₂ s + g²;   θ ← θ − rate · m / (√s + ε)     (Kingma & Ba 2015)
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae.distributions.priors import FamilyPrior
-from npvae.distributions.suitable import LEARNED
+from npvae.distributions.priors import MixturePrior
 from npvae.errors import ParameterError
+from npvae.estimators.arguments import posterior_of, prior_of
 from npvae.plotting.paper import COLOURS, GREY, INK, chart, new_figure, picture
 from npvae.plotting.tiles import tile
 
@@ -67,31 +67,29 @@ def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np
 
 
 def quantiles(model: Any, shares: list[float]) -> np.ndarray:
-    """Where a latent's prior has so much of itself below, N(0, 1) if the model names none.
+    """Where a latent's prior has so much of itself below.
 
     Raises
     ------
     ParameterError
         If a draw of the prior is no function of one uniform number a latent.
     """
-    name = getattr(model, "prior", "normal")
+    prior: Any = prior_of(model.prior, posterior_of(model.posterior), 1)
     eps = np.array([NORMAL.inv_cdf(share) for share in shares])
     if not has_quantiles(model):
-        raise ParameterError(f"prior={name!r} has no quantiles of one latent by itself, of which a "
-                             "manifold is made: draw samples")
-    prior = FamilyPrior(name).at(np.zeros(1))
-    below, above = prior.draw(np.array([[-1.0], [1.0]]))
-    z, _ = prior.value(prior.draw(eps[:, None] if below < above else -eps[:, None]))
+        raise ParameterError(f"prior={prior.name!r} has no quantiles of one latent by itself, of "
+                             "which a manifold is made: draw samples")
+    p_z = prior.variables.standard(np.zeros(1))
+    below, above = p_z.draw(np.array([[-1.0], [1.0]]))
+    z, _ = p_z.value(p_z.draw(eps[:, None] if below < above else -eps[:, None]))
     return z[:, 0]
 
 
 def has_quantiles(model: Any) -> bool:
     """Whether :func:`quantiles` has an answer."""
-    name = getattr(model, "prior", "normal")
-    if name in LEARNED:
-        return False
-    family = FamilyPrior(name).variables.family
-    return len(family.noise) == 1 and not family.joint
+    prior = prior_of(model.prior, posterior_of(model.posterior), 1)
+    family = prior.variables.family
+    return not isinstance(prior, MixturePrior) and len(family.noise) == 1 and not family.joint
 
 
 def latent_scatter(model: Any, images: np.ndarray, labels: np.ndarray | None = None) -> "Figure":

@@ -21,7 +21,8 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     Parameters
     ----------
     model : VAE, Autoencoder or the like
-        Fitted. One without ``sample`` has no prior to sample from or to draw the manifold of.
+        Fitted. Where it declares ``has_prior`` False there is none to sample from or
+        to draw the manifold of.
     history : dict of lists
         As :func:`learning_curve` takes it; an empty one is passed over.
     dataset : Dataset
@@ -48,7 +49,7 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     except OSError as error:
         raise ModelFileError(f"{folder}: cannot be made: {error.strerror or error}; "
                              "choose a folder that you may write to") from error
-    most = MOST if getattr(model, "takes_validation", True) else FEW
+    most = MOST if model.takes_validation else FEW
     every = -(-len(dataset) // most)
     labels = None if dataset.labels is None else dataset.labels[::every]
     dataset = replace(dataset, pixels=dataset.pixels[::every], labels=labels)
@@ -61,7 +62,7 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     if history.get("epoch"):
         write("learning_curve", learning_curve(history))
     write("reconstructions", reconstructions(model, dataset.images, shape))
-    if hasattr(model, "sample"):
+    if model.has_prior:
         write("samples", samples(model, shape, n=2000 if is_cloud else 100))
         if shape and model.latent_dim == 2 and has_quantiles(model):
             write("manifold", manifold(model, shape))

@@ -17,7 +17,7 @@ from typing import Any
 from npvae import runs
 from npvae.errors import ModelFileError, NpvaeError
 from npvae.io import read_jsonl
-from npvae.ops import hands
+from npvae.ops.cpu.threads import processors
 from npvae.reproduce.marginal import estimated
 from npvae.reproduce.paper import Curve
 
@@ -160,8 +160,8 @@ def train_curves(
     """
     trainings = [Training(c, prepare(c, budget, folder / c.name), marginal) for c in curves]
     waiting = [t for t in trainings if not t.finished]
-    jobs = min(jobs or hands.processors(), max(1, len(waiting)))
-    threads = max(1, hands.processors() // jobs)
+    jobs = min(jobs or processors(), max(1, len(waiting)))
+    threads = max(1, processors() // jobs)
     running: list[Training] = []
     show = Standings()
     try:

@@ -44,12 +44,16 @@ class GradientReport:
         The worst error that :attr:`ok` accepts.
     rows : tuple of ParameterCheck
         One a parameter.
+    exact : bool
+        Whether the gradient is the derivative of the loss; else it is that of a surrogate, samples
+        and weights held.
     """
 
     method: str
     directions: int | None
     tolerance: float
     rows: tuple[ParameterCheck, ...]
+    exact: bool = True
 
     @property
     def worst(self) -> float:
@@ -81,8 +85,9 @@ class GradientReport:
             for name, *rest in table
         ]
         verdict = "ok" if self.ok else "WRONG"
+        what = "" if self.exact else " of the surrogate, samples and weights held,"
         return "\n".join([
-            f"gradient check in float64 by {_METHODS[self.method]}, {along}", *lines,
+            f"gradient check{what} in float64 by {_METHODS[self.method]}, {along}", *lines,
             f"{verdict}: worst relative error {self.worst:.1e}, tolerance {self.tolerance:.0e}",
         ])  # fmt: skip
 

@@ -1,12 +1,23 @@
 """Minibatches, the loop, and checkpoints."""
 from npvae.training.batches import BINARIZE, Minibatches, binarized, data_moments
-from npvae.training.course import Course
 from npvae.training.loop import train
 from npvae.training.progress import HistoryFile, print_backend, print_epoch
 from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
+from npvae.training.step import TrainStep
 
 __all__ = [
-    "BINARIZE", "Course", "HistoryFile", "Minibatches", "Recipe", "TrainingState", "binarized",
-    "data_moments", "load_checkpoint", "print_backend", "print_epoch", "save_checkpoint", "train",
+    "BINARIZE",
+    "HistoryFile",
+    "Minibatches",
+    "Recipe",
+    "TrainStep",
+    "TrainingState",
+    "binarized",
+    "data_moments",
+    "load_checkpoint",
+    "print_backend",
+    "print_epoch",
+    "save_checkpoint",
+    "train",
 ]  # fmt: skip

@@ -8,13 +8,12 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     fixed       one sample x ~ Bernoulli(grey), the same in every epoch
     dynamic     a new sample at every step
 """
-from typing import Any
 
 from npvae import random
+from npvae.backend import Array
 from npvae.evaluation.chunks import chunks, load, rows_at_a_time
 from npvae.models import Engine
 
-Array = Any
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 BLOCK = 4096  # rows binarised at a time
 

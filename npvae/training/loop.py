@@ -13,9 +13,9 @@ from typing import Any
 
 from npvae.errors import NumericalError
 from npvae.training.batches import Minibatches
-from npvae.training.course import Course, diagnose
 from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState
+from npvae.training.step import TrainStep, diagnose
 
 Callback = Callable[[TrainingState], Any]
 
@@ -27,7 +27,7 @@ def train(
     validate: Callable[[], dict[str, float]] | None = None,
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
-    course: Callable[..., Course] = Course,
+    course: Callable[..., TrainStep] = TrainStep,
 ) -> TrainingState:
     """Run epochs until ``recipe.epochs`` of them are done.
 
@@ -81,7 +81,7 @@ def train(
 
 
 def close_epoch(
-    course: Course, seconds: float, validate: Callable[[], dict[str, float]] | None
+    course: TrainStep, seconds: float, validate: Callable[[], dict[str, float]] | None
 ) -> None:
     """Turn the sums of an epoch into a row of the history, and keep the best parameters."""
     state, recipe, means = course.state, course.recipe, course.means()

@@ -13,20 +13,19 @@ leaves to the next is kept in the training state, so that a resumed run continue
     diverged      (N,)     whether that one's energy rose beyond all bounds
     refused       (N,)     its proposals that were refused since it last moved
 """
-from typing import Any
 
 from npvae import random
+from npvae.backend import Array
 from npvae.errors import NumericalError
 from npvae.evaluation.chains import ACCEPTANCE, STUCK
 from npvae.evaluation.hmc import Point, transition
 from npvae.evaluation.posterior import Posterior
-from npvae.models import Engine
+from npvae.models import Engine, Noise
 from npvae.training.batches import Minibatches
-from npvae.training.course import Course
 from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState
+from npvae.training.step import TrainStep
 
-Array = Any
 FIRST_STEP_SIZE = 0.5
 SETTLED = 50  # steps by which ε has found its scale
 TOO_LONG = 20  # refusals in a row: at an acceptance of 0.9 there are never so many
@@ -43,13 +42,13 @@ def new_chains(engine: Engine, n_data: int, seed: int, step: int = 0) -> dict[st
     return {"z": z[0], "step_size": step_size, "age": age, **fared}
 
 
-class MonteCarloEM(Course):
+class MonteCarloEM(TrainStep):
     """Steps of one run of training.
 
     Parameters
     ----------
     state, batches, recipe
-        As a :class:`Course` has them; the state has chains, one for each datapoint.
+        As a :class:`TrainStep` has them; the state has chains, one for each datapoint.
     n_leapfrog : int
         Leapfrog steps of a move.
     n_updates : int
@@ -67,14 +66,16 @@ class MonteCarloEM(Course):
         """The chains of a minibatch move; the parameters follow."""
         engine = self.engine
         x = self.fetch(M)  # (M, D)
-        z = self.move(x, self.rows[:M])  # (1, M, J)
+        z = Noise(self.move(x, self.rows[:M]))  # (1, M, J)
         for k in range(self.n_updates):
-            kept = engine.forward(x, z)
+            cache = engine.forward(x, z)
+            loss = engine.objective(engine.ctx, cache.terms)
             if k == 0:
-                engine.ops.tally(kept.nll, kept.kl, self.sums)
+                self.accumulate(cache.terms, loss)
                 if look:
                     self.look(1)
-            engine.backward(x, z, kept)
+            engine.model.backward(engine.ctx, cache, loss.seeds)
+            engine.penalty.backward(engine)
             self.update(k)
 
     def move(self, x: Array, rows: Array) -> Array:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from npvae.backend import to_numpy
+from npvae.backend import Array, to_numpy
 from npvae.errors import ModelFileError
 from npvae.io import check_arrays, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
 
-Array = Any
 History = dict[str, list]
 
 
@@ -41,6 +40,8 @@ class TrainingState:
         That epoch and that bound.
     chains : dict of str to array
         Where a Monte Carlo algorithm's Markov chains stand.
+    objective_state : dict of str to array
+        What the objective carries from step to step.
     """
 
     engine: Engine
@@ -51,10 +52,18 @@ class TrainingState:
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
     objective: list[float] = field(default_factory=lambda: [0.0, 0.0])
     history: History = field(default_factory=dict)
-    best: Array = None
+    best: Array | None = None
     best_epoch: int = 0
     best_elbo: float | None = None
     chains: State = field(default_factory=dict)
+    objective_state: State = field(default_factory=dict)
+
+    def carried(self) -> dict[str, Array]:
+        """Every array beside θ that a step leaves to the next, by its name in a checkpoint."""
+        groups = {
+            "optimizer": self.moments, "chains": self.chains, "objective": self.objective_state
+        }  # fmt: skip
+        return {f"{group}.{k}": v for group, arrays in groups.items() for k, v in arrays.items()}
 
     def begin_epoch(self) -> None:
         """No batch of it is done."""
@@ -63,7 +72,7 @@ class TrainingState:
     def record(self, row: dict[str, Any]) -> None:
         """Append one epoch to the history; None where an epoch lacks what others have."""
         epochs = max(map(len, self.history.values()), default=0)
-        for key in [*self.history, *(row.keys() - self.history.keys())]:
+        for key in dict.fromkeys([*self.history, *row]):  # in one order, whatever the hashes
             column = self.history.setdefault(key, [None] * epochs)
             column.append(row.get(key))
 
@@ -83,8 +92,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     ModelFileError
         If it cannot be written; what stood there before is left as it was.
     """
-    arrays = {"theta": state.engine.theta} | {f"optimizer.{k}": v for k, v in state.moments.items()}
-    arrays |= {f"chains.{k}": v for k, v in state.chains.items()}
+    arrays = {"theta": state.engine.theta} | state.carried()
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
@@ -108,8 +116,13 @@ def flat(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for group in groups for name, value in group.items()}
 
 
-def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
+def load_checkpoint(
+    path: str | Path, state: TrainingState, config: dict[str, Any],
+    defaults: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Bring ``state`` to where :func:`save_checkpoint` left one.
+
+    ``defaults`` are those of the settings that a file of an older npvae may lack.
 
     Raises
     ------
@@ -119,6 +132,7 @@ def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     found, arrays = read_archive(path, "checkpoint")
     progress = found.pop("progress", {})
     found, config = flat(found), flat(config)
+    found = {k: v for k, v in (defaults or {}).items() if k in config} | found
     for key in sorted(found.keys() | config.keys()):
         if found.get(key) != config.get(key):
             raise ModelFileError(
@@ -127,18 +141,14 @@ def load_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
             )
     if missing := [name for name in COUNTERS if name not in progress]:
         raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
-    shape = state.engine.theta.shape
-    expected = {"theta": shape} | {f"optimizer.{name}": shape for name in state.moments}
-    expected |= {f"chains.{name}": array.shape for name, array in state.chains.items()}
+    into = {"theta": state.engine.theta} | state.carried()
+    expected = {name: array.shape for name, array in into.items()}
     if "best" in arrays:
-        expected["best"] = shape
+        expected["best"] = state.engine.theta.shape
     check_arrays(path, arrays, expected)
     for name in COUNTERS:
         setattr(state, name, progress[name])
-    state.engine.theta[...] = state.engine.backend.asarray(arrays["theta"])
-    for name, moment in state.moments.items():
-        moment[...] = state.engine.backend.asarray(arrays[f"optimizer.{name}"])
-    for name, chain in state.chains.items():
-        chain[...] = state.engine.backend.asarray(arrays[f"chains.{name}"])
+    for name, array in into.items():
+        array[...] = state.engine.backend.asarray(arrays[name])
     if "best" in arrays:
         state.best = state.engine.backend.asarray(arrays["best"])

@@ -196,7 +196,6 @@ def launch(function: Callable[..., Any], *args: Any, **options: Any) -> None:
 
 def computed(function: Callable[..., Any], *hosts: Any, **options: Any) -> ndarray:
     """A launch that needs new memory for its result."""
-    cuda.refuse_in_capture("an allocation")
     result = ndarray._of(cuda.run(partial(function, *hosts, **options)))
     cuda.note("launches")
     return result
@@ -285,8 +284,8 @@ def where(condition: ndarray, x: Any, y: Any) -> ndarray:
 
 
 def product(function: Any, *inputs: ndarray, out: ndarray | None = None, **options: Any) -> ndarray:
-    """By cuBLAS, which CuPy does not call in a capture."""
-    if cuda.STATE.capture:
+    """By cuBLAS, which CuPy does not call in a capture; what it lacks is allocated before."""
+    if cuda.STATE.capture and (out is not None or not getattr(cuda.THREAD, "allocator", None)):
         raise NotImplementedError("calling cuBLAS API during stream capture is unsupported")
     return into(function, inputs, out, **options)
 

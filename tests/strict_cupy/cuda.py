@@ -4,6 +4,7 @@ A graph does again what was launched while it was captured, in the memory that i
 with. So nothing may happen in between that CUDA cannot record, nor what leaves the graph with
 memory that nobody keeps: no transfer, no waiting, no allocation.
 """
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import numpy as np
 
 CAPACITY = 2**34  # bytes of the device
 STATE = SimpleNamespace(counters=[], forbidden=False)  # and what reset() sets
+THREAD = threading.local()  # its ``allocator``, if that is not the pool
 
 
 @dataclass
@@ -120,11 +122,27 @@ def run(work: Callable[[], Any]) -> Any:
         return work()
 
 
+@contextmanager
+def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
+    """In the block, this thread's allocations are by ``allocator``, which takes a size in bytes."""
+    before, THREAD.allocator = getattr(THREAD, "allocator", None), allocator
+    try:
+        yield
+    finally:
+        THREAD.allocator = before
+
+
 class Memory:
-    """One allocation; it lives as long as an array in it, and no longer for a graph's sake."""
+    """One allocation; it lives as long as an array in it, and no longer for a graph's sake.
+
+    An allocator that is not the pool can refuse; memory of its own the stand-in does not take.
+    """
 
     def __init__(self, size: int):
         refuse_if_broken()
+        if allocator := getattr(THREAD, "allocator", None):
+            allocator(size)
+            raise NotImplementedError("the stand-in's memory is that of its pool")
         refuse_in_capture("an allocation")
         pool = STATE.pool
         if pool.used + size > (pool.limit or CAPACITY):
@@ -287,4 +305,5 @@ CUDA = {
     "is_available": lambda: True,
     "get_current_stream": lambda device_id=-1: STATE.streams[-1],
     **{f.__name__: f for f in (Device, Stream, Event, Graph, MemoryPool, get_elapsed_time)},
+    "using_allocator": using_allocator,
 }

@@ -1,0 +1,108 @@
+"""What a model asks of a likelihood p(x|z), and what most likelihoods have in common.
+
+A likelihood names the heads that it takes from a decoder, and runs fused ops on the buffers of a
+step. It holds no arrays: what the backward pass needs, the forward pass returns in a cache.
+"""
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from npvae.backend import Array
+from npvae.distributions.support import Support
+from npvae.memory import Context
+
+Cache = TypeVar("Cache")
+RNGKey = tuple[int, int, Array]  # (seed, stream, step (1,)): where noise comes from
+
+
+@runtime_checkable
+class Likelihood(Protocol[Cache]):
+    """p(x|z), by the products ``a`` of the decoder's heads and their ``bias``.
+
+    Subclass it: one's own likelihood goes to a model as ``likelihood=``.
+
+    Attributes
+    ----------
+    mean_head : str
+        What E[x|z] takes: one of the heads, or ``"heads"`` for all.
+    """
+
+    mean_head: ClassVar[str]
+
+    @property
+    def support(self) -> Support:
+        """Where x must lie."""
+
+    def heads(self, D: int) -> dict[str, int]:
+        """The decoder's heads and their widths."""
+
+    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        """Biases by head that have its moments be about those of n datapoints; none by default.
+
+        mean (D,), and a variance for all features (1,); a bias that is not finite is left at 0.
+        """
+        return {}
+
+    def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, Cache]:
+        """a (L, M, Σ heads), which it may use up, x (M, D) → −log p(x|z) (L, M) nats; the cache."""
+
+    def keep(self, ctx: Context, a: Array, bias: Array, x: Array) -> Cache:
+        """The cache alone, by a cheaper way if there is one."""
+        return self.nll(ctx, a, bias, x)[1]
+
+    def nll_backward(self, ctx: Context, d_nll: Array, cache: Cache, d_bias: Array) -> Array:
+        """d_nll (L, M) → d_a (L, M, Σ heads), and d_bias (Σ heads,), which is written."""
+
+    def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """Products of ``mean_head``, (B, ·), and their bias → E[x|z] in ``out`` (B, D)."""
+
+    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        """a (B, Σ heads) → x ~ p(x|z), (B, D)."""
+
+
+class GradientCache(NamedTuple):
+    """What a :class:`FusedGradLikelihood` leaves for its backward pass."""
+
+    d_nll_d_a: Array  # ∂(−log p(x|z))/∂a          (L, M, Σ heads)
+    free: Array  # the buffer of a, for d_a         (L, M, Σ heads)
+
+
+class FusedGradLikelihood(Likelihood[GradientCache]):
+    """A likelihood whose forward op makes its gradient too: all that the way back needs.
+
+    Attributes
+    ----------
+    op : str
+        Its ops are called ``<op>_nll`` and ``<op>_draw``.
+    head_names : tuple of str
+        Of D numbers each.
+    """
+
+    op: ClassVar[str]
+    head_names: ClassVar[tuple[str, ...]]
+
+    def heads(self, D: int) -> dict[str, int]:
+        return dict.fromkeys(self.head_names, D)
+
+    def options(self) -> tuple[Any, ...]:
+        """What its ops take beside arrays."""
+        return ()
+
+    def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
+        """Working space of its forward op."""
+        return ()
+
+    def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, GradientCache]:
+        nll, gradient = ctx.work("nll", *a.shape[:-1]), ctx.work("x.d_nll_d_a", *a.shape)
+        forward = getattr(ctx.ops, self.op + "_nll")
+        forward(a, bias, x, *self.options(), gradient, *self.scratch(ctx, a, x), nll)
+        return nll, GradientCache(gradient, a)
+
+    def nll_backward(
+        self, ctx: Context, d_nll: Array, cache: GradientCache, d_bias: Array
+    ) -> Array:
+        ctx.ops.nll_backward(d_nll, cache.d_nll_d_a, cache.free, d_bias)
+        return cache.free
+
+    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.drawn", len(a), a.shape[-1] // sum(self.heads(1).values()))
+        getattr(ctx.ops, self.op + "_draw")(*rng_key, a, bias, *self.options(), x)
+        return x

@@ -1,0 +1,111 @@
+"""From a model's arguments to its mathematics: what has to fit, and the networks."""
+from typing import TYPE_CHECKING
+from warnings import warn
+
+from npvae.distributions.priors import MixturePrior
+from npvae.distributions.suitable import closed_kl, covers, suitable, why_not
+from npvae.errors import ParameterError
+from npvae.estimators.arguments import made_of
+from npvae.models import LearnedPriorModel, VAEModel
+from npvae.networks import MLP
+from npvae.objectives import ELBO
+
+if TYPE_CHECKING:
+    from npvae.estimators.base import GenerativeModel
+
+
+def encoder(model: "GenerativeModel", n_features: int, heads: dict[str, int]) -> MLP:
+    """x → heads, through the hidden layers."""
+    return MLP("encoder", n_features, tuple(model.hidden), heads, model._name("activation"))
+
+
+def decoder(model: "GenerativeModel", n_features: int) -> MLP:
+    """z → heads of the likelihood, through the encoder's widths reversed or its own."""
+    own, heads = model.decoder_hidden, model._likelihood().heads(n_features)
+    widths = tuple(model.hidden)[::-1] if own is None else tuple(own)
+    return MLP("decoder", model.latent_dim, widths, heads, model._name("activation"))
+
+
+def vae_model(model: "GenerativeModel", n_features: int) -> VAEModel:
+    """Encoder, decoder, likelihood, posterior and prior, as the arguments have them."""
+    q, p = model._latents()
+    networks = encoder(model, n_features, q.heads(model.latent_dim)), decoder(model, n_features)
+    if isinstance(p, MixturePrior):
+        return LearnedPriorModel(*networks, model._likelihood(), q, p)
+    return VAEModel(*networks, model._likelihood(), q, p)
+
+
+def check_likelihood(model: "GenerativeModel") -> None:
+    """Raise a ParameterError unless the likelihood has the options given."""
+    p, K, std = model.likelihood, model.n_levels, model.likelihood_std
+    name = model._name("likelihood") if isinstance(p, str) else p
+    if model._name("likelihood_mean") == "sigmoid" and name not in ("normal", "bernoulli"):
+        raise ParameterError(  # a Bernoulli's mean is one anyhow
+            f"likelihood_mean='sigmoid' is for likelihood='normal'; the mean of {name!r} has "
+            "no such choice, so leave it 'linear'"
+        )
+    if std is not None and name != "normal":
+        raise ParameterError(
+            f"likelihood_std={std} is that of likelihood='normal'; "
+            f"likelihood={name!r} has none to set"
+        )
+    if K is None and name == "categorical":
+        raise ParameterError(
+            "n_levels=None leaves likelihood='categorical' without categories; set n_levels "
+            "to how many levels a feature has, or choose 'discretized-logistic'"
+        )
+    if K is not None and (K < 2 or name not in ("categorical", "discretized-logistic")):
+        raise ParameterError(
+            f"n_levels={K} must be 2 or more, and is for likelihood='categorical' or "
+            f"'discretized-logistic', not {name!r}"
+        )
+    model._likelihood()
+
+
+def check_bound(model: "GenerativeModel") -> None:
+    """Raise a ParameterError unless posterior, prior and estimator have a bound to train on."""
+    q, p = model._latents()
+    if reason := why_not(q.name, p.name):
+        fits = ", ".join(suitable(q.name)) or "no name: none suits it, so choose another posterior"
+        raise ParameterError(f"{reason}; choose prior from {fits}")
+    if q.name == "dirichlet" and model.latent_dim == 1:
+        raise ParameterError(
+            "posterior='dirichlet' of latent_dim=1 is always 1; take 2 or more, or 'beta'"
+        )
+    if isinstance(p, MixturePrior) and "prior_components" not in model._parameter_names():
+        raise ParameterError(
+            f"prior={p.name!r} is learned, which {type(model).__name__} cannot; "
+            f"choose prior='normal', or train a VAE"
+        )
+    by_b = isinstance(made_of("estimator", model.estimator), ELBO)
+    for name, given, needed in (
+        ("posterior", q.name, "normal"), ("prior", p.name, "normal"),
+        ("estimator", "B" if by_b else model.estimator, "B"),
+    ):  # fmt: skip
+        if model.free_bits and given != needed:
+            raise ParameterError(
+                f"free_bits={model.free_bits} needs the KL of each latent in closed form, "
+                f"which {name}={given!r} does not give; choose {name}={needed!r}"
+            )
+    objective = model._objective()
+    if objective.analytic_kl and not closed_kl(q.name, p.name):
+        raise ParameterError(
+            f"estimator={model.estimator!r} needs a KL in closed form, and that of "
+            f"posterior={q.name!r} from prior={p.name!r} has none; take estimator='A'"
+        )
+    if not objective.moves_ends and not covers(q.name):
+        raise ParameterError(
+            f"estimator={model.estimator!r} leaves out the score of q(z|x), whose mean is not 0 "
+            f"for posterior={q.name!r}, an interval with ends that move; take 'A' or 'iwae'"
+        )
+
+
+def warn_of_one_sample(model: "GenerativeModel") -> None:
+    """Say which estimator one of several samples is with one."""
+    same = model.engine_.objective.with_one_sample
+    if same and model.n_samples == 1:
+        warn(
+            f"estimator={model.estimator!r} with n_samples=1 is estimator={same!r}; set n_samples "
+            "to how many samples are to share the bound",
+            stacklevel=4,
+        )

@@ -1,0 +1,82 @@
+"""The gradient of one minibatch, at noise that may be given."""
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npvae.backend import Array, array_module, is_device_array
+from npvae.errors import DataError
+from npvae.estimators.coding import data_of, like
+from npvae.evaluation.bound import draw
+from npvae.models import Noise
+
+if TYPE_CHECKING:
+    from npvae.estimators.base import GenerativeModel
+
+
+def loss_and_grad(
+    model: "GenerativeModel", X: Any, eps: Array | None = None
+) -> tuple[float, dict[str, Array]]:
+    """The training loss of ``X`` as one minibatch, and its gradient.
+
+    Parameters
+    ----------
+    X : array (M, D)
+        Datapoints.
+    eps : array (L, M, J), optional
+        Noise; drawn from ``random_state`` if not given.
+
+    Returns
+    -------
+    loss : float
+        What training minimises: minus the mean lower bound over ``X``, its KL with the
+        weight that it has after the warm-up and with free bits, if there are any, or minus the
+        bound of L samples by estimators that have one; plus what is put on the weights (a
+        parameter prior or an L2 penalty). In nats per datapoint.
+    gradient : dict of str to array
+        ∂loss/∂parameter by name, copies.
+
+    Raises
+    ------
+    DataError
+        If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+    NotFittedError
+        If there are no parameters yet.
+    """
+    return at_noise(model, X, eps)
+
+
+def at_noise(
+    model: "GenerativeModel", X: Any, eps: Array | None, **more: Any
+) -> tuple[float, dict[str, Array]]:
+    """The same; ``more`` is what else is random, as :class:`~npvae.models.Noise` has it."""
+    engine = model._engine()
+    pixels, scale = data_of(model, X)
+    n = len(pixels)
+    if eps is not None:
+        eps = noise_of(model, eps, n)
+    with engine.backend.room():
+        x = engine.backend.asarray(pixels, engine.theta.dtype)
+        x = x * engine.theta.dtype.type(scale) if scale != 1 else x
+        if eps is None:
+            eps = draw(engine, model.seed_, model.n_samples, n, 0, engine.work)
+        else:
+            eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
+        loss = float(engine.loss_and_grad(x, Noise(eps, **more)))
+        grads = engine.layout.named(engine.grad)
+        return loss, {name: like(X, grad.copy()) for name, grad in grads.items()}
+
+
+def noise_of(model: "GenerativeModel", eps: Any, n: int) -> Array:
+    """Noise from the user, checked.   (L, n, J)"""
+    name, J = model._noise_name, model._engine().model.n_noise
+    try:
+        eps = eps if is_device_array(eps) else np.asarray(eps)
+    except ValueError as error:
+        raise DataError(f"{name} is no array: {error}; pass numbers") from error
+    if eps.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds {eps.dtype}; pass real numbers")
+    if eps.ndim != 3 or len(eps) < 1 or eps.shape[1:] != (n, J):
+        raise DataError(f"{name} has shape {eps.shape}; it must be (L, {n}, {J}), L ≥ 1")
+    if not bool(array_module(eps).isfinite(eps).all()):
+        raise DataError(f"{name} holds NaN or infinity; pass finite numbers")
+    return eps

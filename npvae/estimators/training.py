@@ -1,0 +1,203 @@
+"""Training: from data to parameters, by ``fit`` or pass by pass.
+
+The loop itself is that of :mod:`npvae.training`; here its parts are put together.
+"""
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from npvae import evaluation
+from npvae.backend import Array
+from npvae.data import Dataset
+from npvae.errors import ParameterError
+from npvae.estimators.arguments import made_of
+from npvae.estimators.building import warn_of_one_sample
+from npvae.estimators.coding import checked_data, data_of
+from npvae.estimators.files import check_described, config_of, defaults_of, params_of
+from npvae.optim import Constant, Schedule
+from npvae.training import (
+    Minibatches,
+    Recipe,
+    TrainingState,
+    binarized,
+    data_moments,
+    load_checkpoint,
+    print_backend,
+    print_epoch,
+    save_checkpoint,
+    train,
+)
+
+if TYPE_CHECKING:
+    from npvae.estimators.base import GenerativeModel
+M = TypeVar("M", bound="GenerativeModel")
+
+
+def fit(
+    model: M, X: Any, y: Any = None, *, validation: Any = None,
+    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    checkpoint: str | Path | None = None, resume: bool = False,
+) -> M:  # fmt: skip
+    """Train on ``X`` from new parameters, with a decoder that begins at the moments of ``X``.
+
+    Parameters
+    ----------
+    X : array (N, D) or Dataset
+        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+    y : ignored
+        For scikit-learn's sake.
+    validation : array (N', D) or Dataset, optional
+        Its bound is computed after every epoch; early stopping needs it.
+    callbacks : iterable of callable
+        Each called with the :class:`~npvae.training.TrainingState` after every epoch;
+        one that returns True ends the training.
+    checkpoint : path, optional
+        Written after every epoch and on Ctrl-C.
+    resume : bool
+        Continue from ``checkpoint`` instead of new parameters.
+
+    Raises
+    ------
+    DataError
+        If data is not finite, of the wrong shape, or outside the likelihood's range.
+    ParameterError
+        If an argument cannot be used, or ``batch_size`` exceeds N.
+    NumericalError
+        As soon as the loss is not finite.
+    ModelFileError
+        If the checkpoint cannot be read or written, or is of other settings.
+    BackendError
+        If the backend cannot run here.
+    KeyboardInterrupt
+        On Ctrl-C, at the end of the step in hand and after the checkpoint.
+    """
+    model._check_params()
+    pixels, scale = checked_data(model, X, None)
+    if model.batch_size > len(pixels):
+        raise ParameterError(
+            f"batch_size={model.batch_size} is larger than the data, {len(pixels)} "
+            f"sample(s); choose at most {len(pixels)}"
+        )
+    if model.early_stopping is not None and validation is None:
+        raise ParameterError(
+            f"early_stopping={model.early_stopping} needs validation data; "
+            "pass fit(X, validation=X_val)"
+        )
+    if checkpoint is not None:
+        params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
+    held_out = None if validation is None else checked_data(model, validation, pixels.shape[1])
+    model.initialize(pixels.shape[1])
+    if not resume:
+        begin_at_moments(model, pixels, scale)
+    if model.verbose and model.backend == "auto":
+        print_backend(model.engine_.backend)
+    model._set_n_data(len(pixels))
+    model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
+    schedule = made_of("schedule", model.schedule)
+    return run(
+        model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
+    )
+
+
+def partial_fit(model: M, X: Any, y: Any = None) -> M:
+    """One more pass over ``X``, in minibatches, from the parameters there are.
+
+    Parameters are initialised at the first call, with a decoder that begins at the moments
+    of its data; after :meth:`initialize` they are what it made them. N, which the parameter
+    prior needs, is the number of datapoints of the call. The learning rate is constant: a
+    schedule would have to know where the training ends.
+
+    Raises
+    ------
+    DataError, ParameterError, NumericalError
+        As :meth:`fit`; any number of datapoints will do.
+    """
+    model._check_params()
+    new = "engine_" not in vars(model)
+    if new:
+        model.initialize(checked_data(model, X, None)[0].shape[1])
+    pixels, scale = data_of(model, X)
+    if new:
+        begin_at_moments(model, pixels, scale)
+    check_described(model)
+    model._set_n_data(len(pixels))
+    model._state.begin_epoch()  # an interrupted pass was another
+    return run(model, pixels, scale, model._state.epoch + 1, Constant())
+
+
+def begin_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Have the untrained decoder give moments of the data (N, D) where its h is 0."""
+    engine, threshold = model.engine_, model._name("binarize") == "threshold"
+    with engine.backend.room(), np.errstate(all="ignore"):  # the first step says what is wrong
+        mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
+        first = model._likelihood().first_bias(mean, variance, len(pixels))
+        for head, bias in first.items():
+            finite = engine.xp.isfinite(bias)
+            engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
+
+
+def run(
+    model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
+    held_out: tuple[Array, float] | None = None,
+    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    checkpoint: str | Path | None = None, resume: bool = False,
+) -> M:  # fmt: skip
+    """Train to ``epochs`` from where the model stands, or its checkpoint."""
+    warn_of_one_sample(model)
+    state, config = model._state, dict[str, Any]()
+    if checkpoint is not None:
+        config = config_of(model)
+        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+            config["params"].pop(name, None)
+    if resume:
+        if checkpoint is None:
+            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+        load_checkpoint(checkpoint, state, config, defaults_of(model))
+        model.history_ = state.history
+    recipe = Recipe(
+        made_of("optimizer", model.optimizer), model.learning_rate, schedule, model.clip_norm,
+        epochs, model.n_samples, model.seed_, None if held_out is None else model.early_stopping,
+    )  # fmt: skip
+    with model.engine_.backend.room():
+        batches = Minibatches(
+            model.engine_, pixels, scale, model.batch_size, model.seed_, model._name("binarize")
+        )
+    hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
+    save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
+    room = model.engine_.backend.room()
+    with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
+        train(state, batches, recipe, validator(model, held_out), hooks, save, model._step())
+    return model
+
+
+def validator(
+    model: "GenerativeModel", held_out: tuple[Array, float] | None
+) -> Callable[[], dict[str, float]] | None:
+    """A function that gives the mean bound of the validation data, binarised as trained."""
+    if held_out is None:
+        return None
+    pixels, scale = as_trained(model, *held_out)
+    with model.engine_.backend.room():
+        pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
+
+    def validate() -> dict[str, float]:
+        bound = evaluation.elbo(model.engine_, pixels, scale, seed=model.seed_)
+        return {
+            "validation_elbo": float(bound.total.mean()),
+            "validation_reconstruction": float(bound.reconstruction.mean()),
+            "validation_kl": float(bound.kl.mean()),
+        }
+
+    return validate
+
+
+def as_trained(model: "GenerativeModel", pixels: Array, scale: float) -> tuple[Array, float]:
+    """Held-out data as the model saw its own: thresholded, or sampled once."""
+    how = model._name("binarize")
+    if how == "threshold":
+        return pixels * scale > 0.5, 1.0
+    if how in ("fixed", "dynamic"):
+        return binarized(model.engine_, pixels, scale, model.seed_), 1.0
+    return pixels, scale

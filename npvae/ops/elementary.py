@@ -1,0 +1,35 @@
+"""Functions of single numbers, and views of heads, that several ops share.
+
+``out`` may be the argument itself, but for ``absolute``. All are defined on complex numbers too,
+with branches by the real part, so that the complex step goes through.
+"""
+from math import log, pi
+
+LOG_2, LOG_2PI = log(2), log(2 * pi)
+TINY = 1e-30  # instead of 0 where a ratio of two small numbers tends to 1
+
+
+def halves(a):
+    """Two views of the last axis: (…, 2J) → (…, J), (…, J)."""
+    middle = a.shape[-1] // 2
+    return a[..., :middle], a[..., middle:]
+
+
+def logistic(xp, a, out):
+    """1 / (1 + exp(−a)) = ½ + ½ tanh(½ a): one transcendental, and it overflows for no input."""
+    xp.multiply(a, 0.5, out=out)
+    xp.tanh(out, out=out)
+    xp.multiply(out, 0.5, out=out)
+    xp.add(out, 0.5, out=out)
+
+
+def bounded_exp(xp, v, out):
+    """eᵛ, kept below the square root of the largest number: products of two stay finite."""
+    xp.minimum(v, log(float(xp.finfo(v.dtype).max)) / 2, out=out)
+    xp.exp(out, out=out)
+
+
+def absolute(xp, v, out):
+    """|v|, of complex numbers by the sign of their real part."""
+    xp.negative(v, out=out)
+    return xp.maximum(v, out, out=out)

@@ -1,0 +1,175 @@
+// [μ | log σ²] = a + b for datapoint m, and σ.   a (M, 2J), bias (2J,) → sigma (M, J)
+// A thread reads back only what it wrote itself.
+__device__ void heads(REAL* a, const REAL* bias, REAL* sigma, Index m, Index J)
+{
+    for (Index j = threadIdx.x; j < J; j += blockDim.x) {
+        a[j] += bias[j];
+        a[J + j] += bias[J + j];
+        sigma[j] = exp(a[J + j] / 2);
+    }
+}
+
+// z = μ + σ ε;   kl = ½ Σ_j (μ² + σ² − 1 − log σ²).   A block for each datapoint.
+template <class Noise>
+__device__ void sample_kl(REAL* a, const REAL* bias, Noise eps, REAL* sigma, REAL* z, REAL* kl,
+                          Index L, Index M, Index J)
+{
+    const Index m = blockIdx.x;
+    REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
+    heads(mu, bias, s, m, J);
+    const REAL sum = sum_row<REAL>(J, [=](Index j) {
+        for (Index l = 0; l < L; l++) z[(l * M + m) * J + j] = mu[j] + s[j] * eps(l, m, j);
+        return mu[j] * mu[j] + s[j] * s[j] - 1 - logvar[j];
+    });
+    if (threadIdx.x == 0) kl[m] = sum / 2;
+}
+
+// z as above;   ratio_l = ½ Σ_j (z² − ε² − log σ²).   A block for each datapoint.
+template <class Noise>
+__device__ void sample_log_ratio(REAL* a, const REAL* bias, Noise eps, REAL* sigma, REAL* z,
+                                 REAL* log_ratio, Index L, Index M, Index J)
+{
+    const Index m = blockIdx.x;
+    REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
+    heads(mu, bias, s, m, J);
+    for (Index l = 0; l < L; l++) {
+        const REAL sum = sum_row<REAL>(J, [=](Index j) {
+            const REAL e = eps(l, m, j), z_j = mu[j] + s[j] * e;
+            z[(l * M + m) * J + j] = z_j;
+            return z_j * z_j - e * e - logvar[j];
+        });
+        if (threadIdx.x == 0) log_ratio[l * M + m] = sum / 2;
+    }
+}
+
+// a (M, 2J), bias (2J,), eps (L, M, J) → [μ | log σ²] in a, sigma (M, J), z (L, M, J), and the
+// distance from the prior: kl (1, M), or log_ratio (L, M). The two that draw also write eps.
+#define STOCHASTIC(name, distance)                                                               \
+    KERNEL(normal_##name)(REAL* __restrict__ a, const REAL* __restrict__ bias,                   \
+                          const REAL* __restrict__ eps, REAL* __restrict__ sigma,                \
+                          REAL* __restrict__ z, REAL* __restrict__ distance,                     \
+                          Index L, Index M, Index J)                                             \
+    {                                                                                            \
+        sample_##name(a, bias, StoredNoise{eps, M, J}, sigma, z, distance, L, M, J);                   \
+    }                                                                                            \
+    KERNEL(draw_normal_##name)(u64 seed, u64 stream, const Index* __restrict__ step,           \
+                               REAL* __restrict__ a, const REAL* __restrict__ bias,              \
+                               REAL* __restrict__ eps, REAL* __restrict__ sigma,                 \
+                               REAL* __restrict__ z, REAL* __restrict__ distance,                \
+                               Index L, Index M, Index J)                                        \
+    {                                                                                            \
+        const NewNoise draw{seed, stream, u64(*step), 0, eps, L, M, J};                             \
+        sample_##name(a, bias, draw, sigma, z, distance, L, M, J);                               \
+    }
+
+STOCHASTIC(kl, kl)
+STOCHASTIC(log_ratio, log_ratio)
+
+// The way back through z = μ + σ ε, and d_b = Σ_m d_a:
+//     d_μ = Σ_l d_z + direct,   d_logvar = Σ_l d_z · ½ σ ε + direct.   d_a (M, 2J), d_bias (2J,)
+// d_z(l, m, j) is ∂loss/∂z by every path; direct(m, j, is_mean) is what does not go through z.
+template <class Through, class Direct>
+__device__ void sample_backward(const REAL* eps, const REAL* sigma, REAL* d_a, REAL* d_bias,
+                                Index L, Index M, Index J, Through d_z, Direct direct)
+{
+    sum_columns<1>(M, 2 * J, d_bias, [=](Index m, Index c) {
+        const bool is_mean = c < J;
+        const Index j = is_mean ? c : c - J;
+        REAL sum = 0;
+        for (Index l = 0; l < L; l++)
+            sum += d_z(l, m, j) * (is_mean ? 1 : eps[(l * M + m) * J + j]);
+        const REAL through = is_mean ? sum : sum * sigma[m * J + j] / 2;
+        return d_a[m * 2 * J + c] = through + direct(m, j, is_mean);
+    });
+}
+
+// direct: d_kl · μ and d_kl · ½ (σ² − 1).   d_z (L, M, J), d_kl (1, M), a = [μ | log σ²] (M, 2J)
+REDUCTION(normal_kl_backward)(const REAL* __restrict__ d_z, const REAL* __restrict__ d_kl,
+                              const REAL* __restrict__ a, const REAL* __restrict__ eps,
+                              const REAL* __restrict__ sigma, REAL* __restrict__ d_a,
+                              REAL* __restrict__ d_bias, Index L, Index M, Index J)
+{
+    sample_backward(
+        eps, sigma, d_a, d_bias, L, M, J,
+        [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
+        [=](Index m, Index j, bool is_mean) {
+            const REAL s = sigma[m * J + j];
+            return d_kl[m] * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+        });
+}
+
+// through z: p z; direct: −Σ_l (p − s) ε/σ for μ, −½ Σ_l p − Σ_l (p − s) ½ (ε² − 1) for log σ².
+// d_z (L, M, J), p = d_log_ratio and s = d_log_q (L, M), which may be one array
+REDUCTION(normal_log_ratio_backward)(const REAL* __restrict__ d_z,
+                                     const REAL* __restrict__ d_log_ratio,
+                                     const REAL* __restrict__ d_log_q,
+                                     const REAL* __restrict__ a, const REAL* __restrict__ eps,
+                                     const REAL* __restrict__ sigma, const REAL* __restrict__ z,
+                                     REAL* __restrict__ d_a, REAL* __restrict__ d_bias,
+                                     Index L, Index M, Index J)
+{
+    sample_backward(
+        eps, sigma, d_a, d_bias, L, M, J,
+        [=](Index l, Index m, Index j) {
+            const Index i = (l * M + m) * J + j;
+            return d_z[i] + d_log_ratio[l * M + m] * z[i];
+        },
+        [=](Index m, Index j, bool is_mean) {
+            const REAL least = sizeof(REAL) == 4 ? 0x1p-64 : 0x1p-512, sd = sigma[m * J + j];
+            REAL sum = 0;
+            for (Index l = 0; l < L; l++) {
+                const REAL p = d_log_ratio[l * M + m], less = p - d_log_q[l * M + m];
+                const REAL e = eps[(l * M + m) * J + j];
+                sum -= is_mean ? less * e : (p + less * (e * e - 1)) / 2;
+            }
+            return is_mean ? sum / (sd < least ? least : sd) : sum;
+        });
+}
+
+// KL of one latent of one datapoint, twice over.   a = [μ | log σ²] (M, 2J), sigma (M, J)
+__device__ REAL twice_kl(const REAL* a, const REAL* sigma, Index m, Index j, Index J)
+{
+    const REAL mu = a[m * 2 * J + j], logvar = a[m * 2 * J + J + j], s = sigma[m * J + j];
+    return mu * mu + s * s - 1 - logvar;
+}
+
+// is_open[j] = whether KL_j, the mean over m, is above ``least``;   floored[m] = Σ_j KL_mj where
+// it is, least where it is not.   is_open (J,), floored (1, M).   One block.
+REDUCTION(free_bits)(const REAL* __restrict__ a, const REAL* __restrict__ sigma, double least,
+                     REAL* __restrict__ is_open, REAL* __restrict__ floored, Index M, Index J)
+{
+    for (Index j = threadIdx.x; j < J; j += blockDim.x) {
+        const REAL sum = sum_every<4, REAL>(
+            0, 1, M, [=](Index m) { return twice_kl(a, sigma, m, j, J); });
+        is_open[j] = !(sum / 2 / M <= REAL(least));
+    }
+    __syncthreads();
+    for (Index m = threadIdx.x; m < M; m += blockDim.x)
+        floored[m] = sum_every<1, REAL>(0, 1, J, [=](Index j) {
+            return is_open[j] ? twice_kl(a, sigma, m, j, J) / 2 : REAL(least);
+        });
+}
+
+// As normal_kl_backward, for the latents that are open.   d_floored (1, M), is_open (J,)
+REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z, const REAL* __restrict__ d_floored,
+                              const REAL* __restrict__ is_open, const REAL* __restrict__ a,
+                              const REAL* __restrict__ eps, const REAL* __restrict__ sigma,
+                              REAL* __restrict__ d_a, REAL* __restrict__ d_bias,
+                              Index L, Index M, Index J)
+{
+    sample_backward(
+        eps, sigma, d_a, d_bias, L, M, J,
+        [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
+        [=](Index m, Index j, bool is_mean) {
+            const REAL s = sigma[m * J + j];
+            return d_floored[m] * is_open[j] * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+        });
+}
+
+// term = weight · kl and d_kl = weight / n, n = K · M.   kl, term, d_kl (K, M)
+KERNEL(weigh)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__ term,
+              REAL* __restrict__ d_kl, Index n)
+{
+    READ(weight);
+    FOR_EACH(i, n) term[i] = weight * kl[i], d_kl[i] = weight / n;
+}

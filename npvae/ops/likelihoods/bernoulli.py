@@ -1,0 +1,47 @@
+"""x in {0, 1}, or grey values as its probabilities, from logits. It has a backward of its own."""
+from npvae import random
+from npvae.ops.declare import op
+from npvae.ops.elementary import logistic
+from npvae.ops.layouts import columns, elements, rows
+from npvae.ops.noise import BLOCK
+
+
+@op(rows, "y", scratch="scratch")
+def bernoulli_nll(xp, a, bias, x, y, scratch, nll):
+    """−log p(x|z) = Σ_d softplus(l) − x·l from the logits l = a + b, never from y.
+
+    softplus(l) = max(l, 0) − log max(y, 1 − y), with y = sigmoid(l): the argument of the
+    logarithm stays in [½, 1], so no finite logit overflows and no probability is clipped.
+
+    a (L, M, D) is used up; bias (D,), x (M, D), scratch (L, M, D) → y (L, M, D), nll (L, M)
+    """
+    xp.add(a, bias, out=a)  # l
+    x_l = xp.einsum("lmd,md->lm", a, x)  # Σ_d x·l   (L, M)
+    logistic(xp, a, y)
+    xp.subtract(1, y, out=scratch)
+    xp.maximum(y, scratch, out=scratch)
+    xp.log(scratch, out=scratch)  # −log(1 + exp(−|l|))
+    xp.maximum(a, 0, out=a)
+    xp.subtract(a, scratch, out=a)  # softplus(l)
+    xp.subtract(xp.einsum("lmd->lm", a), x_l, out=nll)  # einsum sums rows at a third of sum's cost
+
+
+@op(columns, "y")
+def bernoulli_nll_backward(xp, d_nll, x, y, d_a, d_bias):
+    """d_a = d_nll · (y − x): what is predicted less what is there.
+
+    d_nll (L, M), x (M, D), y (L, M, D) → d_a (L, M, D), d_bias (D,)
+    """
+    xp.subtract(y, x, out=d_a)
+    xp.multiply(d_a, d_nll[..., None], out=d_a)
+    xp.sum(d_a, axis=(0, 1), out=d_bias)
+
+
+@op(elements, "x", uint64="seed stream", int64="step")
+def bernoulli_draw(xp, seed, stream, step, x):
+    """x ← 1 where x > u, else 0, in place, with u uniform on [0, 1).   step (1,), x any shape"""
+    flat = x.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        grey = flat[start : start + BLOCK]
+        u = random.thresholds(seed, stream, int(step[0]), len(grey), start)
+        xp.greater(grey, xp.asarray(u), out=grey)

@@ -1,0 +1,93 @@
+"""Real x: a mean and a variance for each feature, or one deviation for all that is given."""
+from math import log
+
+from npvae.ops.declare import op
+from npvae.ops.elementary import LOG_2PI, bounded_exp, halves, logistic
+from npvae.ops.layouts import columns_of_two, features, matrix, rows
+from npvae.ops.noise import posterior_noise
+
+
+@op(rows, "residual", flags="sigmoid_mean")
+def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
+    """−log p(x|z) = ½ Σ_d log 2π + log σ² + r²,  r = (x − μ)/σ,  with [μ | log σ²] = a + b.
+
+    With ``sigmoid_mean`` the mean is sigmoid of its half of a + b, which keeps it in (0, 1).
+    1/σ is kept below the square root of the largest number (σ ≥ 6e-20 in float32), so that
+    a perfect prediction at a vanishing variance costs 0 · 1/σ = 0 and not 0 · ∞.
+
+    a (L, M, 2D) in: products, out: [μ | log σ²]; bias (2D,), x (M, D)
+    → inv_sigma and residual (L, M, D), nll (L, M)
+    """
+    xp.add(a, bias, out=a)
+    mean, logvar = halves(a)  # (L, M, D) each
+    if sigmoid_mean:
+        logistic(xp, mean, mean)
+    xp.multiply(logvar, -0.5, out=inv_sigma)
+    bounded_exp(xp, inv_sigma, inv_sigma)
+    xp.subtract(x, mean, out=residual)
+    xp.multiply(residual, inv_sigma, out=residual)  # r
+    nll[...] = xp.einsum("lmd->lm", logvar) + xp.einsum("lmd,lmd->lm", residual, residual)
+    nll += x.shape[-1] * LOG_2PI
+    nll *= 0.5
+
+
+@op(columns_of_two, "residual", flags="sigmoid_mean")
+def normal_nll_backward(xp, d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias):
+    """d_μ = −d_nll · r/σ  (times μ(1 − μ) under a sigmoid),   d_logvar = ½ d_nll · (1 − r²).
+
+    d_nll (L, M), a = [μ | log σ²] (L, M, 2D), inv_sigma and residual (L, M, D)
+    → d_a (L, M, 2D), d_bias (2D,)
+    """
+    mean, _ = halves(a)
+    d_mean, d_logvar = halves(d_a)
+    d = d_nll[..., None]  # (L, M, 1)
+    xp.multiply(residual, inv_sigma, out=d_mean)
+    xp.multiply(d_mean, -d, out=d_mean)
+    if sigmoid_mean:
+        xp.multiply(d_mean, mean, out=d_mean)
+        xp.subtract(1, mean, out=d_logvar)  # working space until its own turn comes
+        xp.multiply(d_mean, d_logvar, out=d_mean)
+    xp.multiply(residual, residual, out=d_logvar)
+    xp.subtract(1, d_logvar, out=d_logvar)
+    xp.multiply(d_logvar, 0.5 * d, out=d_logvar)
+    xp.sum(d_a, axis=(0, 1), out=d_bias)
+
+
+@op(matrix, "x", uint64="seed stream", int64="step", flags="sigmoid_mean")
+def normal_draw(xp, seed, stream, step, a, bias, sigmoid_mean, x):
+    """x = μ + σ ν, ν ~ N(0, I), with [μ | log σ²] = a + b and, if asked, μ through a sigmoid.
+
+    step (1,), a (M, 2D) is used up, bias (2D,) → x (M, D)
+    """
+    posterior_noise(xp, seed, stream, step, 0, x[None])
+    xp.add(a, bias, out=a)
+    mean, logvar = halves(a)  # (M, D) each
+    if sigmoid_mean:
+        logistic(xp, mean, mean)
+    xp.multiply(logvar, 0.5, out=logvar)
+    xp.exp(logvar, out=logvar)  # σ
+    xp.multiply(x, logvar, out=x)
+    xp.add(x, mean, out=x)
+
+
+@op(features, "nll x", flags="sigmoid_mean")
+def fixed_normal_nll(xp, a, bias, x, sigmoid_mean, std, slope, nll):
+    """−log p(x|z) = Σ_d ½ r² + log σ + ½ log 2π,  r = (x − μ)/σ,  one σ = ``std`` for all pixels.
+
+    μ = a + b, through a sigmoid if asked; its slope is −r/σ, times μ(1 − μ) then.
+
+    a (L, M, D) is used up; bias (D,), x (M, D) → slope (L, M, D), nll (L, M)
+    """
+    xp.add(a, bias, out=a)  # μ
+    if sigmoid_mean:
+        logistic(xp, a, a)
+    xp.subtract(a, x, out=slope)
+    xp.multiply(slope, 1 / std, out=slope)  # −r
+    nll[...] = xp.einsum("lmd,lmd->lm", slope, slope)
+    nll *= 0.5
+    nll += x.shape[-1] * (log(std) + 0.5 * LOG_2PI)
+    xp.multiply(slope, 1 / std, out=slope)
+    if sigmoid_mean:
+        xp.multiply(slope, a, out=slope)
+        xp.subtract(1, a, out=a)
+        xp.multiply(slope, a, out=slope)
