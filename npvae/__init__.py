@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
 
-_ROOMS = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
+_PACKAGES = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
 _HOMES = {
     **dict.fromkeys(
         ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_state_dict"),
@@ -35,7 +35,7 @@ _HOMES = {
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
          "NpvaeError", "NumericalError", "ParameterError"), "npvae.errors"),
-    **{room: f"npvae.{room}" for room in _ROOMS},
+    **{package: f"npvae.{package}" for package in _PACKAGES},
 }  # fmt: skip
 __getattr__ = lazy.names(__name__, _HOMES)
 

@@ -1,4 +1,4 @@
-"""Names that are imported when first asked for (PEP 562), so that importing a room costs little."""
+"""Lazy imports (PEP 562): names are imported when first asked for, so a package costs little."""
 import importlib
 import sys
 from collections.abc import Callable, Mapping

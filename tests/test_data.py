@@ -149,7 +149,7 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
     assert says(error, "'valid'", "'train' or 'test'")
 
 
-def test_importing_the_room_costs_numpy_alone():
+def test_importing_the_package_costs_numpy_alone():
     code = ("import sys, npvae.data; "
             "print([m for m in ('scipy', 'pooch', 'PIL', 'matplotlib') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
