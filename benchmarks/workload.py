@@ -54,7 +54,7 @@ class Workload:
 
     def noise(self, step: int) -> np.ndarray:
         """ε of npvae's step number ``step``, which every side is checked with.   (M, J)"""
-        eps = random.posterior_noise(SEED, random.POSTERIOR, step, 1, self.J, self.M)
+        eps = random.fill_noise(SEED, random.POSTERIOR, step, 1, self.J, self.M)
         return eps[0].astype(np.float32)
 
     def vae(self) -> npvae.VAE:

@@ -80,13 +80,13 @@ class Backend:
                 raise
             return stream.end_capture().launch
 
-    def room(self) -> AbstractContextManager[None]:
-        """Turn a device that is full into one line: what was asked, and what is free."""
-        return nullcontext() if self.xp is numpy else room_on(self.xp)
+    def oom_guard(self) -> AbstractContextManager[None]:
+        """Guard against a device out of memory: one line says what was asked, and what is free."""
+        return nullcontext() if self.xp is numpy else device_oom_guard(self.xp)
 
     @property
-    def breadth(self) -> int:
-        """How many times a cacheful to work on at once: a GPU's launches want to be worth it."""
+    def chunk_factor(self) -> int:
+        """Factor on the size of a chunk: a cacheful on a host, launches worth making on a GPU."""
         return 1 if self.xp is numpy else 64
 
     def threads(self) -> AbstractContextManager[int]:
@@ -137,21 +137,21 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
         from npvae.ops.gpu.cublas import Cublas, library
         from npvae.ops.gpu.launch import on_device
 
-        with room_on(cupy):
+        with device_oom_guard(cupy):
             gemm = Cublas(library(cupy), cupy, tf32).gemm
         return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
 
 
 @contextmanager
-def room_on(cupy: Any) -> Iterator[None]:
-    """See :meth:`Backend.room`."""
+def device_oom_guard(cupy: Any) -> Iterator[None]:
+    """The guard of :meth:`Backend.oom_guard` on a device."""
     try:
         yield
     except cupy.cuda.memory.OutOfMemoryError as error:
         free, total = (size / 2**20 for size in cupy.cuda.Device().mem_info)
         raise BackendError(
-            f"the GPU has no room left: {error} Free: {free:.0f} of {total:.0f} MiB; "
+            f"the GPU is out of memory: {error} Free: {free:.0f} of {total:.0f} MiB; "
             "choose a smaller batch_size or hidden, or backend='numpy'"
         ) from error
 
@@ -206,6 +206,6 @@ def to_numpy(array: Array) -> numpy.ndarray:
     return numpy.asarray(array)
 
 
-def quiet(xp: Any) -> AbstractContextManager:
-    """No warnings of overflow; of a device there are none."""
+def ignore_overflow(xp: Any) -> AbstractContextManager:
+    """Ignore overflow: no warnings of it; of a device there are none."""
     return xp.errstate(all="ignore") if hasattr(xp, "errstate") else nullcontext()

@@ -22,7 +22,7 @@ from npvae.ops import Ops
 
 Shape = tuple[int, ...]
 Views = dict[str, Array]
-LINE = 64  # bytes of a cache line, and of the widest load
+CACHE_LINE_BYTES = 64  # bytes of a cache line, and of the widest load
 
 
 def aligned(create: Callable[..., Any], size: int, dtype: Any) -> Any:
@@ -31,11 +31,11 @@ def aligned(create: Callable[..., Any], size: int, dtype: Any) -> Any:
     NumPy's own arrays begin a quarter into one, so that every wide load would touch two lines:
     a sixth more time for a pass. CuPy's are aligned as they come.
     """
-    step = LINE // dtype.itemsize
+    step = CACHE_LINE_BYTES // dtype.itemsize
     array = create(size + step, dtype)
     if is_device_array(array):
         return array[:size]
-    start = -array.__array_interface__["data"][0] % LINE // dtype.itemsize
+    start = -array.__array_interface__["data"][0] % CACHE_LINE_BYTES // dtype.itemsize
     return array[start : start + size]
 
 
@@ -47,8 +47,8 @@ class Layout:
     ----------
     shapes : mapping of str to tuple of int
         ``{"encoder.hidden.0.weight": (H, D), ...}``: weights (out, in), then biases (out,).
-    joints : mapping of str to tuple of str
-        Names for neighbours seen as one array, stacked on their first axis: heads that share
+    stacked_views : mapping of str to tuple of str
+        Names for neighbours viewed as one array, stacked on their first axis: heads that share
         an input are one matrix, so one product serves them all. Where their other axes differ,
         they are one vector.
 
@@ -66,7 +66,7 @@ class Layout:
     """
 
     shapes: Mapping[str, Shape]
-    joints: Mapping[str, tuple[str, ...]]
+    stacked_views: Mapping[str, tuple[str, ...]]
 
     @property
     def size(self) -> int:
@@ -74,8 +74,8 @@ class Layout:
         return sum(map(prod, self.shapes.values()))
 
     @cached_property
-    def widest(self) -> int:
-        """The longest side of any parameter: a layer's width, or that of the data."""
+    def max_width(self) -> int:
+        """The maximal width: the longest axis of any parameter, of a layer or of the data."""
         return max(map(max, self.shapes.values()))
 
     @property
@@ -93,17 +93,17 @@ class Layout:
         return views
 
     def views(self, flat: Any) -> Views:
-        """What :meth:`named` gives, and the joint views of neighbours beside it."""
+        """What :meth:`named` gives, and the stacked views of neighbours beside it."""
         views = self.named(flat)
         starts, start = {}, 0
         for name, shape in self.shapes.items():
             starts[name] = start
             start += prod(shape)
-        for joint, names in self.joints.items():
+        for stack, names in self.stacked_views.items():
             first, size = starts[names[0]], sum(prod(self.shapes[n]) for n in names)
             tails = {self.shapes[n][1:] for n in names}
             tail = tails.pop() if len(tails) == 1 else ()
-            views[joint] = flat[first : first + size].reshape(-1, *tail)
+            views[stack] = flat[first : first + size].reshape(-1, *tail)
         return views
 
 
@@ -133,7 +133,7 @@ class Workspace:
         self._memory: dict[str, Any] = {}  # name → flat buffer, as large as was ever needed
         self._views: dict[tuple, Any] = {}  # (name, shape) → view of it
         self._constants: dict[tuple, Any] = {}  # (value, shape) → array
-        self.allocations = 0  # so far: whoever recorded where the buffers are can see them move
+        self.allocations = 0  # so far: whoever captured where the buffers are can see them move
 
     def __call__(self, name: str, *shape: int, dtype: Any = None) -> Any:
         """The buffer ``name``, of this shape. What it holds is what was last written."""

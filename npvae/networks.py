@@ -120,16 +120,16 @@ def layout(*networks: MLP) -> Layout:
     layers = {layer: shape for net in networks for layer, shape in net.shapes().items()}
     weights = {layer + ".weight": shape for layer, shape in layers.items()}
     biases = {layer + ".bias": shape[:1] for layer, shape in layers.items()}
-    joints = {
+    stacked_views = {
         f"{net.name}.heads.{kind}": tuple(f"{net.name}.{head}.{kind}" for head in net.heads)
         for net in networks
         for kind in ("weight", "bias")
     }
-    return Layout(weights | biases, joints)
+    return Layout(weights | biases, stacked_views)
 
 
 def initialize(
-    layout: Layout, normal: Array, std: float | None = None, spread: tuple[str, ...] = ()
+    layout: Layout, normal: Array, std: float | None = None, random_init: tuple[str, ...] = ()
 ) -> Array:
     """First values: weights N(0, std²), biases 0.
 
@@ -142,12 +142,12 @@ def initialize(
         Standard normal noise, scaled in place.
     std : float, optional
         1 / √in of each layer if None.
-    spread : tuple of str
-        Names of parameters that are N(0, 1), for they would learn nothing if they began alike.
+    random_init : tuple of str
+        Names of other parameters initialized at random, N(0, 1), for equal ones would stay equal.
     """
     for name, view in layout.named(normal).items():
         if name.endswith(".weight"):
             view *= layout.shapes[name][-1] ** -0.5 if std is None else std
-        elif name not in spread:
+        elif name not in random_init:
             view *= 0.0
     return normal

@@ -48,10 +48,10 @@ class Optimizer:
         """
         raise NotImplementedError
 
-    def flush(self, ops: Ops, state: State, scratch: Array) -> None:
+    def flush_denormals(self, ops: Ops, state: State, scratch: Array) -> None:
         """Clear the moments of what only slows a processor down; due every FLUSH_EVERY steps."""
         for moment in state.values():
-            ops.flush(moment, scratch)
+            ops.flush_denormals(moment, scratch)
 
     def update(
         self, ops: Ops, theta: Array, grad: Array, state: State, scratch: Array, rate: float, t: int
@@ -59,7 +59,7 @@ class Optimizer:
         """Step number ``t`` (from 1), and what is due with it: the whole of an update."""
         self.step(ops, theta, grad, state, scratch, *self.numbers(rate, t))
         if t % FLUSH_EVERY == 0:
-            self.flush(ops, state, scratch)
+            self.flush_denormals(ops, state, scratch)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from npvae.errors import ParameterError
     INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM, PARAMETERS,
 ) = range(9)  # fmt: skip
 
+HALF_CELL = 2.0**-54  # uniforms lie 2⁻⁵³ apart: u = 1 stands for the middle of its cell
+
 
 def _philox(seed: int, stream: int, step: int, block: int = 0) -> np.random.Philox:
     key = np.array((seed, stream), np.uint64)  # NumPy would make floats of a seed above 2⁶³
@@ -83,7 +85,7 @@ def normal(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.
     return z[start - first : start - first + count]
 
 
-def posterior_noise(
+def fill_noise(
     seed: int, stream: int, step: int, L: int, J: int, M: int, start: int = 0
 ) -> np.ndarray:
     """ε of L samples for each of M datapoints, ``start`` samples coming before.   (L, M, J) float64

@@ -20,7 +20,7 @@ from npvae.ops import ACTIVATIONS, Ops
 
 Arrays = dict[str, Any]
 
-DOUBLE = ("parts", "rates", "sums")  # float64 whatever the dtype of the model
+DOUBLE = ("parts", "step_scalars", "sums")  # float64 whatever the dtype of the model
 
 SIZES = {
     "ones": {"L": 1, "M": 1, "H": 1, "J": 1, "D": 1, "P": 1},
@@ -228,16 +228,16 @@ NORMAL = {
     "a": "L M 2D", "bias": "2D", "x": "M D",
     "inv_sigma": "L M D", "residual": "L M D", "nll": "L M",
 }  # fmt: skip
-SLOPE = {"a": "L M D", "bias": "D", "x": ("M D", unit), "slope": "L M D", "nll": "L M"}
-TWO_SLOPES = SLOPE | {"a": "L M 2D", "bias": "2D", "x": "M D", "slope": "L M 2D"}
-LOGISTIC = TWO_SLOPES | {
+ONE_HEAD = {"a": "L M D", "bias": "D", "x": ("M D", unit), "d_nll_d_a": "L M D", "nll": "L M"}
+TWO_HEADS = ONE_HEAD | {"a": "L M 2D", "bias": "2D", "x": "M D", "d_nll_d_a": "L M 2D"}
+LOGISTIC = TWO_HEADS | {
     "x": ("M D", five_levels), "levels": 5, "scratch": "3 L M D", "mask": "M D"
 }  # fmt: skip
 CATEGORICAL = {
     "a": "L M 5D", "bias": "5D", "x": ("M D", five_levels),
-    "slope": "L M 5D", "scratch": "L M D", "mask": "M D", "nll": "L M",
+    "d_nll_d_a": "L M 5D", "scratch": "L M D", "mask": "M D", "nll": "L M",
 }  # fmt: skip
-SLOPE_BACKWARD = "nll_backward d_nll slope d_a! d_bias!"
+FUSED_GRAD_BACKWARD = "nll_backward d_nll d_nll_d_a d_a! d_bias!"
 UPDATE = {
     "theta": "P", "grad": "P", "scratch": "P",
     "velocity": "P", "mean": "P", "square": ("P", positive),
@@ -245,13 +245,13 @@ UPDATE = {
 }  # fmt: skip
 GATHER = {
     "data": ("M D", lambda rng, shape: pixels(rng, (shape[0] + 2, shape[1]))),
-    "rows": ("M", row_numbers), "scale": 1 / 255, "taken": ("M D", pixels), "x": "M D",
+    "rows": ("M", row_numbers), "scale": 1 / 255, "gathered": ("M D", pixels), "x": "M D",
 }  # fmt: skip
 STREAM = {"seed": 2**64 - 59, "stream": 2, "step": ("1", number_41)}
-CLOCK = {
-    "step": ("1", number_41), "now": ("1", number_40), "first": ("1", number_40),
-    "order": ("3M", row_numbers), "batch_size": 2, "rates": "3 3",
-    "rows": ("M", row_numbers), "current": "3",
+BEGIN_STEP = {
+    "next_step": ("1", number_41), "step": ("1", number_40), "epoch_start": ("1", number_40),
+    "order": ("3M", row_numbers), "batch_size": 2, "step_scalars": "3 3",
+    "rows": ("M", row_numbers), "current_scalars": "3",
 }  # fmt: skip
 NORMAL_CASE = (
     "normal_nll a~ bias x sigmoid_mean inv_sigma! residual! nll!",
@@ -264,10 +264,10 @@ CASES: dict[str, Case] = {
         "gemm d_out right.T d_left!; gemm left.T d_out d_right!",
         {"left": "M D", "right": "D H", "out": "M H"},
     ),
-    "gather": Case("gather data rows scale taken! x!", "", GATHER),
+    "gather": Case("gather data rows scale gathered! x!", "", GATHER),
     "binarize": Case("binarize x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
-    "bernoulli_draw": Case(
-        "bernoulli_draw seed stream step x~", "", STREAM | {"x": ("M D", unit)}
+    "sample_bernoulli": Case(
+        "sample_bernoulli seed stream step x~", "", STREAM | {"x": ("M D", unit)}
     ),
     **{
         name: Case(
@@ -285,13 +285,13 @@ CASES: dict[str, Case] = {
         "normal_log_ratio_backward d_z d_log_ratio d_log_ratio a eps sigma z d_a! d_bias!",
         LATENT,
     ),
-    "draw_normal_kl": Case(
-        "draw_normal_kl seed stream step a~ bias eps! sigma! z! kl!",
+    "fill_noise_normal_kl": Case(
+        "fill_noise_normal_kl seed stream step a~ bias eps! sigma! z! kl!",
         "normal_kl_backward d_z d_kl a eps sigma d_a! d_bias!",
         STREAM | LATENT,
     ),
-    "draw_normal_log_ratio": Case(
-        "draw_normal_log_ratio seed stream step a~ bias eps! sigma! z! log_ratio!",
+    "fill_noise_normal_log_ratio": Case(
+        "fill_noise_normal_log_ratio seed stream step a~ bias eps! sigma! z! log_ratio!",
         "normal_log_ratio_backward d_z d_log_ratio d_log_ratio a eps sigma z d_a! d_bias!",
         STREAM | LATENT,
     ),
@@ -301,13 +301,14 @@ CASES: dict[str, Case] = {
         LATENT | {"d_z": "L M J", "p": "L M", "s": "L M", "d_a": "M 2J", "d_bias": "2J"},
     ),
     "free_bits": Case(
-        "normal_kl a~ bias eps sigma! z! kl!; free_bits a sigma least is_open! floored!",
-        "free_bits_backward d_z d_floored is_open a eps sigma d_a! d_bias!",
-        LATENT | {"least": 0.9, "is_open": "J", "floored": "1 M"},
+        "normal_kl a~ bias eps sigma! z! kl!; "
+        "free_bits a sigma free_nats above_threshold! clamped_kl!",
+        "free_bits_backward d_z d_clamped_kl above_threshold a eps sigma d_a! d_bias!",
+        LATENT | {"free_nats": 0.9, "above_threshold": "J", "clamped_kl": "1 M"},
     ),
-    "weigh": Case(
-        "weigh kl weight term! d_kl!", "",
-        {"kl": "L M", "weight": 0.3, "term": "L M", "d_kl": "L M"},
+    "scale_kl": Case(
+        "scale_kl kl weight weighted_kl! d_kl!", "",
+        {"kl": "L M", "weight": 0.3, "weighted_kl": "L M", "d_kl": "L M"},
     ),
     "bernoulli_nll": Case(
         "bernoulli_nll a~ bias x y! scratch! nll!",
@@ -318,26 +319,26 @@ CASES: dict[str, Case] = {
     "normal_nll, sigmoid mean": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=True)),
     **{
         f"fixed_normal_nll, sigmoid mean {sigmoid}": Case(
-            "fixed_normal_nll a~ bias x sigmoid_mean std slope! nll!", SLOPE_BACKWARD,
-            SLOPE | {"x": "M D", "sigmoid_mean": sigmoid, "std": 0.3},
+            "fixed_normal_nll a~ bias x sigmoid_mean std d_nll_d_a! nll!", FUSED_GRAD_BACKWARD,
+            ONE_HEAD | {"x": "M D", "sigmoid_mean": sigmoid, "std": 0.3},
         )
         for sigmoid in (False, True)
     },
-    "laplace_nll": Case("laplace_nll a~ bias x slope! nll!", SLOPE_BACKWARD, TWO_SLOPES),
+    "laplace_nll": Case("laplace_nll a~ bias x d_nll_d_a! nll!", FUSED_GRAD_BACKWARD, TWO_HEADS),
     "poisson_nll": Case(
-        "poisson_nll a~ bias x slope! scratch! nll!", SLOPE_BACKWARD,
-        SLOPE | {"x": ("M D", counts), "scratch": "M D"},
+        "poisson_nll a~ bias x d_nll_d_a! scratch! nll!", FUSED_GRAD_BACKWARD,
+        ONE_HEAD | {"x": ("M D", counts), "scratch": "M D"},
     ),
     "categorical_nll": Case(
-        "categorical_nll a~ bias x slope! scratch! mask! nll!", SLOPE_BACKWARD, CATEGORICAL
+        "categorical_nll a~ bias x d_nll_d_a! scratch! mask! nll!", FUSED_GRAD_BACKWARD, CATEGORICAL
     ),
     "continuous_bernoulli_nll": Case(
-        "continuous_bernoulli_nll a~ bias x slope! scratch! nll!", SLOPE_BACKWARD,
-        SLOPE | {"scratch": "2 L M D"},
+        "continuous_bernoulli_nll a~ bias x d_nll_d_a! scratch! nll!", FUSED_GRAD_BACKWARD,
+        ONE_HEAD | {"scratch": "2 L M D"},
     ),
     "discretized_logistic_nll": Case(
-        "discretized_logistic_nll a~ bias x levels slope! scratch! mask! nll!",
-        SLOPE_BACKWARD, LOGISTIC,
+        "discretized_logistic_nll a~ bias x levels d_nll_d_a! scratch! mask! nll!",
+        FUSED_GRAD_BACKWARD, LOGISTIC,
     ),
     "importance_weights": Case(
         "importance_weights nll kl w! theta! loss!", "",
@@ -358,19 +359,19 @@ CASES: dict[str, Case] = {
         "parameter_kl_backward mu logvar strength scratch! d_mu~ d_logvar~",
         {"mu": "P", "logvar": "P", "strength": 0.3, "scratch": "P"},
     ),
-    "posterior_noise": Case(
-        "posterior_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
+    "fill_noise": Case(
+        "fill_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
     ),
     **{
-        f"normal_draw, sigmoid mean {sigmoid}": Case(
-            "normal_draw seed stream step a~ bias sigmoid_mean x!", "",
+        f"sample_normal, sigmoid mean {sigmoid}": Case(
+            "sample_normal seed stream step a~ bias sigmoid_mean x!", "",
             STREAM | {"a": "M 2D", "bias": "2D", "sigmoid_mean": sigmoid, "x": "M D"},
         )
         for sigmoid in (False, True)
     },
     **{
-        f"{name}_draw": Case(
-            f"{name}_draw seed stream step a bias {own} x!", "",
+        f"sample_{name}": Case(
+            f"sample_{name} seed stream step a bias {own} x!", "",
             STREAM | {"a": f"M {H}D", "bias": f"{H}D", "levels": 5, "x": "M D"},
         )
         for name, H, own in (
@@ -387,16 +388,23 @@ CASES: dict[str, Case] = {
         {"parts": ("4", unit), "max_norm": 1e3, "factor": "1"},
     ),
     "scale": Case("scale grad~ factor", "", {"grad": "P", "factor": "1"}),
-    "flush": Case("flush moment~ scratch!", "", {"moment": "P", "scratch": "P"}),
+    "flush_denormals": Case(
+        "flush_denormals moment~ scratch!", "", {"moment": "P", "scratch": "P"}
+    ),
     "sgd": Case("sgd theta~ grad scratch! rate", "", UPDATE),
     "momentum": Case("momentum theta~ grad velocity~ scratch! rate mu", "", UPDATE),
     "nesterov": Case("nesterov theta~ grad velocity~ scratch! rate mu", "", UPDATE),
     "adagrad": Case("adagrad theta~ grad square~ scratch! rate epsilon", "", UPDATE),
     "rmsprop": Case("rmsprop theta~ grad square~ scratch! rate decay epsilon", "", UPDATE),
     "adam": Case("adam theta~ grad mean~ square~ scratch! rate beta1 beta2 epsilon", "", UPDATE),
-    "clock": Case("clock step~ now! first order batch_size rates rows! current!", "", CLOCK),
-    "tally": Case("tally nll kl sums~", "", {"nll": "L M", "kl": "1 M", "sums": "2"}),
-    "tally, a ratio a sample": Case(
-        "tally nll kl sums~", "", {"nll": "L M", "kl": "L M", "sums": "2"}
+    "begin_step": Case(
+        "begin_step next_step~ step! epoch_start order batch_size step_scalars rows! "
+        "current_scalars!", "", BEGIN_STEP,
+    ),
+    "accumulate_metrics": Case(
+        "accumulate_metrics nll kl sums~", "", {"nll": "L M", "kl": "1 M", "sums": "2"}
+    ),
+    "accumulate_metrics, a ratio a sample": Case(
+        "accumulate_metrics nll kl sums~", "", {"nll": "L M", "kl": "L M", "sums": "2"}
     ),
 }

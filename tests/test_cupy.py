@@ -21,7 +21,7 @@ from strict_cupy.arrays import into
 from strict_cupy.cublas import Cublas
 
 import npvae
-from npvae import backend as backend_room
+from npvae import backend as backend_module
 from npvae.backend import Backend, get_backend, why_no_gpu
 from npvae.errors import BackendError, ParameterError
 from npvae.estimators.arguments import made_of
@@ -66,7 +66,7 @@ def model(backend, kind=npvae.VAE, **settings):
 
 
 def host(array):
-    return backend_room.to_numpy(array)
+    return backend_module.to_numpy(array)
 
 
 def assert_same_model(a, b, tolerance):
@@ -560,7 +560,7 @@ def test_a_full_device_is_one_line(when, monkeypatch):
     pool = strict_cupy.cuda.STATE.pool
     pool.free_all_blocks()
     monkeypatch.setattr(strict_cupy.cuda, "CAPACITY", pool.used + 4000)
-    asks = r"no room left: .*allocating [\d,]+ bytes.* Free: \d+ of \d+ MiB; choose a smaller"
+    asks = r"out of memory: .*allocating [\d,]+ bytes.* Free: \d+ of \d+ MiB; choose a smaller"
     with pytest.raises(BackendError, match=asks):
         if when in ("first use", "initialize"):
             vae.initialize(64)

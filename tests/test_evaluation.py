@@ -158,7 +158,7 @@ def test_effective_sample_size_is_between_one_and_all():
 def test_effective_sample_size_is_that_of_the_weights():
     """Against (Σ w)² / Σ w² of weights made from SciPy's densities and the documented noise."""
     vae, S = linear_model(), 50
-    eps = npvae.random.posterior_noise(7, npvae.random.EVALUATE, 0, S, 2, len(X))  # (S, N, J)
+    eps = npvae.random.fill_noise(7, npvae.random.EVALUATE, 0, S, 2, len(X))  # (S, N, J)
     p = vae.parameters
     mu = X @ p["encoder.mean.weight"].T + p["encoder.mean.bias"]
     sigma = np.exp(0.5 * p["encoder.logvar.bias"])

@@ -15,7 +15,7 @@ from npvae.backend import get_backend
 from npvae.distributions import BernoulliLikelihood
 from npvae.models import Engine, Noise, VAEModel
 from npvae.networks import MLP
-from npvae.objectives import ELBO, OBJECTIVES, Loss, Objective, Seeds, mean_weights
+from npvae.objectives import ELBO, OBJECTIVES, Loss, Objective, Seeds, mean_grad
 from npvae.testing import check_gradients
 
 D, J, H = 5, 2, 3
@@ -314,7 +314,7 @@ class MovingBaseline(Objective):
         return {"baseline": ctx.work.xp.zeros(1, ctx.work.dtype)}
 
     def __call__(self, ctx, terms, scalars=(), state=None):
-        theta = mean_weights(ctx.work, *terms.nll.shape)
+        theta = mean_grad(ctx.work, *terms.nll.shape)
         f = -terms.nll - terms.kl  # (L, M)
         baseline = state["baseline"] if state else 0 * f[:1, 0]
         score = -(f - baseline) * theta

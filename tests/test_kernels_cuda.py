@@ -21,7 +21,7 @@ from shim import COMPILER, RawModule
 
 from npvae import random
 from npvae.ops import DECLARED, Ops, layouts, reference
-from npvae.ops.gpu.launch import STORED, on_device, options, source
+from npvae.ops.gpu.launch import GATHER_DTYPES, on_device, options, source
 
 BODIES = reference(np)
 STAND_IN = SimpleNamespace(**vars(np), RawModule=RawModule)
@@ -30,7 +30,7 @@ CODE = source()
 KERNELS = {name: op for name, op in DECLARED.items() if op.layout}
 FUSED = {name: case for name, case in CASES.items() if case.calls[0].op in KERNELS}
 NAMES = {name + end for name, op in KERNELS.items()
-         for end in (["_" + dtype for dtype in STORED] if op.stored else [""])}  # fmt: skip
+         for end in (["_" + dtype for dtype in GATHER_DTYPES] if op.stored else [""])}  # fmt: skip
 
 # More rows, columns and elements than a block has threads, and none a multiple of anything.
 WIDE = {"L": 2, "M": 71, "H": 301, "J": 21, "D": 293, "P": 1777}
@@ -239,8 +239,8 @@ def test_more_elements_than_threads(name, monkeypatch):
     elementwise = KERNELS[call.op].layout in (layouts.elements, layouts.matrix)
     expected = on_the_device(call, many)
     monkeypatch.setattr(layouts, "THREADS", 2)
-    monkeypatch.setattr(layouts, "MOST_THREADS", 2 * layouts.STRIP)
-    monkeypatch.setattr(layouts, "MOST_BLOCKS", 2)
+    monkeypatch.setattr(layouts, "MAX_THREADS", 2 * layouts.STRIP)
+    monkeypatch.setattr(layouts, "MAX_BLOCKS", 2)
     for word, value in on_the_device(call, few).items():
         if elementwise:
             assert value.tobytes() == expected[word].tobytes(), word
@@ -256,12 +256,12 @@ def test_noise_is_that_of_random(seed, stream, step):
     """Normals to the last digits, where two libraries' log and cos may differ; uniforms exactly."""
     at, eps = np.array([step]), np.full((3, 5, 7), np.nan)
     draw(seed, stream, at, eps)
-    expected = random.posterior_noise(seed, stream, step, 3, 7, 5)
+    expected = random.fill_noise(seed, stream, step, 3, 7, 5)
     np.testing.assert_allclose(eps, expected, 1e-14, 1e-15)
     u = random.thresholds(seed, stream, step, 1003)
     equal, above = u.copy(), np.nextafter(u, np.float32(2))
-    DEVICE.bernoulli_draw(seed, stream, at, equal)
-    DEVICE.bernoulli_draw(seed, stream, at, above)
+    DEVICE.sample_bernoulli(seed, stream, at, equal)
+    DEVICE.sample_bernoulli(seed, stream, at, above)
     assert not equal.any() and above.all()  # x > u fails for u and holds for its neighbour
 
 
@@ -270,7 +270,8 @@ def draw(seed, stream, step, eps):
     _, M, J = eps.shape
     shapes = (M, 2 * J), (M, J), eps.shape, (1, M)
     a, sigma, z, kl = (np.zeros(shape, eps.dtype) for shape in shapes)
-    DEVICE.draw_normal_kl(seed, stream, step, a, np.zeros(2 * J, eps.dtype), eps, sigma, z, kl)
+    bias = np.zeros(2 * J, eps.dtype)
+    DEVICE.fill_noise_normal_kl(seed, stream, step, a, bias, eps, sigma, z, kl)
 
 
 UPDATES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")

@@ -257,7 +257,7 @@ def test_nothing_is_weighed_that_need_not_be():
         raise AssertionError("an op of another objective")
 
     engine = model.engine_
-    replace_ops(engine, weigh=never, free_bits=never, free_bits_backward=never)
+    replace_ops(engine, scale_kl=never, free_bits=never, free_bits_backward=never)
     model.partial_fit(DATA)
     terms = engine.forward(DATA, Noise(np.zeros((1, 170, 3)))).terms
     loss = engine.objective(engine.ctx, terms)
@@ -270,8 +270,8 @@ def test_nothing_is_weighed_that_need_not_be():
     ({"free_bits": 0.1, "kl_weight": 2.0}, 3),
 ], ids=str)  # fmt: skip
 def test_so_many_ops_more(term, calls):
-    """A second ``tally``; ``weigh`` for a weight but 1; and ``free_bits``, whose backward is in
-    place of B's.
+    """A second ``accumulate_metrics``; ``scale_kl`` for a weight but 1; and ``free_bits``, whose
+    backward is in place of B's.
     """
     plain = {"kl_weight": 1.0, "kl_warmup": 0}
     assert count_ops(**(plain | term)) - count_ops(**plain) == calls

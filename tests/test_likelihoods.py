@@ -282,7 +282,7 @@ def test_draws_fit_the_density(name, row):
     """
     p, step = made(name), np.array([3])
     a = np.repeat(np.array(row), 4)[None].repeat(N // 4, 0)  # (B, Σ heads) of four alike features
-    x = p.draw(context(), a, np.zeros(a.shape[1]), (7, random.DREAM, step))
+    x = p.sample(context(), a, np.zeros(a.shape[1]), (7, random.DREAM, step))
     assert x.shape == (N // 4, 4) and not p.support.excludes(np, x).any()
     x = x.ravel()
     if name in ("normal", "laplace"):
@@ -310,7 +310,7 @@ def test_draws_go_by_step_and_element_alone(name):
     a = np.zeros((5000, sum(p.heads(3).values())))
 
     def draws(B, step):
-        return p.draw(context(), a[:B].copy(), np.zeros(a.shape[1]), (7, 0, np.array([step])))
+        return p.sample(context(), a[:B].copy(), np.zeros(a.shape[1]), (7, 0, np.array([step])))
 
     np.testing.assert_array_equal(draws(5000, 1)[:10], draws(10, 1))
     assert (draws(10, 1) != draws(10, 2)).any()
@@ -365,7 +365,7 @@ def test_training_on_the_digits_raises_the_bound(name, tmp_path):
 
 def heads_at(p, x):
     """The first biases of data (n, D), as a row (1, Σ heads)."""
-    first = p.first_bias(x.mean(0), x.var(0).mean(keepdims=True), len(x))
+    first = p.initial_bias(x.mean(0), x.var(0).mean(keepdims=True), len(x))
     D = x.shape[1]
     return np.concatenate([np.broadcast_to(first[h], D) for h in p.heads(D)])[None]
 
@@ -411,13 +411,13 @@ def test_other_first_biases_have_about_the_mean_and_the_variance(name):
         return
     np.testing.assert_allclose(got, x.mean(0), atol=0.05)
     key = 0, 1, np.zeros(1, "i8")
-    draws = p.draw(context(), np.repeat(a, 4000, 0), np.zeros(6), key)
+    draws = p.sample(context(), np.repeat(a, 4000, 0), np.zeros(6), key)
     assert draws.var(0).mean() == pytest.approx(x.var(0).mean(), rel=0.2)
 
 
 def test_means_out_of_the_sigmoids_range_are_drawn_into_it():
     for p in likelihood("normal", sigmoid_mean=True), likelihood("bernoulli"):
-        first = p.first_bias(np.array([-3.0, 0.0, 1.0, 7.0]), np.ones(1), 10)
+        first = p.initial_bias(np.array([-3.0, 0.0, 1.0, 7.0]), np.ones(1), 10)
         bias = next(iter(first.values()))
         assert np.isfinite(bias).all() and bias[0] == bias[1] == -bias[2] == -bias[3] < -2
 

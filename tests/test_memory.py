@@ -49,15 +49,15 @@ def test_views_alias_the_flat_vector(model):
     for view in model.layout().views(flat).values():
         assert np.shares_memory(view, flat)
         view += 1
-    joints = model.layout().views(flat)
+    stacked_views = model.layout().views(flat)
     assert flat.min() == 1 and flat.max() == 2  # twice where a joint view sees it too
-    assert (joints["encoder.heads.weight"] == 2).all()
+    assert (stacked_views["encoder.heads.weight"] == 2).all()
 
 
 def test_a_joint_view_is_its_parts_stacked(model):
     layout = model.layout()
     views = layout.views(np.arange(layout.size))
-    for joint, parts in layout.joints.items():
+    for joint, parts in layout.stacked_views.items():
         np.testing.assert_array_equal(views[joint], np.concatenate([views[part] for part in parts]))
 
 

@@ -6,7 +6,7 @@ from small_models import LIKELIHOODS, batch, engine, loss, vae
 
 from npvae.memory import Workspace
 from npvae.models import Noise, Penalty, parameter_prior
-from npvae.objectives import OBJECTIVES, mean_weights
+from npvae.objectives import OBJECTIVES, mean_grad
 
 ESTIMATORS = ("A", "B")  # of the lower bound, which the paper has
 each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -131,5 +131,5 @@ def test_an_l2_penalty_is_half_its_strength_times_the_squared_norm():
 
 
 def test_mean_weights_are_the_gradient_of_a_mean():
-    weights = mean_weights(Workspace(np, np.float64), 3, 4)
+    weights = mean_grad(Workspace(np, np.float64), 3, 4)
     np.testing.assert_array_equal(weights, np.full((3, 4), 1 / 12))

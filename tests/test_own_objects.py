@@ -41,7 +41,7 @@ class StudentTLikelihood(Likelihood):
     def heads(self, D):
         return {"mean": D, "logscale": D}
 
-    def first_bias(self, mean, variance, n):
+    def initial_bias(self, mean, variance, n):
         return {"mean": mean, "logscale": 0.5 * np.log(variance / 2)}  # of variance 2 s²
 
     def residual(self, a, x):
@@ -68,10 +68,10 @@ class StudentTLikelihood(Likelihood):
     def mean(self, ctx, a, bias, out):
         out[...] = a + bias
 
-    def draw(self, ctx, a, bias, rng_key):
+    def sample(self, ctx, a, bias, rng_key):
         D = a.shape[-1] // 2
         noise = ctx.work("student.noise", 1, len(a), 5 * D)
-        ctx.ops.posterior_noise(*rng_key, 0, noise)
+        ctx.ops.fill_noise(*rng_key, 0, noise)
         normal = noise.reshape(len(a), 5, D)
         t = normal[:, 0] / ((normal[:, 1:] ** 2).mean(axis=1)) ** 0.5
         return a[:, :D] + bias[:D] + array_module(a).exp(a[:, D:] + bias[D:]) * t
@@ -185,10 +185,10 @@ def test_an_optimizer_and_a_schedule_of_ones_own_train():
 
 
 def test_a_likelihood_that_lacks_something_is_told_of_in_one_line():
-    class NoDraw(StudentTLikelihood):
-        draw = property()
+    class NoSample(StudentTLikelihood):
+        sample = property()
 
-    for lacks, given in (("draw", NoDraw()), ("nll_backward", lacking("nll_backward"))):
+    for lacks, given in (("sample", NoSample()), ("nll_backward", lacking("nll_backward"))):
         with pytest.raises(ParameterError, match=f"has no {lacks}; give it all") as caught:
             model(likelihood=given).fit(X)
         assert "\n" not in str(caught.value)

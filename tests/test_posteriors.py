@@ -13,17 +13,17 @@ from test_families import CASES, expectation, factor
 
 import npvae
 from npvae import distributions
-from npvae.distributions.latents import FAMILIES, LatentFamily
-from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
-from npvae.distributions.suitable import (
+from npvae.distributions.compatibility import (
+    ALIASES,
     LEARNED,
     PRIORS,
-    TWINS,
     closed_kl,
-    covers,
-    suitable,
-    why_not,
+    compatible_priors,
+    incompatibility,
+    support_covers,
 )
+from npvae.distributions.latents import FAMILIES, LatentFamily
+from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
 from npvae.errors import ParameterError
 from npvae.evaluation import (
     annealed_log_likelihood,
@@ -43,17 +43,17 @@ SCIPY = {name: CASES[cls].scipy for name, cls in FAMILIES.items() if cls in CASE
 SCIPY["normal"] = lambda mu, logvar: stats.norm(mu, np.exp(0.5 * logvar))
 SCIPY["erlang"] = lambda s: stats.gamma(2, scale=np.exp(s))
 
-PAIRS = [(q, p) for q in FAMILIES for p in suitable(q) if p not in TWINS or p == q]
+PAIRS = [(q, p) for q in FAMILIES for p in compatible_priors(q) if p not in ALIASES or p == q]
 TRIPLES = [(q, p, e) for q, p in PAIRS for e in "AB" if e == "A" or closed_kl(q, p)]
 OTHERS = [(q, p, e) for e in OBJECTIVES if e not in "AB" for q, p in PAIRS
-          if covers(q) or OBJECTIVES[e]().moves_ends]  # fmt: skip
+          if support_covers(q) or OBJECTIVES[e]().moves_ends]  # fmt: skip
 each_family = pytest.mark.parametrize("name", FAMILIES)
 each_triple = pytest.mark.parametrize(("q", "p", "estimator"), TRIPLES)
 
 
 def best(q):
     """Its first prior, and B where that has a closed KL."""
-    p = suitable(q)[0]
+    p = compatible_priors(q)[0]
     return {"posterior": q, "prior": p, "estimator": "B" if closed_kl(q, p) else "A"}
 
 
@@ -121,9 +121,9 @@ def log_prior(vae, z):
 
 def test_every_family_has_a_name():
     public = {name: getattr(distributions, name) for name in distributions.__all__}
-    sampled = {name for name, family in public.items() if hasattr(family, "rsample")}
+    sampled = {family.__name__ for family in public.values() if hasattr(family, "rsample")}
     assert sampled == set(FAMILIES.values()) and len(FAMILIES) == len(sampled)
-    assert all(suitable(name) for name in FAMILIES)
+    assert all(compatible_priors(name) for name in FAMILIES)
     assert {p for _, p in PAIRS} == set(PRIORS) - {"uniform", "triangular", "pareto", "reciprocal"}
 
 
@@ -162,7 +162,7 @@ def test_the_log_ratio_is_scipy_s(q, p):
 @each_family
 def test_samples_are_those_of_the_noise(name):
     """u = Φ(ε): for a family of one number a variable, the quantile there, from SciPy."""
-    vae = make(name, suitable(name)[0], "A")
+    vae = make(name, compatible_priors(name)[0], "A")
     q, eps = LatentFamily(name).family, noise(vae)
     z, params = sample(vae, eps), heads(vae, X)
     if name in SCIPY and len(q.noise) == 1:
@@ -235,7 +235,7 @@ EXTREME = {"loc": (-1e6, 1e6), "mu": (-1e6, 1e6), "mean": (-1e6, 1e6), "lower": 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("name", "p", "estimator"), [(q, p, e) for q, p, e in TRIPLES if p == suitable(q)[0]]
+    ("name", "p", "estimator"), [(q, p, e) for q, p, e in TRIPLES if p == compatible_priors(q)[0]]
 )
 def test_extremes_are_finite(name, p, estimator, dtype):
     """Scales and shapes from 10⁻⁶ to 10⁶, noise to ±8.6: loss and gradient are finite.
@@ -297,7 +297,7 @@ def test_training_raises_the_bound_and_files_keep_it(name, tmp_path):
 @each_family
 def test_transform_gives_the_mean(name):
     """SciPy's, or the median of what has none: Cauchy and t; of F and Pareto exp E[log z]."""
-    vae = make(name, suitable(name)[0], "A")
+    vae = make(name, compatible_priors(name)[0], "A")
     z, params = vae.transform(X), heads(vae, X)
     if name == "dirichlet":
         expected = np.array([stats.dirichlet.mean(a) for a in np.exp(params[0])])
@@ -384,7 +384,7 @@ def test_full_variational_bayes_has_any_posterior():
 
 WIDE = {"loc": 0.0, "mu": 0.0, "logvar": 1.0, "log_df": -1.0, "log_df1": 0.0, "log_df2": -1.0,
         "log_shape": -1.0}  # fmt: skip
-KNOWN = [(q, p) for q in SCIPY for p in SCIPY if q != p and p not in TWINS and p != "pareto"]
+KNOWN = [(q, p) for q in SCIPY for p in SCIPY if q != p and p not in ALIASES and p != "pareto"]
 
 
 @pytest.mark.parametrize(("q", "p"), KNOWN)
@@ -397,7 +397,7 @@ def test_a_pair_is_refused_where_its_kl_is_infinite(q, p):
     ends = {"uniform": "real", "triangular": "real", "pareto": "positive", "reciprocal": "positive"}
     lies = ends.get(q, LatentFamily(q).family.support)
     if lies != LatentFamily(p).family.support:
-        assert why_not(q, p)
+        assert incompatibility(q, p)
         return
     truth = SCIPY[q](*(WIDE.get(k, 1.5) for k in LatentFamily(q).family.parameters))
     prior = SCIPY[p](*np.zeros(len(LatentFamily(p).family.parameters)))
@@ -409,7 +409,7 @@ def test_a_pair_is_refused_where_its_kl_is_infinite(q, p):
             at = np.flatnonzero(np.isfinite(cost))[-1]
             tail = truth.logpdf(side[at]) + np.log(np.abs(side[at])) + np.log(cost[at])
         diverges |= bool(tail > -10)
-    assert diverges == bool(why_not(q, p))
+    assert diverges == bool(incompatibility(q, p))
 
 
 # --- estimates of log p(x) --------------------------------------------------------------------
@@ -475,7 +475,7 @@ def test_chains_find_what_quadrature_finds(q, p, start):
 
 def test_estimates_that_cannot_be_are_said():
     uniform = make("uniform", "normal", "B")
-    assert not covers("uniform")
+    assert not support_covers("uniform")
     for estimate in (log_likelihood, iwae_bound):
         with pytest.raises(ParameterError, match="'uniform' does not reach all of the prior"):
             estimate(uniform.engine_, X)

@@ -8,16 +8,16 @@ from test_posteriors import DIGITS, SCIPY, D, X, logpdf, make, noise
 import npvae
 from npvae import plotting
 from npvae.backend import get_backend
+from npvae.distributions.compatibility import ALIASES, LEARNED
 from npvae.distributions.latents import FAMILIES, BoundDistribution, LatentFamily, family
 from npvae.distributions.priors import FamilyPrior, Mixture, VampPrior, named_prior
-from npvae.distributions.suitable import LEARNED, TWINS
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import rows_at_a_time
 from npvae.memory import Context, Workspace
 from npvae.testing import check_gradients
 
 K, J = 4, 3
-FIXED = sorted(SCIPY.keys() - TWINS.keys() - {"pareto", "reciprocal", "triangular"})
+FIXED = sorted(SCIPY.keys() - ALIASES.keys() - {"pareto", "reciprocal", "triangular"})
 CTX = Context(get_backend("numpy").ops, {}, {}, Workspace(np, float))  # without parameters
 each_learned = pytest.mark.parametrize("name", LEARNED)
 
@@ -47,14 +47,14 @@ def test_a_fixed_prior_is_the_family_with_parameters_zero(name):
     at = prior.density(CTX, None, J)
     np.testing.assert_allclose(at.log_prob(y), expected, rtol=1e-12)
     eps = np.random.default_rng(0).standard_normal((5000, prior.n_noise(J)))
-    drawn, _ = at.value(at.draw(eps))
+    drawn, _ = at.transform(at.rsample(eps))
     assert drawn.shape == (5000, J)
     assert stats.kstest(drawn.ravel(), truth.cdf).pvalue > 1e-4
 
 
 def test_twins_are_one_distribution():
     z = np.linspace(0.1, 0.9, 7)
-    for name, twin in TWINS.items():
+    for name, twin in ALIASES.items():
         if name in SCIPY and twin in SCIPY:
             a, b = (SCIPY[n](*np.zeros(len(family(n).parameters))) for n in (name, twin))
             np.testing.assert_allclose(a.logpdf(z), b.logpdf(z), rtol=1e-12)
@@ -77,8 +77,8 @@ def mixture(name, seed=0, k=K):
 def test_a_mixture_is_the_sum_of_its_components(name):
     p, params, logits = mixture(name)
     eps = np.random.default_rng(1).standard_normal((2, 5, 1 + LatentFamily(name).n_noise(J)))
-    y = p.draw(eps)
-    z, _ = p.value(y)
+    y = p.rsample(eps)
+    z, _ = p.transform(y)
     log_slope = y if name == "dirichlet" else coordinates(name, z)[1]
     log_p = [logpdf(name, z.reshape(-1, J), [a[k] for a in params]) for k in range(K)]
     expected = special.logsumexp(log_p, axis=0, b=special.softmax(logits)[:, None])
@@ -111,7 +111,7 @@ def test_the_gradient_of_a_mixture_is_that_of_differences(name):
 def test_draws_of_a_mixture_fit_it():
     """Kolmogorov-Smirnov on each of 3 marginals: a true one fails once in 3,300 seeds."""
     p, (mean, logvar), logits = mixture("normal")
-    z = p.draw(np.random.default_rng(3).standard_normal((5000, 1 + J)))
+    z = p.rsample(np.random.default_rng(3).standard_normal((5000, 1 + J)))
     for j in range(J):
         components = stats.norm(mean[:, j], np.exp(0.5 * logvar[:, j]))
         fit = stats.kstest(z[:, j], lambda at, c=components: c.cdf(at[:, None]) @ special.softmax(
@@ -136,7 +136,7 @@ def test_one_component_is_the_component():
     one = BoundDistribution(family("laplace"), tuple(a[0] for a in params))
     np.testing.assert_allclose(p.log_prob(y), one.log_prob(y), rtol=1e-14)
     eps = np.random.default_rng(5).standard_normal((6, 1 + J))
-    np.testing.assert_array_equal(p.draw(eps), one.draw(eps[:, 1:]))
+    np.testing.assert_array_equal(p.rsample(eps), one.rsample(eps[:, 1:]))
 
 
 # --- priors that learn ------------------------------------------------------------------------

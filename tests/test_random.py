@@ -148,18 +148,18 @@ def test_no_two_uses_share_a_stream():
 
 def test_posterior_noise_does_not_depend_on_how_a_batch_is_cut():
     L, J, M = 3, 5, 10
-    whole = random.posterior_noise(1, random.POSTERIOR, 7, L, J, M)
+    whole = random.fill_noise(1, random.POSTERIOR, 7, L, J, M)
     assert whole.shape == (L, M, J)
     for cuts in ([0, 10], [0, 1, 10], [0, 3, 4, 9, 10]):
         parts = [
-            random.posterior_noise(1, random.POSTERIOR, 7, L, J, stop - start, start * L)
+            random.fill_noise(1, random.POSTERIOR, 7, L, J, stop - start, start * L)
             for start, stop in pairwise(cuts)
         ]
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
 
 
 def test_posterior_noise_gives_every_datapoint_sample_and_unit_its_own():
-    eps = random.posterior_noise(1, random.POSTERIOR, 7, 3, 5, 100)
+    eps = random.fill_noise(1, random.POSTERIOR, 7, 3, 5, 100)
     assert len(np.unique(eps)) == eps.size
 
 

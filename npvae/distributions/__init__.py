@@ -1,7 +1,7 @@
 """Posteriors, priors and likelihoods: sampling, log-density, KL, and the backward of each.
 
-Families are public and work element by element on any arrays; likelihoods are what a model's
-decoder speaks, fused for the training step. The families of section 2.4, by how they are made:
+Families are public and work element by element on any arrays; likelihoods are p(x|z) of a
+model's decoder, fused for the training step. The families of section 2.4, by how they are made:
 
 - the inverse CDF of uniform noise: Exponential, Cauchy, Logistic, Rayleigh, Pareto, Weibull,
   Reciprocal, Gompertz, Gumbel;
@@ -15,8 +15,9 @@ member of the family with all parameters 0, and absent where it has no closed fo
 is to the standard normal.
 
 A model calls them by lower-case names with hyphens, ``"student-t"``, and as J variables at once:
-:mod:`npvae.distributions.latents`. Which may be the prior of which posterior is told in
-:mod:`npvae.distributions.suitable`, and priors that learn are in :mod:`npvae.distributions.priors`.
+:mod:`npvae.distributions.latents`. Which may be the prior of which posterior is said in
+:mod:`npvae.distributions.compatibility`, and learned priors are in
+:mod:`npvae.distributions.priors`. ``MultivariateNormal`` is another name of ``Elliptical``.
 """
 from typing import TYPE_CHECKING
 
@@ -29,21 +30,21 @@ if TYPE_CHECKING:
     from npvae.distributions.bernoulli import Bernoulli
     from npvae.distributions.beta import Beta, F
     from npvae.distributions.dirichlet import Dirichlet
-    from npvae.distributions.elliptical import Elliptical
-    from npvae.distributions.exponentiated import LogNormal, Pareto, Reciprocal, Weibull
+    from npvae.distributions.elliptical import Elliptical, MultivariateNormal
     from npvae.distributions.family import Family
     from npvae.distributions.gamma import ChiSquared, Gamma
     from npvae.distributions.interval import Triangular, Uniform
     from npvae.distributions.positive import Erlang, Exponential, Gompertz, Rayleigh
     from npvae.distributions.real_line import Cauchy, Gumbel, Laplace, Logistic
     from npvae.distributions.student import StudentT
+    from npvae.distributions.transformed import LogNormal, Pareto, Reciprocal, Weibull
 
 _HOMES = {
     "bernoulli": ("Bernoulli",),
     "beta": ("Beta", "F"),
     "dirichlet": ("Dirichlet",),
-    "elliptical": ("Elliptical",),
-    "exponentiated": ("LogNormal", "Pareto", "Reciprocal", "Weibull"),
+    "elliptical": ("Elliptical", "MultivariateNormal"),
+    "transformed": ("LogNormal", "Pareto", "Reciprocal", "Weibull"),
     "family": ("Family",),
     "gamma": ("ChiSquared", "Gamma"),
     "interval": ("Triangular", "Uniform"),
@@ -58,6 +59,6 @@ __getattr__ = lazy.names(
 __all__ = [
     "Bernoulli", "BernoulliLikelihood", "Beta", "Cauchy", "ChiSquared", "Dirichlet", "Elliptical",
     "Erlang", "Exponential", "F", "Family", "Gamma", "Gompertz", "Gumbel", "Laplace", "Likelihood",
-    "LogNormal", "Logistic", "Normal", "NormalLikelihood", "Pareto", "Rayleigh", "Reciprocal",
-    "StudentT", "Triangular", "Uniform", "Weibull",
+    "LogNormal", "Logistic", "MultivariateNormal", "Normal", "NormalLikelihood", "Pareto",
+    "Rayleigh", "Reciprocal", "StudentT", "Triangular", "Uniform", "Weibull",
 ]  # fmt: skip

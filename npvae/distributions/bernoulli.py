@@ -1,7 +1,7 @@
 """The Bernoulli distribution, by its logit; x may be grey, any value in [0, 1].
 
 Discrete, so there is no reparameterized sample and no gradient through one: it serves as a
-likelihood. See :mod:`npvae.distributions.normal` for the conventions of this room.
+likelihood. See :mod:`npvae.distributions.normal` for the conventions of this package.
 """
 from typing import Any
 

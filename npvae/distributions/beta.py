@@ -7,7 +7,6 @@ from math import inf, log
 from typing import Any
 
 from npvae.backend import Array, array_module
-from npvae.distributions.exponentiated import Exponentiated
 from npvae.distributions.family import Family, exponent_limit
 from npvae.distributions.special import (
     digamma,
@@ -17,8 +16,8 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
-
-LOG_2 = log(2)
+from npvae.distributions.transformed import ExpTransformed
+from npvae.ops.elementary import LOG_2
 
 
 def softplus(xp: Any, y: Array) -> Array:
@@ -98,23 +97,23 @@ class Beta(Family):
 
     def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
         """z = sigmoid(y), y the log-odds.   noise: (2, …)"""
-        return self.value(self.base.rsample(noise, log_a, log_b))[0]
+        return self.transform(self.base.rsample(noise, log_a, log_b))[0]
 
     def rsample_backward(
         self, d_z: Array, noise: Array, log_a: Array, log_b: Array
     ) -> tuple[Array, Array]:
         """d_y = d_z z (1 − z), and on through the log-odds."""
-        _, slope = self.value(self.base.rsample(noise, log_a, log_b))
-        return self.base.rsample_backward(d_z * slope, noise, log_a, log_b)
+        _, dz_dy = self.transform(self.base.rsample(noise, log_a, log_b))
+        return self.base.rsample_backward(d_z * dz_dy, noise, log_a, log_b)
 
-    def value(self, y: Array) -> tuple[Array, Array]:
+    def transform(self, y: Array) -> tuple[Array, Array]:
         """z = sigmoid(y) strictly between 0 and 1, and ∂z/∂y."""
         xp = array_module(y)
         first, last = -exponent_limit(xp, y.dtype), -log(float(xp.finfo(y.dtype).eps))
         z = sigmoid(xp, xp.minimum(xp.maximum(y, first), last))
         return z, z * sigmoid(xp, -y) * ((y > first) & (y < last))
 
-    def centre(self, log_a: Array, log_b: Array) -> Array:
+    def location(self, log_a: Array, log_b: Array) -> Array:
         """E[z] = a/(a + b)."""
         return sigmoid(array_module(log_a), log_a - log_b)
 
@@ -236,7 +235,7 @@ class LogF(Family):
         )
 
 
-class F(Exponentiated):
+class F(ExpTransformed):
     """The ratio of two chi-squared variables, each over its ν, on z > 0: ``log_df1``, ``log_df2``.
 
     q(z) = wᵃ (1 + w)^−(a+b)/(z B(a, b)) with w = z ν₁/ν₂, a = ν₁/2, b = ν₂/2. The degrees of

@@ -6,7 +6,7 @@ from math import lgamma
 from typing import Any
 
 from npvae.backend import Array, array_module
-from npvae.distributions.family import Family, finite_exp
+from npvae.distributions.family import Family, clamped_exp
 from npvae.distributions.special import (
     digamma,
     gammaln,
@@ -78,18 +78,18 @@ class Dirichlet(Family):
 
     def rsample(self, noise: Array, log_concentration: Array) -> Array:
         """z = softmax(log x).   noise: (…, K)"""
-        return self.value(self.base.rsample(noise, log_concentration))[0]
+        return self.transform(self.base.rsample(noise, log_concentration))[0]
 
     def rsample_backward(self, d_z: Array, noise: Array, log_concentration: Array) -> tuple[Array]:
         """d_log z = d_z z, and on through log z."""
-        _, slope = self.value(self.base.rsample(noise, log_concentration))
-        return self.base.rsample_backward(d_z * slope, noise, log_concentration)
+        _, dz_dy = self.transform(self.base.rsample(noise, log_concentration))
+        return self.base.rsample_backward(d_z * dz_dy, noise, log_concentration)
 
-    def value(self, y: Array) -> tuple[Array, Array]:
-        """z = exp y, and its slope: of each by its own y."""
-        return finite_exp(array_module(y), y)
+    def transform(self, y: Array) -> tuple[Array, Array]:
+        """z = exp y, and its derivative: of each by its own y."""
+        return clamped_exp(array_module(y), y)
 
-    def centre(self, log_concentration: Array) -> Array:
+    def location(self, log_concentration: Array) -> Array:
         """E[z] = α/Σα."""
         return array_module(log_concentration).exp(log_share(log_concentration))
 
@@ -132,8 +132,8 @@ class Dirichlet(Family):
         alpha = array_module(log_concentration).exp(log_concentration)
         total = alpha.sum(axis=-1, keepdims=True)
         excess = (alpha - 1).sum(axis=-1, keepdims=True)
-        slope = excess * trigamma(total) - (alpha - 1) * trigamma(alpha)
-        return (d_entropy[..., None] * alpha * slope,)
+        d_alpha = excess * trigamma(total) - (alpha - 1) * trigamma(alpha)
+        return (d_entropy[..., None] * alpha * d_alpha,)
 
     def kl(self, log_concentration: Array) -> Array:
         """KL(q ‖ uniform on the simplex) = −log Γ(K) − entropy.   (…), in nats"""

@@ -4,12 +4,10 @@ z = μ + Lε with L lower triangular, J variables on the last axis. The diagonal
 its logarithm and what is below it row by row, so every real number is valid. Loops run over
 the J variables, as a triangular system asks for; all datapoints go together.
 """
-from math import log, pi
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
-
-LOG_2PI = log(2 * pi)
+from npvae.ops.elementary import LOG_2PI
 
 
 def below_diagonal(i: int) -> slice:
@@ -18,8 +16,9 @@ def below_diagonal(i: int) -> slice:
 
 
 class Elliptical(Family):
-    """N(μ, LLᵀ) on ℝᴶ: ``mu`` (…, J), ``log_diagonal`` (…, J) of L, ``lower`` (…, J(J−1)/2).
+    """Multivariate normal N(μ, LLᵀ) on ℝᴶ, also called ``MultivariateNormal``.
 
+    Parameters ``mu`` (…, J), ``log_diagonal`` (…, J) of L, and ``lower`` (…, J(J−1)/2) below it.
     Log-density, entropy and KL are of all J variables together. The prior is N(0, I).
 
     Examples
@@ -56,7 +55,7 @@ class Elliptical(Family):
         d_log_diagonal = d_z * array_module(mu).exp(log_diagonal) * noise
         return d_z, d_log_diagonal, self._outer(d_z, noise)
 
-    def centre(self, mu: Array, log_diagonal: Array, lower: Array) -> Array:
+    def location(self, mu: Array, log_diagonal: Array, lower: Array) -> Array:
         """E[z] = μ."""
         return mu
 
@@ -121,3 +120,6 @@ class Elliptical(Family):
         """d_μ = d_kl μ,   d_log_diagonal = d_kl (diag(L)² − 1),   d_lower = d_kl lower."""
         d = d_kl[..., None]
         return d * mu, d * array_module(mu).expm1(2 * log_diagonal), d * lower
+
+
+MultivariateNormal = Elliptical  # the field's name for this member of the elliptical family

@@ -1,10 +1,10 @@
-"""What every family of this room shares: its parameters, its noise, and numbers that stay finite.
+"""What every family of this package shares: its parameters, its noise, and finite numbers.
 
 A family says which real numbers it takes (each is valid, so that a head of an encoder may give
 them), where its values lie, and what noise an element of its sample is made of. The member with
 all parameters zero is the prior that its ``kl`` is to.
 
-Values near 0 or 1 can be nearer than any float. So a family whose support has an end is told by
+Values near 0 or 1 can be nearer than any float. So a family whose support has an end is defined by
 its ``base``, the distribution of a y on the real line of which z is a function: the ratio of two
 densities is the same at y as at z, and at y nothing is lost.
 """
@@ -13,9 +13,7 @@ from math import exp, log
 from typing import Any
 
 from npvae.backend import Array, array_module
-from npvae.random import as_generator
-
-HALF_CELL = 2.0**-54  # uniforms lie 2⁻⁵³ apart: u = 1 stands for the middle of its cell
+from npvae.random import HALF_CELL, as_generator
 
 
 class Family:
@@ -43,11 +41,11 @@ class Family:
 
     @property
     def base(self) -> Any:
-        """The distribution of y, with z = :meth:`value` (y); on the real line that is z itself."""
+        """The distribution of y, with z = :meth:`transform` (y); on the real line of z itself."""
         return self
 
-    def value(self, y: Array) -> tuple[Array, Any]:
-        """z and ∂z/∂y."""
+    def transform(self, y: Array) -> tuple[Array, Any]:
+        """The transform of the base variable: z and ∂z/∂y."""
         return y, 1
 
     def heads(self, J: int) -> dict[str, int]:
@@ -77,7 +75,7 @@ class Family:
 
 
 class Positive(Family):
-    """z = exp y on z > 0, kept within the floats, beyond which its slope is 0."""
+    """z = exp y on z > 0, kept within the floats, beyond which its derivative is 0."""
 
     support = "positive"
 
@@ -86,9 +84,9 @@ class Positive(Family):
         """The distribution of y = log z."""
         return Logarithm(self)
 
-    def value(self, y: Array) -> tuple[Array, Any]:
-        """z = exp y, and its slope."""
-        return finite_exp(array_module(y), y)
+    def transform(self, y: Array) -> tuple[Array, Any]:
+        """z = exp y, and its derivative."""
+        return clamped_exp(array_module(y), y)
 
 
 class Logarithm(Family):
@@ -114,16 +112,16 @@ class Logarithm(Family):
 
     def log_prob(self, y: Array, *params: Array) -> Array:
         """log q(z) + y, in nats."""
-        z, _ = self.family.value(y)
+        z, _ = self.family.transform(y)
         return self.family.log_prob(z, *params) + y
 
     def log_prob_backward(
         self, d_logp: Array, y: Array, *params: Array
     ) -> tuple[Array, tuple[Array, ...]]:
         """d_y = d_z z + d_logp."""
-        z, slope = self.family.value(y)
+        z, dz_dy = self.family.transform(y)
         d_z, d_params = self.family.log_prob_backward(d_logp, z, *params)
-        return d_z * slope + d_logp, d_params
+        return d_z * dz_dy + d_logp, d_params
 
 
 def exponential(xp: Any, u: Array) -> Array:
@@ -131,20 +129,15 @@ def exponential(xp: Any, u: Array) -> Array:
     return xp.maximum(-xp.log(u), HALF_CELL)
 
 
-def folded(xp: Any, u: Array) -> tuple[Array, Array]:
-    """Which side of the median u is on, −1 or 1, and how far it is from the nearer end."""
-    return xp.sign(u - 0.5), xp.minimum(u, xp.maximum(1 - u, HALF_CELL))
-
-
 def exponent_limit(xp: Any, dtype: Any) -> float:
     """680, or in float32 59: exp y and e⁻ʸ up to there, times 10⁶ and more, are finite."""
     return log(float(xp.finfo(dtype).max)) - 30
 
 
-def finite_exp(xp: Any, y: Array) -> tuple[Array, Array]:
-    """z = exp y, and ∂z/∂y, for any finite y.
+def clamped_exp(xp: Any, y: Array) -> tuple[Array, Array]:
+    """The exponential z = exp y with y clamped on both sides, and ∂z/∂y, for any finite y.
 
-    Beyond ± :func:`exponent_limit` z stays where it is, and its slope is 0.
+    Beyond ± :func:`exponent_limit` z stays where it is, and its derivative is 0.
     """
     limit = exponent_limit(xp, y.dtype)
     z = xp.exp(xp.minimum(xp.maximum(y, -limit), limit))
@@ -158,7 +151,7 @@ def log1p_square(xp: Any, r: Array) -> Array:
     return 2 * xp.log(xp.maximum(size, 1)) + xp.log1p(ratio * ratio)
 
 
-def log1p_square_slopes(xp: Any, r: Array) -> tuple[Array, Array]:
+def log1p_square_grads(xp: Any, r: Array) -> tuple[Array, Array]:
     """r/(1 + r²) and r²/(1 + r²), half its derivatives by r and by log r; r and 1/r share one."""
     size = xp.abs(r)
     ratio = xp.minimum(size, 1) / xp.maximum(size, 1)

@@ -4,11 +4,9 @@ A sample inverts the CDF of the gamma distribution at uniform noise, and its der
 shape is that of the inverse (:mod:`npvae.distributions.special`): exact for the sample drawn. All
 of it is done to log z, which stays where it should when z of a small shape is below any float.
 """
-from math import log, pi
 
 from npvae.backend import Array, array_module
-from npvae.distributions.exponentiated import ExponentiatedWithKL
-from npvae.distributions.family import Family, finite_exp
+from npvae.distributions.family import Family, clamped_exp
 from npvae.distributions.special import (
     digamma,
     gammaln,
@@ -17,8 +15,8 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
-
-LOG_2, LOG_PI = log(2), log(pi)
+from npvae.distributions.transformed import ExpTransformedWithKL
+from npvae.ops.elementary import LOG_2, LOG_PI
 
 
 @in_double
@@ -42,7 +40,7 @@ class LogGamma(Family):
         """αr − eʳ − log Γ(α), in nats."""
         xp = array_module(log_shape)
         shape, r = xp.exp(log_shape), y - log_scale
-        return shape * r - finite_exp(xp, r)[0] - gammaln(shape)
+        return shape * r - clamped_exp(xp, r)[0] - gammaln(shape)
 
     def log_prob_backward(
         self, d_logp: Array, y: Array, log_shape: Array, log_scale: Array | float
@@ -50,7 +48,7 @@ class LogGamma(Family):
         """d_y = d_logp (α − eʳ),   d_log_shape = d_logp α (r − ψ(α)),   d_log_scale = −d_y."""
         xp = array_module(log_shape)
         shape, r = xp.exp(log_shape), y - log_scale
-        d_y = d_logp * (shape - finite_exp(xp, r)[0])
+        d_y = d_logp * (shape - clamped_exp(xp, r)[0])
         return d_y, (d_logp * shape * (r - digamma(shape)), -d_y)
 
     def mean(self, log_shape: Array, log_scale: Array | float) -> Array:
@@ -93,7 +91,7 @@ class LogGamma(Family):
         return d_kl * shape * by_shape, d_kl * (shape * xp.exp(log_scale) - 1)
 
 
-class Gamma(ExponentiatedWithKL):
+class Gamma(ExpTransformedWithKL):
     """q(z) = zᵅ⁻¹ e^(−z/θ)/(Γ(α) θᵅ) on z > 0, with ``log_shape`` = log α, ``log_scale`` = log θ.
 
     z is where the CDF reaches the uniform noise. The prior, α = θ = 1, is Exponential(1).
@@ -111,7 +109,7 @@ class Gamma(ExponentiatedWithKL):
     parameters = ("log_shape", "log_scale")
     base = LogGamma()
 
-    def centre(self, log_shape: Array, log_scale: Array) -> Array:
+    def location(self, log_shape: Array, log_scale: Array) -> Array:
         """E[z] = αθ."""
         return self._exp(log_shape + log_scale)
 
@@ -169,7 +167,7 @@ class LogChiSquared(Family):
         return (d_kl * shape * (shape - 0.5) * trigamma(shape),)
 
 
-class ChiSquared(ExponentiatedWithKL):
+class ChiSquared(ExpTransformedWithKL):
     """q(z) ∝ z^(ν/2 − 1) e^(−z/2) on z > 0, with ``log_df`` = log ν, ν > 0 any real number.
 
     The sum of ν squared normals; Gamma(ν/2, 2). The prior has ν = 1.
@@ -184,6 +182,6 @@ class ChiSquared(ExponentiatedWithKL):
     parameters = ("log_df",)
     base = LogChiSquared()
 
-    def centre(self, log_df: Array) -> Array:
+    def location(self, log_df: Array) -> Array:
         """E[z] = ν."""
         return self._exp(log_df)

@@ -7,8 +7,9 @@ from math import inf
 from typing import Any
 
 from npvae.backend import Array, array_module
-from npvae.distributions.family import folded, slack
+from npvae.distributions.family import slack
 from npvae.distributions.location_scale import FiniteVariance
+from npvae.ops.noise import tail_distance
 
 
 class Uniform(FiniteVariance):
@@ -35,7 +36,7 @@ class Uniform(FiniteVariance):
     def log_density(self, xp: Any, r: Array) -> Array:
         return 0 * r
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return 0 * r
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
@@ -69,13 +70,13 @@ class Triangular(FiniteVariance):
     standard_variance = 1 / 6
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
-        sign, v = folded(xp, noise)
+        sign, v = tail_distance(xp, noise)
         return sign * (1 - xp.sqrt(2 * v))
 
     def log_density(self, xp: Any, r: Array) -> Array:
         return xp.log(self._height(xp, r))
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return -xp.sign(r) / self._height(xp, r)
 
     def _height(self, xp: Any, r: Array) -> Array:

@@ -1,6 +1,6 @@
-"""Latent variables of a family that is called by name: what a model asks of q(z|x) and of p(z).
+"""Latent variables of a family by its name: what a model asks of q(z|x) and of p(z).
 
-The families of this room are functions of one variable. Here the J variables of a sample are one
+The families of this package are functions of one variable. Here the J variables of a sample are one
 whole: their parameters lie side by side as an encoder gives them, log-densities are summed over
 them, and their noise is standard normal, of which a family makes what it needs:
 
@@ -16,7 +16,7 @@ from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
 from npvae.distributions.special import special_functions
 
-Name = str | Family  # how a family is named: npvae's own by a word, a user's by itself
+Name = str | Family  # kl_method a family is named: npvae's own by a word, a user's by itself
 
 FAMILIES = {
     "normal": "Normal", "elliptical": "Elliptical", "laplace": "Laplace", "logistic": "Logistic",
@@ -112,17 +112,17 @@ class BoundDistribution:
             planes[i] = plane
         return planes if len(kinds) > 1 else planes[0]
 
-    def draw(self, eps: Array) -> Array:
-        """y, made of the standard normals ε.   (…, kJ) → (…, J)"""
+    def rsample(self, eps: Array) -> Array:
+        """A reparameterized sample y of the standard normals ε.   (…, kJ) → (…, J)"""
         return self.family.base.rsample(self.noise(eps), *self.params)
 
-    def draw_backward(self, d_y: Array, eps: Array) -> tuple[Array, ...]:
+    def rsample_backward(self, d_y: Array, eps: Array) -> tuple[Array, ...]:
         """d_y (…, J) → what every parameter gets through the sample, one array each."""
         return self.family.base.rsample_backward(d_y, self.noise(eps), *self.params)
 
-    def value(self, y: Array) -> tuple[Array, Any]:
+    def transform(self, y: Array) -> tuple[Array, Any]:
         """z and ∂z/∂y.   (…, J)"""
-        return self.family.value(y)
+        return self.family.transform(y)
 
     def log_prob(self, y: Array) -> Array:
         """log q(y) in nats.   (…, J) → (…)"""
@@ -133,23 +133,23 @@ class BoundDistribution:
         """d_logp (…) → d_y (…, J), and what every parameter gets directly."""
         return self.family.base.log_prob_backward(self._each(d_logp), y, *self.params)
 
-    def kl(self, how: str) -> Array:
-        """The divergence in closed form, ``how`` being its method's name.   (…)"""
-        kl = getattr(self.family, how)(*self.params)
+    def kl(self, kl_method: str) -> Array:
+        """The divergence in closed form, ``kl_method`` naming the family's method.   (…)"""
+        kl = getattr(self.family, kl_method)(*self.params)
         return kl if self.family.joint else kl.sum(axis=-1)
 
-    def kl_backward(self, how: str, d_kl: Array) -> tuple[Array, ...]:
+    def kl_backward(self, kl_method: str, d_kl: Array) -> tuple[Array, ...]:
         """d_kl (…) → what every parameter gets."""
-        return getattr(self.family, how + "_backward")(self._each(d_kl), *self.params)
+        return getattr(self.family, kl_method + "_backward")(self._each(d_kl), *self.params)
 
-    def centre(self) -> Array:
-        """E[z], or where that may not exist what the family has for it.   (…, J)"""
-        return self.family.centre(*self.params)
+    def location(self) -> Array:
+        """The location: E[z], or the median or geometric mean where that may not exist.   (…, J)"""
+        return self.family.location(*self.params)
 
-    def collect(self, d_a: Array, *gradients: tuple[Array, ...]) -> Array:
-        """Write into ``d_a`` (…, Σ heads) the sum of what the parameters get in several ways.
+    def sum_param_grads(self, d_a: Array, *gradients: tuple[Array, ...]) -> Array:
+        """The sum of several gradients of the parameters, written into ``d_a`` (…, Σ heads).
 
-        What they get from each of L samples has more axes than they have, and is summed.
+        One of each of L samples has more axes than the parameters have, and is summed over them.
         """
         start = 0
         for i, p in enumerate(self.params):

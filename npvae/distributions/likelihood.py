@@ -34,8 +34,8 @@ class Likelihood(Protocol[Cache]):
     def heads(self, D: int) -> dict[str, int]:
         """The decoder's heads and their widths."""
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
-        """Biases by head that have its moments be about those of n datapoints; none by default.
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+        """Initial biases by head, with the moments of n datapoints, about; none by default.
 
         mean (D,), and a variance for all features (1,); a bias that is not finite is left at 0.
         """
@@ -44,8 +44,8 @@ class Likelihood(Protocol[Cache]):
     def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, Cache]:
         """a (L, M, Σ heads), which it may use up, x (M, D) → −log p(x|z) (L, M) nats; the cache."""
 
-    def keep(self, ctx: Context, a: Array, bias: Array, x: Array) -> Cache:
-        """The cache alone, by a cheaper way if there is one."""
+    def cache_only(self, ctx: Context, a: Array, bias: Array, x: Array) -> Cache:
+        """The cache of :meth:`nll` alone, more cheaply if that is possible."""
         return self.nll(ctx, a, bias, x)[1]
 
     def nll_backward(self, ctx: Context, d_nll: Array, cache: Cache, d_bias: Array) -> Array:
@@ -54,8 +54,8 @@ class Likelihood(Protocol[Cache]):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         """Products of ``mean_head``, (B, ·), and their bias → E[x|z] in ``out`` (B, D)."""
 
-    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
-        """a (B, Σ heads) → x ~ p(x|z), (B, D)."""
+    def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        """a (B, Σ heads) → a sample x ~ p(x|z), (B, D)."""
 
 
 class GradientCache(NamedTuple):
@@ -66,12 +66,12 @@ class GradientCache(NamedTuple):
 
 
 class FusedGradLikelihood(Likelihood[GradientCache]):
-    """A likelihood whose forward op makes its gradient too: all that the way back needs.
+    """A likelihood whose forward op makes its gradient too: all that the backward pass needs.
 
     Attributes
     ----------
     op : str
-        Its ops are called ``<op>_nll`` and ``<op>_draw``.
+        Its ops are called ``<op>_nll`` and ``sample_<op>``.
     head_names : tuple of str
         Of D numbers each.
     """
@@ -102,7 +102,7 @@ class FusedGradLikelihood(Likelihood[GradientCache]):
         ctx.ops.nll_backward(d_nll, cache.d_nll_d_a, cache.free, d_bias)
         return cache.free
 
-    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
-        x = ctx.work("x.drawn", len(a), a.shape[-1] // sum(self.heads(1).values()))
-        getattr(ctx.ops, self.op + "_draw")(*rng_key, a, bias, *self.options(), x)
+    def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.sample", len(a), a.shape[-1] // sum(self.heads(1).values()))
+        getattr(ctx.ops, "sample_" + self.op)(*rng_key, a, bias, *self.options(), x)
         return x

@@ -15,7 +15,7 @@ from math import pi
 from typing import Any, ClassVar, NamedTuple
 
 from npvae.backend import Array, array_module
-from npvae.distributions.beginning import logit_of_mean
+from npvae.distributions.initialization import logit_of_mean
 from npvae.distributions.likelihood import FusedGradLikelihood, Likelihood, RNGKey
 from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
 from npvae.memory import Context
@@ -41,7 +41,7 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
     def heads(self, D: int) -> dict[str, int]:
         return {"logits": D}
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"logits": logit_of_mean(mean, n)}
 
     def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, BernoulliCache]:
@@ -49,7 +49,7 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
         ctx.ops.bernoulli_nll(a, bias, x, y, ctx.work("x.scratch", *a.shape), nll)
         return nll, BernoulliCache(y, x, a)
 
-    def keep(self, ctx: Context, a: Array, bias: Array, x: Array) -> BernoulliCache:
+    def cache_only(self, ctx: Context, a: Array, bias: Array, x: Array) -> BernoulliCache:
         y = ctx.work("x.mean", *a.shape)  # half the passes over pixels
         ctx.ops.sigmoid(a.reshape(-1, len(bias)), bias, y.reshape(-1, len(bias)))
         return BernoulliCache(y, x, a)
@@ -63,10 +63,10 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         ctx.ops.sigmoid(a, bias, out)
 
-    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
-        x = ctx.work("x.drawn", *a.shape)
+    def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.sample", *a.shape)
         ctx.ops.sigmoid(a, bias, x)
-        ctx.ops.bernoulli_draw(*rng_key, x)
+        ctx.ops.sample_bernoulli(*rng_key, x)
         return x
 
 
@@ -95,7 +95,7 @@ class NormalLikelihood(Likelihood[NormalCache]):
     def heads(self, D: int) -> dict[str, int]:
         return {"mean": D, "logvar": D}
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         mu = logit_of_mean(mean, n) if self.sigmoid_mean else mean
         return {"mean": mu, "logvar": array_module(mean).log(variance)}
 
@@ -116,9 +116,9 @@ class NormalLikelihood(Likelihood[NormalCache]):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
 
-    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
-        x = ctx.work("x.drawn", len(a), a.shape[-1] // 2)
-        ctx.ops.normal_draw(*rng_key, a, bias, self.sigmoid_mean, x)
+    def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x = ctx.work("x.sample", len(a), a.shape[-1] // 2)
+        ctx.ops.sample_normal(*rng_key, a, bias, self.sigmoid_mean, x)
         return x
 
 
@@ -149,7 +149,7 @@ class FixedNormalLikelihood(FusedGradLikelihood):
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"mean": logit_of_mean(mean, n) if self.sigmoid_mean else mean}
 
     def options(self) -> tuple[Any, ...]:
@@ -158,9 +158,9 @@ class FixedNormalLikelihood(FusedGradLikelihood):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
 
-    def draw(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
-        x, mean = ctx.work("x.drawn", *a.shape), ctx.work("x.drawn_mean", *a.shape)
-        ctx.ops.posterior_noise(*rng_key, 0, x[None])
+    def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
+        x, mean = ctx.work("x.sample", *a.shape), ctx.work("x.sample_mean", *a.shape)
+        ctx.ops.fill_noise(*rng_key, 0, x[None])
         self.mean(ctx, a, bias, mean)
         x *= self.std
         x += mean
@@ -176,7 +176,7 @@ class LaplaceLikelihood(FusedGradLikelihood):
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"mean": mean, "logscale": 0.5 * array_module(mean).log(variance / 2)}  # of 2 b²
 
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
@@ -192,7 +192,7 @@ class PoissonLikelihood(NaturalParameterLikelihood):
     mean_head: ClassVar[str] = "lograte"
     support: ClassVar[Support] = COUNTS
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"lograte": array_module(mean).log(mean + 1 / n)}  # finite where all counts are 0
 
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
@@ -212,7 +212,7 @@ class ContinuousBernoulliLikelihood(NaturalParameterLikelihood):
     mean_head: ClassVar[str] = "logits"
     support: ClassVar[Support] = unit_interval("continuous Bernoulli")
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"logits": logit_of_mean(mean, n)}  # λ, on the same side of ½ as the mean
 
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
@@ -243,7 +243,7 @@ class CategoricalLikelihood(FusedGradLikelihood):
     def heads(self, D: int) -> dict[str, int]:
         return {"logits": self.n_levels * D}
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {}  # moments do not say how often each level is there
 
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
@@ -285,7 +285,7 @@ class DiscretizedLogisticLikelihood(FusedGradLikelihood):
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
         return ctx.work("x.scratch", 3, *a.shape[:-1], x.shape[-1]), ctx.work("x.mask", *x.shape)
 
-    def first_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
+    def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         squared_scale = variance * 3 / pi**2  # but for what lies beyond the levels
         return {"mean": mean, "logscale": 0.5 * array_module(mean).log(squared_scale)}
 

@@ -1,16 +1,15 @@
 """Standard noise moved and stretched: z = loc + scale · s(ε), the second way of section 2.4.
 
 A family of this kind is its standard member: how that is sampled, its log-density, and the
-slope of that. What follows from the two parameters is written here once. Where the standard
+gradient of that. What follows from the two parameters is written here once. Where the standard
 quantile is elementary, its inverse at uniform noise is the sample: the first way.
 """
-from math import inf, log, pi
+from math import inf
 from typing import Any
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family, Positive, slack
-
-LOG_2PI = log(2 * pi)
+from npvae.ops.elementary import LOG_2PI
 
 
 class Standard(Family):
@@ -28,7 +27,7 @@ class Standard(Family):
         """log f(r)."""
         raise NotImplementedError
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         """d log f(r)/dr."""
         raise NotImplementedError
 
@@ -85,7 +84,7 @@ class LocationScale(Standard):
         """
         xp = array_module(log_scale)
         r = self._residual(xp, z, loc, log_scale)
-        d_r = d_logp * self.slope(xp, r)
+        d_r = d_logp * self.log_density_grad(xp, r)
         d_z = d_r * xp.exp(-log_scale)
         return d_z, (-d_z, -d_r * r - d_logp)
 
@@ -94,7 +93,7 @@ class LocationScale(Standard):
         r = r if self.lower == -inf else xp.maximum(r, self.lower)
         return r if self.upper == inf else xp.minimum(r, self.upper)
 
-    def centre(self, loc: Array, log_scale: Array) -> Array:
+    def location(self, loc: Array, log_scale: Array) -> Array:
         """The median of one without a mean."""
         return loc
 
@@ -119,7 +118,7 @@ class FiniteVariance(LocationScale):
         """E[z] = loc + scale · E[s]."""
         return loc + self.standard_mean * array_module(log_scale).exp(log_scale)
 
-    centre = mean
+    location = mean
 
     def mean_backward(self, d_mean: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
         """d_loc = d_mean,   d_log_scale = d_mean · scale · E[s]."""
@@ -170,14 +169,14 @@ class Scale(Positive, Standard):
         """d_r = d_logp · f′/f;   d_z = d_r/scale,   d_log_scale = −d_r r − d_logp."""
         xp = array_module(log_scale)
         r = self._residual(xp, z, log_scale)
-        d_r = d_logp * self.slope(xp, r)
+        d_r = d_logp * self.log_density_grad(xp, r)
         return d_r * xp.exp(-log_scale), (-d_r * r - d_logp,)
 
     def _residual(self, xp: Any, z: Array, log_scale: Array) -> Array:
         r = z * xp.exp(-log_scale)
         return xp.maximum(r, xp.finfo(r.dtype).tiny)
 
-    def centre(self, log_scale: Array) -> Array:
+    def location(self, log_scale: Array) -> Array:
         """E[z] = scale · E[s]."""
         return self.standard_mean * array_module(log_scale).exp(log_scale)
 

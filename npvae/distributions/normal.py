@@ -1,16 +1,14 @@
 """The normal distribution, by its mean and the logarithm of its variance.
 
-The families of this room are functions of one variable, element by element and broadcasting:
+The families of this package are functions of one variable, element by element and broadcasting:
 what a model sums over J or D is summed by the model. Noise goes in as an argument, and each
 function has its backward pass beside it. The ops :func:`npvae.ops.latent.normal_kl` and its
 neighbours are these formulas summed and fused for the hot path; a test holds the two together.
 """
-from math import log, pi
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
-
-LOG_2PI = log(2 * pi)
+from npvae.ops.elementary import LOG_2PI
 
 
 class Normal(Family):
@@ -47,7 +45,7 @@ class Normal(Family):
         xp = array_module(mu)
         return d_z, d_z * (0.5 * xp.exp(0.5 * logvar) * noise)
 
-    def centre(self, mu: Array, logvar: Array) -> Array:
+    def location(self, mu: Array, logvar: Array) -> Array:
         """E[z] = μ."""
         return mu
 

@@ -27,7 +27,7 @@ class StandardExponential(Standard):
     def log_density(self, xp: Any, r: Array) -> Array:
         return -r
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return -1 + 0 * r
 
 
@@ -85,7 +85,7 @@ class Rayleigh(Scale):
     def log_density(self, xp: Any, r: Array) -> Array:
         return xp.log(r) - 0.5 * r * r
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return 1 / r - r
 
 
@@ -126,7 +126,7 @@ class Erlang(Scale):
     def log_density(self, xp: Any, r: Array) -> Array:
         return (self.shape - 1) * xp.log(r) - r - lgamma(self.shape)
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return (self.shape - 1) / r - 1
 
 
@@ -158,7 +158,7 @@ class Gompertz(Positive):
         z = self.rsample(noise, log_scale, log_shape)
         return d_z * z, -d_z * xp.exp(log_scale) * e / (xp.exp(log_shape) + e)
 
-    def centre(self, log_scale: Array, log_shape: Array) -> Array:
+    def location(self, log_scale: Array, log_shape: Array) -> Array:
         """E[z] = b e^η E₁(η)."""
         xp = array_module(log_scale)
         return xp.exp(log_scale) * scaled_exp1(xp.exp(log_shape))

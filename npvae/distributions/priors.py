@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from npvae.backend import Array, array_module
+from npvae.distributions.compatibility import ALIASES
 from npvae.distributions.latents import BoundDistribution, LatentFamily, Name
 from npvae.distributions.special import special_functions
-from npvae.distributions.suitable import TWINS
 from npvae.memory import Context, Shape, Views
 
 NORMAL = LatentFamily("normal")
@@ -24,11 +24,11 @@ class FamilyPrior:
 
     @property
     def variables(self) -> LatentFamily:
-        """What a draw consists of."""
-        return LatentFamily(TWINS.get(self.name, self.name))
+        """The latent variables of a sample."""
+        return LatentFamily(ALIASES.get(self.name, self.name))
 
     def n_noise(self, J: int) -> int:
-        """Standard normals that a draw is made of."""
+        """Standard normals that a sample is made of."""
         return self.variables.n_noise(J)
 
     def density(self, ctx: Context, a: Array | None, J: int) -> BoundDistribution:
@@ -54,7 +54,7 @@ class MixturePrior:
     random_init: ClassVar[tuple[str, ...]] = ("prior.mean",)  # equal components would stay equal
 
     def n_noise(self, J: int) -> int:
-        """Standard normals that a draw is made of: the first chooses the component."""
+        """Standard normals that a sample is made of: the first chooses the component."""
         return 1 + self.variables.n_noise(J)
 
     def shapes(self, D: int, J: int) -> dict[str, Shape]:
@@ -152,19 +152,19 @@ class Mixture:
         joint = self.components.log_prob(y[..., None, :]) + log_weights
         return log_sum_exp(xp, joint), joint, log_weights
 
-    def draw(self, eps: Array) -> Array:
-        """y, made of standard normals ε, the first of which chooses the component.   → (…, J)"""
+    def rsample(self, eps: Array) -> Array:
+        """A sample y of standard normals ε, the first of which chooses the component.   → (…, J)"""
         xp, K = array_module(eps), len(self.logits)
         weights = xp.exp(self.logits - log_sum_exp(xp, self.logits))
         up_to = (weights * (xp.arange(K)[:, None] >= xp.arange(K))).sum(axis=-1)  # Σ_{i≤k} π_i
         u = special_functions(eps).ndtr(eps[..., :1])
         k = (up_to[: K - 1] < u).sum(axis=-1)  # (…)
         params = tuple(p.take(k, axis=0) for p in self.components.params)
-        return BoundDistribution(self.components.family, params).draw(eps[..., 1:])
+        return BoundDistribution(self.components.family, params).rsample(eps[..., 1:])
 
-    def value(self, y: Array) -> tuple[Array, Any]:
+    def transform(self, y: Array) -> tuple[Array, Any]:
         """z and ∂z/∂y.   (…, J)"""
-        return self.components.value(y)
+        return self.components.transform(y)
 
 
 def log_sum_exp(xp: Any, a: Array) -> Array:

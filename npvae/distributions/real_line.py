@@ -8,15 +8,15 @@ from typing import Any
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import (
+    clamped_exp,
     exponent_limit,
     exponential,
-    finite_exp,
-    folded,
     log1p_square,
-    log1p_square_slopes,
+    log1p_square_grads,
 )
 from npvae.distributions.location_scale import FiniteVariance, LocationScale
 from npvae.distributions.special import digamma, gammaln
+from npvae.ops.noise import tail_distance
 
 EULER = 0.5772156649015329  # γ = −ψ(1)
 
@@ -37,13 +37,13 @@ class Laplace(FiniteVariance):
     standard_variance = 2.0
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
-        sign, v = folded(xp, noise)
+        sign, v = tail_distance(xp, noise)
         return -sign * xp.log(2 * v)
 
     def log_density(self, xp: Any, r: Array) -> Array:
         return -xp.abs(r) - log(2)
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return -xp.sign(r)
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
@@ -75,14 +75,14 @@ class Cauchy(LocationScale):
     standard_entropy = log(4 * pi)
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
-        sign, v = folded(xp, noise)
+        sign, v = tail_distance(xp, noise)
         return sign * xp.cos(pi * v) / xp.sin(pi * v)
 
     def log_density(self, xp: Any, r: Array) -> Array:
         return -log(pi) - log1p_square(xp, r)
 
-    def slope(self, xp: Any, r: Array) -> Array:
-        return -2 * log1p_square_slopes(xp, r)[0]
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
+        return -2 * log1p_square_grads(xp, r)[0]
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""
@@ -113,14 +113,14 @@ class Logistic(FiniteVariance):
     standard_variance = pi**2 / 3
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
-        sign, v = folded(xp, noise)
+        sign, v = tail_distance(xp, noise)
         return sign * xp.log((1 - v) / v)
 
     def log_density(self, xp: Any, r: Array) -> Array:
         distance = xp.abs(r)  # the density is even: no overflow
         return -distance - 2 * xp.log1p(xp.exp(-distance))
 
-    def slope(self, xp: Any, r: Array) -> Array:
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
         return -xp.tanh(0.5 * r)
 
 
@@ -146,10 +146,10 @@ class Gumbel(FiniteVariance):
 
     def log_density(self, xp: Any, r: Array) -> Array:
         y = xp.minimum(-self.sign * r, exponent_limit(xp, r.dtype))  # or e^y would stop before y
-        return y - finite_exp(xp, y)[0]
+        return y - clamped_exp(xp, y)[0]
 
-    def slope(self, xp: Any, r: Array) -> Array:
-        return self.sign * (finite_exp(xp, -self.sign * r)[0] - 1)
+    def log_density_grad(self, xp: Any, r: Array) -> Array:
+        return self.sign * (clamped_exp(xp, -self.sign * r)[0] - 1)
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Gumbel(0, 1)) = loc + γβ + e⁻ˡᵒᶜ Γ(1 + β) − 1 − γ − log β, in nats."""
@@ -166,7 +166,7 @@ class Gumbel(FiniteVariance):
         """β, and E[e⁻ᶻ]."""
         xp = array_module(log_scale)
         scale = xp.exp(log_scale)
-        return scale, finite_exp(xp, gammaln(1 + scale) - self.sign * loc)[0]
+        return scale, clamped_exp(xp, gammaln(1 + scale) - self.sign * loc)[0]
 
 
 class GumbelMinimum(Gumbel):

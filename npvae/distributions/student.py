@@ -2,15 +2,14 @@
 
 The width is a gamma variable, sampled and differentiated as in :mod:`npvae.distributions.gamma`.
 """
-from math import log, pi
 from typing import Any
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import (
     Family,
-    finite_exp,
+    clamped_exp,
     log1p_square,
-    log1p_square_slopes,
+    log1p_square_grads,
 )
 from npvae.distributions.special import (
     digamma,
@@ -20,8 +19,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
-
-LOG_2, LOG_PI = log(2), log(pi)
+from npvae.ops.elementary import LOG_2, LOG_PI
 
 
 @in_double
@@ -59,17 +57,17 @@ class StudentT(Family):
         """With t = ε √(½ν/x): d_loc = d_z,   d_log_scale = d_z σ t,   d_log_df by √(½ν/x)."""
         xp = array_module(log_scale)
         log_x = log_gamma_sample(noise[1], log_df - LOG_2)
-        width, slope = self._width(xp, log_x, log_df)
+        width, d_width = self._width(xp, log_x, log_df)
         d_t = d_z * xp.exp(log_scale)
-        d_log_x = -0.5 * d_t * noise[0] * slope
+        d_log_x = -0.5 * d_t * noise[0] * d_width
         d_log_df = log_gamma_sample_backward(d_log_x, log_x, log_df - LOG_2) - d_log_x
         return d_z, d_t * noise[0] * width, d_log_df
 
     def _width(self, xp: Any, log_x: Array, log_df: Array) -> tuple[Array, Array]:
         """√(½ν/x), kept finite, and the derivative of it by its logarithm."""
-        return finite_exp(xp, 0.5 * (log_df - LOG_2 - log_x))
+        return clamped_exp(xp, 0.5 * (log_df - LOG_2 - log_x))
 
-    def centre(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
+    def location(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """The median, which is the mean where ν > 1 leaves it one."""
         return loc
 
@@ -87,7 +85,7 @@ class StudentT(Family):
         xp = array_module(log_scale)
         df, inverse = xp.exp(log_df), xp.exp(-log_scale - 0.5 * log_df)  # 1/(σ√ν)
         s = (z - loc) * inverse
-        by_s, by_log_s = log1p_square_slopes(xp, s)
+        by_s, by_log_s = log1p_square_grads(xp, s)
         d_z = -d_logp * (df + 1) * inverse * by_s
         d_log_scale = d_logp * ((df + 1) * by_log_s - 1)
         by_norm = df * (digamma(0.5 * (df + 1)) - digamma(0.5 * df)) - 1

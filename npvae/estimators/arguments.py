@@ -51,7 +51,7 @@ def likelihood_of(
 def has(value: Any, name: str) -> bool:
     """Whether a likelihood has a member of its own, or one that has a default."""
     inherited = getattr(type(value), name, None) is vars(Likelihood).get(name, value)
-    return hasattr(value, name) and (name in ("first_bias", "keep") or not inherited)
+    return hasattr(value, name) and (name in ("initial_bias", "cache_only") or not inherited)
 
 
 def posterior_of(value: Any, kind: str = "posterior") -> LatentFamily:

@@ -203,7 +203,7 @@ class GenerativeModel:
     def _attach(self, n_features: int, theta: np.ndarray, n_data: int) -> None:
         """Put parameters (P,) on the device, with fresh buffers and optimiser state."""
         backend: Backend = get_backend(self.backend, bool(self.tf32))
-        with backend.room():
+        with backend.oom_guard():
             self._build(n_features, theta, n_data, backend)
 
     def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
@@ -255,7 +255,7 @@ class GenerativeModel:
         engine = self._engine()
         arrays = {name: to_numpy(array) for name, array in parameters.items()}
         check_arrays("parameters", arrays, engine.layout.shapes)
-        with engine.backend.room():
+        with engine.backend.oom_guard():
             for name, view in self.parameters.items():
                 view[...] = engine.backend.asarray(arrays[name])
         return self

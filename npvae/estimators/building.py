@@ -2,8 +2,13 @@
 from typing import TYPE_CHECKING
 from warnings import warn
 
+from npvae.distributions.compatibility import (
+    closed_kl,
+    compatible_priors,
+    incompatibility,
+    support_covers,
+)
 from npvae.distributions.priors import MixturePrior
-from npvae.distributions.suitable import closed_kl, covers, suitable, why_not
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import made_of
 from npvae.models import LearnedPriorModel, VAEModel
@@ -65,8 +70,9 @@ def check_likelihood(model: "GenerativeModel") -> None:
 def check_bound(model: "GenerativeModel") -> None:
     """Raise a ParameterError unless posterior, prior and estimator have a bound to train on."""
     q, p = model._latents()
-    if reason := why_not(q.name, p.name):
-        fits = ", ".join(suitable(q.name)) or "no name: none suits it, so choose another posterior"
+    if reason := incompatibility(q.name, p.name):
+        fits = ", ".join(compatible_priors(q.name))
+        fits = fits or "no name: none suits it, so choose another posterior"
         raise ParameterError(f"{reason}; choose prior from {fits}")
     if q.name == "dirichlet" and model.latent_dim == 1:
         raise ParameterError(
@@ -93,7 +99,7 @@ def check_bound(model: "GenerativeModel") -> None:
             f"estimator={model.estimator!r} needs a KL in closed form, and that of "
             f"posterior={q.name!r} from prior={p.name!r} has none; take estimator='A'"
         )
-    if not objective.moves_ends and not covers(q.name):
+    if not objective.moves_ends and not support_covers(q.name):
         raise ParameterError(
             f"estimator={model.estimator!r} leaves out the score of q(z|x), whose mean is not 0 "
             f"for posterior={q.name!r}, an interval with ends that move; take 'A' or 'iwae'"

@@ -21,7 +21,7 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
         If there are no parameters yet.
     """
     pixels, scale = data_of(model, X)
-    with model.engine_.backend.room():
+    with model.engine_.backend.oom_guard():
         return like(X, evaluation.encode(model.engine_, pixels, scale))
 
 
@@ -37,7 +37,7 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
     """
     engine = model._engine()
     checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
-    with engine.backend.room():
+    with engine.backend.oom_guard():
         return like(Z, evaluation.decode(engine, checked))
 
 
@@ -69,9 +69,9 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
     whole_number("n", n)
     p = engine.model.prior
     eps = random.as_generator(rng).standard_normal((n, p.n_noise(engine.model.decoder.n_in)))
-    with engine.backend.room():
+    with engine.backend.oom_guard():
         prior = engine.model.prior_at(engine.ctx)
-        z, _ = prior.value(prior.draw(engine.xp.asarray(eps, dtype=engine.theta.dtype)))
+        z, _ = prior.transform(prior.rsample(engine.xp.asarray(eps, dtype=engine.theta.dtype)))
         return evaluation.decode(engine, z)
 
 

@@ -78,7 +78,7 @@ class FullVB(GenerativeModel):
         """As :meth:`npvae.VAE.initialize`, and every log σ_θ² at its first value."""
         super().initialize(n_features)
         engine = self.engine_
-        with engine.backend.room():
+        with engine.backend.oom_guard():
             engine.P["theta.logvar"][...] = LOGVAR
         return self
 
@@ -94,7 +94,7 @@ class FullVB(GenerativeModel):
             If there are no parameters yet.
         """
         engine = self._engine()
-        with engine.backend.room():
+        with engine.backend.oom_guard():
             return float(engine.penalty.value(engine))
 
     def loss_and_grad(
@@ -134,6 +134,6 @@ class FullVB(GenerativeModel):
         zeta = zeta if is_device_array(zeta) else np.asarray(zeta)
         if zeta.shape != (Q,) or not bool(array_module(zeta).isfinite(zeta).all()):
             raise DataError(f"zeta of shape {zeta.shape} must be ({Q},), all finite")
-        with engine.backend.room():
+        with engine.backend.oom_guard():
             zeta = engine.backend.asarray(zeta, engine.theta.dtype)
         return gradient.at_noise(self, X, eps, zeta=zeta)

@@ -54,7 +54,7 @@ def at_noise(
     n = len(pixels)
     if eps is not None:
         eps = noise_of(model, eps, n)
-    with engine.backend.room():
+    with engine.backend.oom_guard():
         x = engine.backend.asarray(pixels, engine.theta.dtype)
         x = x * engine.theta.dtype.type(scale) if scale != 1 else x
         if eps is None:

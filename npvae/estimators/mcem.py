@@ -93,7 +93,7 @@ class MCEM(GenerativeModel):
         super()._set_n_data(n_data)
         state = self._state
         if len(state.chains.get("z", ())) != n_data:
-            with self.engine_.backend.room():
+            with self.engine_.backend.oom_guard():
                 state.chains = new_chains(self.engine_, n_data, self.seed_, state.step)
 
     def _step(self) -> Callable[..., MonteCarloEM]:
@@ -162,7 +162,7 @@ class MCEM(GenerativeModel):
             If the chains of a datapoint do not move.
         """
         pixels, scale = coding.data_of(self, X)
-        with self.engine_.backend.room():
+        with self.engine_.backend.oom_guard():
             means = evaluation.posterior_means(
                 self.engine_, pixels, scale, n_leapfrog=self.n_leapfrog, seed=self.seed_
             )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from npvae import evaluation, random
 from npvae.backend import Array
-from npvae.distributions.suitable import covers
+from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
 from npvae.estimators.coding import data_of, like
 from npvae.estimators.gradient import noise_of
@@ -22,7 +22,7 @@ def bound(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluat
     if eps is not None:
         eps = noise_of(model, eps, len(pixels))
     L = model.n_samples if eps is None else len(eps)
-    with model.engine_.backend.room():
+    with model.engine_.backend.oom_guard():
         return evaluation.elbo(
             model.engine_, pixels, scale, seed=model.seed_, n_samples=L, eps=eps
         )
@@ -102,7 +102,7 @@ def iwae_bound(
     k = tuple(k) if isinstance(k, Iterable) else (k,)
     for name, value in (("n_samples", n_samples), *(("k", one) for one in k)):
         whole_number(name, value)
-    with engine.backend.room():
+    with engine.backend.oom_guard():
         result = evaluation.iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
@@ -155,14 +155,14 @@ def log_likelihood(
     engine = model._engine()
     pixels, scale = data_of(model, X)
     q = engine.model.posterior
-    first = "annealed" if q is None else "importance" if covers(q.name) else "prior"
+    first = "annealed" if q is None else "importance" if support_covers(q.name) else "prior"
     if options.keys() & {"seed", "scale"}:
         raise ParameterError("the noise comes from rng, and X is not scaled; leave them out")
     counts = {"n_samples": n_samples} | options
     for name in ("n_samples", "n_chains", "n_temperatures", "n_leapfrog", "warm_up"):
         if counts.get(name) is not None:
             whole_number(name, counts[name])
-    with engine.backend.room():
+    with engine.backend.oom_guard():
         result = marginal_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,

@@ -130,9 +130,9 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
 def begin_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
     """Have the untrained decoder give moments of the data (N, D) where its h is 0."""
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
-    with engine.backend.room(), np.errstate(all="ignore"):  # the first step says what is wrong
+    with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
-        first = model._likelihood().first_bias(mean, variance, len(pixels))
+        first = model._likelihood().initial_bias(mean, variance, len(pixels))
         for head, bias in first.items():
             finite = engine.xp.isfinite(bias)
             engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
@@ -160,14 +160,14 @@ def run(
         made_of("optimizer", model.optimizer), model.learning_rate, schedule, model.clip_norm,
         epochs, model.n_samples, model.seed_, None if held_out is None else model.early_stopping,
     )  # fmt: skip
-    with model.engine_.backend.room():
+    with model.engine_.backend.oom_guard():
         batches = Minibatches(
             model.engine_, pixels, scale, model.batch_size, model.seed_, model._name("binarize")
         )
     hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-    room = model.engine_.backend.room()
-    with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
+    guard = model.engine_.backend.oom_guard()
+    with guard, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         train(state, batches, recipe, validator(model, held_out), hooks, save, model._step())
     return model
 
@@ -179,7 +179,7 @@ def validator(
     if held_out is None:
         return None
     pixels, scale = as_trained(model, *held_out)
-    with model.engine_.backend.room():
+    with model.engine_.backend.oom_guard():
         pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:

@@ -65,5 +65,5 @@ def draw(engine: Engine, seed: int, L: int, M: int, start: int, work: Workspace)
     """ε for L samples of M datapoints, ``start`` samples having come before.   (L, M, J)"""
     eps = work("eps", L, M, engine.model.n_noise)
     step = work.constant(0, 1, dtype="int64")
-    engine.ops.posterior_noise(seed, random.EVALUATE, step, start, eps)
+    engine.ops.fill_noise(seed, random.EVALUATE, step, start, eps)
     return eps

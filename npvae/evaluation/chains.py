@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from npvae import random
-from npvae.backend import Array, array_module, quiet
+from npvae.backend import Array, array_module, ignore_overflow
 from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
@@ -41,7 +41,7 @@ class Noise:
     def __call__(self, transition: int, eps: Array) -> Array:
         """``eps`` (L, M, n), filled with n standard normals for each chain."""
         step = array_module(eps).full(1, self.first + transition, "int64")
-        self.ops.posterior_noise(self.seed, random.CHAINS, step, self.start, eps)
+        self.ops.fill_noise(self.seed, random.CHAINS, step, self.start, eps)
         return eps
 
 
@@ -85,7 +85,7 @@ class Chains:
             else step_size
         )  # fmt: skip
         self.moves = self.tuned = 0
-        with quiet(xp):
+        with ignore_overflow(xp):
             self.point = Point(z, *target(z))
             finite = xp.isfinite(self.point.energy + self.point.slope.sum(axis=-1))  # (L, M)
         if not bool(finite.all()):

@@ -12,8 +12,8 @@ BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays
 
 def rows_at_a_time(engine: Engine, n_samples: int = 1) -> int:
     """How many datapoints of ``n_samples`` samples each a chunk holds; at least one."""
-    budget = BUDGET * engine.backend.breadth
-    widest = max(engine.layout.widest, engine.model.max_width)
+    budget = BUDGET * engine.backend.chunk_factor
+    widest = max(engine.layout.max_width, engine.model.max_width)
     return max(1, budget // (widest * n_samples))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.linalg import LinAlgError
 
-from npvae.backend import Array, quiet
+from npvae.backend import Array, ignore_overflow
 from npvae.errors import NumericalError
 
 Density = Callable[[Array], Array]  # z (…, M, J) → log q(z) (…, M), nats
@@ -76,7 +76,7 @@ def whitening(xp: Any, z: Array) -> tuple[Callable[[Array], Array], Array]:
     least = 1e-12 * xp.einsum("mjj->m", covariance) + 1e-30  # or equal samples would have no C
     j = xp.arange(z.shape[-1])
     try:
-        with quiet(xp):
+        with ignore_overflow(xp):
             factor = xp.linalg.cholesky(
                 covariance + least[:, None, None] * (j[:, None] == j[None])
             )  # C

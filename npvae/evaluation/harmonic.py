@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from npvae.backend import Array
-from npvae.distributions.suitable import heavy
+from npvae.distributions.compatibility import heavy_tailed
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation.chains import Chains, Noise, Report, sample
 from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
@@ -103,7 +103,7 @@ def harmonic_log_likelihood(
             f"them as samples, at least {2 * (J + 1)}"
         )
     name = engine.model.prior.name
-    if start == "prior" and heavy(name):
+    if start == "prior" and heavy_tailed(name):
         raise ParameterError(
             f"chains that start at draws of prior={name!r} begin too far out to find p(z|x) in a "
             "warm-up; take start='posterior' or method='annealed'"
@@ -126,7 +126,7 @@ def harmonic_log_likelihood(
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
-    widest = max(2 * C, L * L // engine.layout.widest)  # q takes L² numbers of a datapoint
+    widest = max(2 * C, L * L // engine.layout.max_width)  # q takes L² numbers of a datapoint
     each_chunk(engine, estimate, len(X), rows_at_a_time(engine, widest), progress)
     value, error, ess, *fared = columns
     if not bool((ess >= TOO_FEW).any()):

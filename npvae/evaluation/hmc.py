@@ -16,7 +16,7 @@ All chains move together: z is (L, M, J), L chains for each of M datapoints.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from npvae.backend import Array, array_module, quiet
+from npvae.backend import Array, array_module, ignore_overflow
 
 Target = Callable[[Array], tuple[Array, Array]]  # z (L, M, J) → U (L, M), ∂U/∂z (L, M, J)
 DIVERGENT = 1000.0  # nats by which H rises only where leapfrog steps are unstable
@@ -83,7 +83,7 @@ def transition(
     xp, J = array_module(noise), start.z.shape[-1]
     p, luck, jitter = noise[..., :J], noise[..., J : J + 2], noise[..., J + 2]
     step = (step * xp.exp(JITTER * xp.tanh(jitter)))[..., None]  # (L, M, 1)
-    with quiet(xp):  # what overflows is counted as diverged
+    with ignore_overflow(xp):  # what overflows is counted as diverged
         end, p_end = leapfrog(target, start, p, step, n)
         rise = hamiltonian(end, p_end) - hamiltonian(start, p)  # ΔH   (L, M)
         diverged = ~(xp.isfinite(rise) & (rise <= DIVERGENT))

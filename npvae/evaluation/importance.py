@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from warnings import warn
 
-from npvae.backend import Array, quiet
-from npvae.distributions.suitable import covers, lighter
+from npvae.backend import Array, ignore_overflow
+from npvae.distributions.compatibility import lighter_tailed, support_covers
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import draw
 from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
@@ -124,14 +124,14 @@ def check_cover(engine: Engine) -> None:
             "there is no q(z|x) to draw samples from; take method='annealed', 'harmonic' or 'prior'"
         )
     real = prior.variables.family.support == "real"  # over which HMC moves
-    if lighter(posterior.name, prior.name):
+    if lighter_tailed(posterior.name, prior.name):
         warn(
             f"posterior={posterior.name!r} has lighter tails than prior={prior.name!r}: "
             "importance sampling comes out low, by more than its standard error says; "
             "take method=" + "'annealed' or " * real + "'prior'",
             stacklevel=2,
         )
-    if not covers(posterior.name):
+    if not support_covers(posterior.name):
         raise ParameterError(
             f"posterior={posterior.name!r} does not reach all of the prior, so its importance "
             "weights do not have the mean p(x); take method=" + "'annealed' or " * real + "'prior'"
@@ -176,7 +176,7 @@ def summary(xp: Any, sums: tuple[Array, Array, Array], S: int) -> tuple[Array, A
     """Estimate, standard error and effective sample size, each (M,)."""
     top, total, squares = sums
     ess = total * total / xp.where(squares == 0, 1, squares)  # 0 where there is no weight at all
-    with quiet(xp):
+    with ignore_overflow(xp):
         variance = xp.maximum(S / ess - 1, 0) / (S - 1)  # of the mean weight over its square
         return top + xp.log(total / S), xp.sqrt(variance), ess
 

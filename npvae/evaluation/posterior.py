@@ -11,8 +11,8 @@ from math import log, pi
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.distributions.compatibility import SUPPORT_NAMES, support_covers
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
-from npvae.distributions.suitable import WORDS, covers
 from npvae.errors import ParameterError
 from npvae.memory import Workspace
 from npvae.models import Engine
@@ -48,9 +48,9 @@ class Posterior:
         model = engine.model
         lies = model.prior.variables.family.support
         if lies != "real":
-            reaches = model.posterior is not None and covers(model.posterior.name)
+            reaches = model.posterior is not None and support_covers(model.posterior.name)
             raise ParameterError(
-                f"HMC moves over the whole real line, and the prior is on {WORDS[lies]}; "
+                f"HMC moves over the whole real line, and the prior is on {SUPPORT_NAMES[lies]}; "
                 "take method=" + "'importance' or " * reaches + "'prior'"
             )
         self.prior = model.prior_at(self.ctx)
@@ -66,7 +66,7 @@ class Posterior:
     def slope(self, z: Array) -> Array:
         """∂U/∂z alone, (L, M, J): by a cheaper way where the likelihood knows one."""
         a, decoder = self.engine.model.decoder.forward(self.ctx, z)
-        cache = self.engine.model.likelihood.keep(self.ctx, a, self._bias, self.x)
+        cache = self.engine.model.likelihood.cache_only(self.ctx, a, self._bias, self.x)
         return self._slope(z, decoder, cache)
 
     @property
@@ -118,7 +118,7 @@ class OtherStart(Start):
 
     def draw(self, eps: Array) -> Array:
         """(L, M, n_noise) → z (L, M, J)."""
-        return self.density.draw(eps)
+        return self.density.rsample(eps)
 
     def energy(self, z: Array) -> tuple[Array, Array]:
         """z (L, M, J) → minus its logarithm (L, M), nats, and the gradient of that (L, M, J)."""
@@ -143,7 +143,7 @@ def start_at(name: str, posterior: Posterior) -> Start:
         return OtherStart(unit.mu, unit.sigma, posterior.prior, model.prior.n_noise(J))
     if name != "posterior":
         raise ParameterError(f"start={name!r} is not known; choose from {', '.join(STARTS)}")
-    if model.posterior is None or not covers(model.posterior.name):
+    if model.posterior is None or not support_covers(model.posterior.name):
         raise ParameterError(
             "start='posterior' needs a normal q(z|x), or one that reaches all of the prior; "
             "take start='prior'"
@@ -153,8 +153,8 @@ def start_at(name: str, posterior: Posterior) -> Start:
         mu, logvar = q.params
         return Start(mu, xp.exp(0.5 * logvar))
     one = work.constant(1, len(x), model.n_noise)
-    low, high = q.draw(-one), q.draw(one)  # for a normal, μ ∓ σ
+    low, high = q.rsample(-one), q.rsample(one)  # for a normal, μ ∓ σ
     width = 0.5 * abs(high - low)
     if model.posterior.name == "elliptical":  # whose noises may cancel: no less than the diagonal
         width = xp.maximum(width, xp.exp(q.params[1]))
-    return OtherStart(q.centre(), width, q, model.n_noise)
+    return OtherStart(q.location(), width, q, model.n_noise)

@@ -65,13 +65,13 @@ def prior_log_likelihood(
     x = load(engine, X, scale, work)  # (N, D)
     sums: Any = None
     linear = isinstance(model.likelihood, BernoulliLikelihood)
-    numbers = len(x) if linear else len(x) * engine.layout.widest  # of a sample
+    numbers = len(x) if linear else len(x) * engine.layout.max_width  # of a sample
     block = max(1, min(BLOCK, WEIGHTS // numbers))
     of_all = of_all_linear if linear else of_all_pairs
     for first, last in progress(list(chunks(n_samples, block))):
         eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
-        ops.posterior_noise(seed, random.EVALUATE, step, first, eps)
-        z, _ = p.value(p.draw(eps[:, 0]))  # (s, J)
+        ops.fill_noise(seed, random.EVALUATE, step, first, eps)
+        z, _ = p.transform(p.rsample(eps[:, 0]))  # (s, J)
         a, _ = model.decoder.forward(ctx, z)  # (s, Σ heads)
         sums = add(xp, sums, of_all(engine, a, x).astype("float64"))
     estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))

@@ -10,7 +10,6 @@ prior N(0, I) on the parameters, which adds −log N(θ; 0, I) / N for each of N
 may have a penalty of another kind in their place.
 """
 from dataclasses import dataclass, replace
-from math import log, pi
 from typing import Any
 
 from npvae.backend import Array, Backend
@@ -18,6 +17,7 @@ from npvae.memory import Context, Views, Workspace, aligned
 from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
 from npvae.ops import Ops
+from npvae.ops.elementary import LOG_2PI
 
 LOWER_BOUND = ELBO()
 
@@ -55,7 +55,7 @@ def parameter_prior(n_weights: int, n_data: int) -> Penalty:
     >>> parameter_prior(n_weights=2, n_data=1)          # log 2π for two weights at zero
     Penalty(strength=1.0, constant=1.8378770664093453)
     """
-    return Penalty(1 / n_data, 0.5 * n_weights * log(2 * pi) / n_data)
+    return Penalty(1 / n_data, 0.5 * n_weights * LOG_2PI / n_data)
 
 
 class Engine:

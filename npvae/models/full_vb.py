@@ -40,7 +40,7 @@ class FullVBCache(NamedTuple):
 class FullVBModel(VAEModel):
     """A :class:`VAEModel` whose decoder's parameters are means, each with a log variance.
 
-    A pass without ``zeta`` that draws none is at ζ = 0, the mean of q(θ).
+    A pass without ``zeta`` that samples none is at ζ = 0, the mean of q(θ).
     """
 
     def layout(self) -> Layout:
@@ -56,7 +56,7 @@ class FullVBModel(VAEModel):
         shapes = {name: vae.shapes[name] for name in (*weights, *theta, *others)}
         logvars = {f"{name}.logvar": shape for name, shape in self.generative.shapes.items()}
         vectors = {"theta.mu": theta, "theta.logvar": tuple(logvars)}
-        return Layout(shapes | logvars, {**vae.joints, **vectors})
+        return Layout(shapes | logvars, {**vae.stacked_views, **vectors})
 
     @cached_property
     def generative(self) -> Layout:
@@ -66,7 +66,7 @@ class FullVBModel(VAEModel):
     def forward(  # type: ignore[override]
         self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False
     ) -> FullVBCache:
-        """As :class:`VAEModel` has it, at one θ; ζ is drawn with ε."""
+        """As :class:`VAEModel` has it, at one θ; ζ is sampled with ε."""
         zeta, sigma, theta = self._sample(ctx, noise)  # (Q,) each
         at_theta = replace(ctx, P=ctx.P | self.generative.views(theta))
         vae = super().forward(at_theta, x, noise, analytic_kl)
@@ -94,7 +94,7 @@ class FullVBModel(VAEModel):
         zeta, sigma, theta = work("theta.zeta", Q), work("theta.sigma", Q), work("theta", Q)
         if noise.rng_key:
             seed, _, step = noise.rng_key
-            ctx.ops.posterior_noise(seed, random.PARAMETERS, step, 0, zeta.reshape(1, -1, 1))
+            ctx.ops.fill_noise(seed, random.PARAMETERS, step, 0, zeta.reshape(1, -1, 1))
         else:
             zeta[...] = 0 if noise.zeta is None else noise.zeta
         ctx.ops.parameter_sample(ctx.P["theta.mu"], ctx.P["theta.logvar"], zeta, sigma, theta)

@@ -7,16 +7,16 @@ What reaches the parameters of q comes in three ways: by z from the decoder, by 
 log p, and directly. Where q and p are both normal all of it is one op there and one back. Any other
 family q with any prior p is put together from their public methods, on the real line:
 
-    ε  →  y = g(ε; a)  →  z = value(y)          y on the real line, z what the decoder reads
+    ε  →  y = g(ε; a)  →  z = transform(y)      y on the real line, z what the decoder reads
 
 Families are formulas without buffers, so these layers make arrays on the way.
 """
 from typing import Any, NamedTuple, Protocol
 
 from npvae.backend import Array
+from npvae.distributions.compatibility import closed_kl
 from npvae.distributions.latents import LatentFamily
 from npvae.distributions.priors import NORMAL, Density, FamilyPrior, Prior
-from npvae.distributions.suitable import closed_kl
 from npvae.memory import Context
 from npvae.models.model import Noise
 from npvae.objectives import NormalParameters, Seeds
@@ -75,7 +75,7 @@ class NormalLatent(Latent):
         sigma, z = ctx.work("sigma", M, J), ctx.work("z", L, M, J)
         kl = ctx.work("kl", 1 if analytic_kl else L, M)
         if noise.rng_key:
-            op = ops.draw_normal_kl if analytic_kl else ops.draw_normal_log_ratio
+            op = ops.fill_noise_normal_kl if analytic_kl else ops.fill_noise_normal_log_ratio
             op(*noise.rng_key, a, bias, eps, sigma, z, kl)
         else:
             op = ops.normal_kl if analytic_kl else ops.normal_log_ratio
@@ -122,13 +122,13 @@ class FamilyLatent(Latent):
     ) -> FamilyCache:  # fmt: skip
         eps = noise.eps
         if noise.rng_key:
-            ctx.ops.posterior_noise(*noise.rng_key, 0, eps)
+            ctx.ops.fill_noise(*noise.rng_key, 0, eps)
         a += bias
         J = self.q.J(eps.shape[-1])
         q, p = self.q.at(a, J), p or self.prior.density(ctx, None, J)
         y, z = ctx.work("y", *eps.shape[:-1], J), ctx.work("z", *eps.shape[:-1], J)
-        y[...] = q.draw(eps)
-        z[...], _ = q.value(y)
+        y[...] = q.rsample(eps)
+        z[...], _ = q.transform(y)
         kl = ctx.work("kl", 1 if analytic_kl else len(eps), len(a))
         if analytic_kl:
             kl[0] = q.kl(self._closed_kl)
@@ -143,7 +143,7 @@ class FamilyLatent(Latent):
     ) -> tuple[Array, tuple[Any, ...]]:  # fmt: skip
         a, eps, y, J = cache.a, cache.eps, cache.y, d_z.shape[-1]
         q, p = self.q.at(a, J), p or self.prior.density(ctx, None, J)
-        d_y = d_z * q.value(y)[1]  # (L, M, J)
+        d_y = d_z * q.transform(y)[1]  # (L, M, J)
         d_prior: tuple[Any, ...] = ()
         if cache.analytic_kl:
             directly = q.kl_backward(self._closed_kl, seeds.kl[0])  # (M, ·) each
@@ -156,7 +156,7 @@ class FamilyLatent(Latent):
             d_y += d_y_q
             if seeds.score is not d_ratio:
                 _, directly = q.log_prob_backward(seeds.score, y)
-        d_a = q.collect(ctx.work("z.d_a", *a.shape), q.draw_backward(d_y, eps), directly)
+        d_a = q.sum_param_grads(ctx.work("z.d_a", *a.shape), q.rsample_backward(d_y, eps), directly)
         d_bias[...] = d_a.sum(axis=0)
         return d_a, d_prior
 

@@ -52,7 +52,7 @@ class LearnedPriorModel(VAEModel):
         """Names and shapes of all parameters, the prior's last."""
         vae = networks.layout(self.encoder, self.decoder)
         own = self.prior.shapes(self.n_features, self.decoder.n_in)
-        return Layout({**vae.shapes, **own}, vae.joints)
+        return Layout({**vae.shapes, **own}, vae.stacked_views)
 
     @property
     def max_width(self) -> int:

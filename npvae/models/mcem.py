@@ -10,7 +10,6 @@ The loss is minus the mean of log p(x, z) over the samples. By Fisher's identity
 with z ~ p(z|x) held where they are, is an unbiased one of −log p(x).
 """
 from dataclasses import dataclass
-from math import log, pi
 from typing import Any, NamedTuple
 
 from npvae import networks
@@ -20,6 +19,7 @@ from npvae.memory import Context, Layout
 from npvae.models.model import Model, Noise
 from npvae.networks import MLP, MLPCache
 from npvae.objectives import Seeds, Terms
+from npvae.ops.elementary import LOG_2PI
 
 
 class MCEMCache(NamedTuple):
@@ -59,7 +59,7 @@ class MCEMModel(Model):
         z = noise.eps
         a_x, decoder = self.decoder.forward(ctx, z)  # (L, M, ·)
         nll, likelihood = self.likelihood.nll(ctx, a_x, ctx.P["decoder.heads.bias"], x)  # (L, M)
-        minus_log_prior = 0.5 * (z * z).sum(axis=-1) + 0.5 * self.n_noise * log(2 * pi)
+        minus_log_prior = 0.5 * (z * z).sum(axis=-1) + 0.5 * self.n_noise * LOG_2PI
         return MCEMCache(Terms(nll, minus_log_prior), decoder, likelihood)
 
     def backward(self, ctx: Context, cache: MCEMCache, seeds: Seeds) -> None:

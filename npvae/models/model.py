@@ -1,4 +1,4 @@
-"""What all models share: how one is asked, what a pass is given, and what it leaves.
+"""The model protocol: how a model is called, what a pass is given, and what it leaves.
 
 A model is two pages of mathematics without arrays. ``forward`` gives the terms of the objective;
 ``backward`` is that page read upside down, from the seeds that the objective made of the terms.

@@ -102,10 +102,10 @@ class VAEModel(Model):
         density of q are, the score where z is.
         """
         q_at, q = self.posterior_at(at, x), self.posterior_at(ctx, x)
-        y_at, y = q_at.draw(noise.eps), q.draw(noise.eps)  # (L, M, J)
+        y_at, y = q_at.rsample(noise.eps), q.rsample(noise.eps)  # (L, M, J)
 
         def nll(c: Context, y: Array) -> Array:
-            a, _ = self.decoder.forward(c, q.value(y)[0])
+            a, _ = self.decoder.forward(c, q.transform(y)[0])
             return self.likelihood.nll(c, a, c.P["decoder.heads.bias"], x)[0]
 
         theta = seeds.theta * nll(ctx, y_at) - seeds.kl * self.prior_at(ctx).log_prob(y_at)
@@ -121,7 +121,7 @@ class VAEModel(Model):
             a, _ = self.encoder.forward(ctx, x, head="mean")
             ctx.ops.identity(a, ctx.P["encoder.mean.bias"], out)
         else:
-            out[...] = self.posterior_at(ctx, x).centre()
+            out[...] = self.posterior_at(ctx, x).location()
 
     @cached_property
     def latent(self) -> Latent:

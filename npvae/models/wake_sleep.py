@@ -1,4 +1,4 @@
-"""Wake-sleep (Hinton et al. 1995) on the same networks: the VAE's way there, another way back.
+"""Wake-sleep (Hinton et al. 1995): the VAE's networks and forward pass, another backward pass.
 
 Each network has a loss of its own, and no gradient goes through a sample:
 
@@ -7,7 +7,7 @@ Each network has a loss of its own, and no gradient goes through a sample:
 
 The forward pass is the lower bound, by which it is judged; the two losses are not its parts, so
 together they descend on nothing. The dream begins with z′ = ε, the very noise that the wake
-sample is made of: it is a draw of the prior, and each of the two gradients is as it would be with
+sample is made of: it is a sample of the prior, and each of the two gradients is as it would be with
 noise of its own.
 """
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from npvae.memory import Context
 from npvae.models.model import Noise
 from npvae.models.vae import VAECache, VAEModel
 from npvae.networks import MLPCache
-from npvae.objectives import Seeds, mean_weights
+from npvae.objectives import Seeds, mean_grad
 
 RECOGNITION = NormalLikelihood()  # q(z′|x′) reads as a likelihood whose data are z′
 
@@ -42,19 +42,19 @@ class WakeSleepModel(VAEModel):
         z = cache.noise.eps.reshape(-1, self.n_noise)  # (LM, J)
         x = self.dream(ctx, z, cache.noise)  # (LM, D)
         nll, recognition, encoder = self.recognise(ctx, x, z)  # (1, LM)
-        d_nll = mean_weights(ctx.work, *nll.shape)
+        d_nll = mean_grad(ctx.work, *nll.shape)
         d_a_q = RECOGNITION.nll_backward(ctx, d_nll, recognition, ctx.G["encoder.heads.bias"])
         self.encoder.backward(ctx, d_a_q, encoder)
 
     def dream(self, ctx: Context, z: Array, noise: Noise) -> Array:
         """z (B, J) → x ~ p(x|z), (B, D), by the noise of the step that is being made."""
         a, _ = self.decoder.forward(ctx, z)
-        return self.likelihood.draw(ctx, a, ctx.P["decoder.heads.bias"], dream_key(ctx, noise))
+        return self.likelihood.sample(ctx, a, ctx.P["decoder.heads.bias"], dream_key(ctx, noise))
 
     def recognise(
         self, ctx: Context, x: Array, z: Array
     ) -> tuple[Array, NormalCache, MLPCache]:
-        """x (B, D), z (B, J) → −log q(z|x), (1, B) nats, and what its way back needs."""
+        """x (B, D), z (B, J) → −log q(z|x), (1, B) nats, and what its backward pass needs."""
         a, encoder = self.encoder.forward(ctx, x)  # (B, 2J)
         nll, recognition = RECOGNITION.nll(ctx, a[None], ctx.P["encoder.heads.bias"], z)
         return nll, recognition, encoder

@@ -1,4 +1,4 @@
-"""What is maximised, and where its way back begins: one file an idea."""
+"""Objectives: what is maximised, and the seeds of its backward pass. One file an idea."""
 from npvae.objectives.elbo import ELBO, SampledELBO
 from npvae.objectives.iwae import IWAE, DReG
 from npvae.objectives.objective import (
@@ -7,7 +7,7 @@ from npvae.objectives.objective import (
     Objective,
     Seeds,
     Terms,
-    mean_weights,
+    mean_grad,
 )
 from npvae.objectives.path_derivative import PathDerivative
 
@@ -17,5 +17,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 __all__ = [
     "ELBO", "IWAE", "OBJECTIVES", "DReG", "Loss", "NormalParameters", "Objective", "PathDerivative",
-    "SampledELBO", "Seeds", "Terms", "mean_weights",
+    "SampledELBO", "Seeds", "Terms", "mean_grad",
 ]  # fmt: skip

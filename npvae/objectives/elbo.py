@@ -26,7 +26,7 @@ from npvae.objectives.objective import (
     Seeds,
     State,
     Terms,
-    mean_weights,
+    mean_grad,
 )
 
 
@@ -44,7 +44,7 @@ class SampledELBO(Objective):
 
     kl_weight: float = 1.0
     kl_warmup: int = 0
-    maximised: ClassVar[str] = "the ELBO with its KL weighed or free"
+    maximised: ClassVar[str] = "the ELBO with its KL weighted or free"
 
     def scalars(self, step: int, n_batches: int) -> tuple[float, ...]:
         """β_t while it is warmed up.
@@ -64,11 +64,11 @@ class SampledELBO(Objective):
         self, ctx: Context, terms: Terms, scalars: tuple[Array, ...] = (), state: State = STATELESS
     ) -> Loss:
         kl, above_threshold = self.distance(ctx, terms)
-        theta, d_kl = mean_weights(ctx.work, *terms.nll.shape), mean_weights(ctx.work, *kl.shape)
+        theta, d_kl = mean_grad(ctx.work, *terms.nll.shape), mean_grad(ctx.work, *kl.shape)
         if scalars or self.kl_weight != 1:
             weight = scalars[0] if scalars else self.kl_weight
             term, d_kl = ctx.work("kl.term", *kl.shape), ctx.work("d_kl", *kl.shape)
-            ctx.ops.weigh(kl, weight, term, d_kl)
+            ctx.ops.scale_kl(kl, weight, term, d_kl)
             kl = term
         return Loss(terms.nll, kl, Seeds(theta, d_kl, d_kl, above_threshold=above_threshold))
 

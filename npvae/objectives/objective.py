@@ -1,4 +1,4 @@
-"""What an objective is: terms in, a loss and the seeds of the way back out.
+"""The objective: terms in, a loss and the seeds of the backward pass out.
 
 The forward page of a model gives *terms*, in nats, of each sample. An objective makes of them the
 number that is minimised, and says how much of each term is in it: the *seeds*, from which the
@@ -10,9 +10,9 @@ With f_l = log p(x, z_l) − log q(z_l|x) every estimator of a gradient is then 
     path     of ∂f_l/∂z_l · ∂z_l/∂φ
     score    of ∂log q(z_l|x)/∂φ, with z_l held where it is
 
-A, for L samples of M datapoints, has 1/LM, 1/LM and −1/LM. The decoder's way back to z_l is linear
-in the θ that it started with. So the path is kept as what θ has to be multiplied by to get it, a
-factor for each sample, and takes no second way back.
+A, for L samples of M datapoints, has 1/LM, 1/LM and −1/LM. The decoder's backward pass to z_l is
+linear in the θ that it started with. So the path is kept as what θ has to be multiplied by to get
+it, a factor for each sample, and takes no second backward pass.
 """
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -103,6 +103,9 @@ class Objective:
         return {}
 
 
-def mean_weights(work: Workspace, terms: int, M: int) -> Array:
-    """∂(mean of all terms)/∂(each term) = 1/(their number).   (terms, M), terms being L or 1"""
+def mean_grad(work: Workspace, terms: int, M: int) -> Array:
+    """The gradient of a mean: ∂(mean of all terms)/∂(each term) = 1/(their number).
+
+    (terms, M), terms being L or 1
+    """
     return work.constant(1 / (terms * M), terms, M)

@@ -3,8 +3,8 @@
     E_q[∂log q(z|x)/∂φ at fixed z] = 0
 
 That score has no mean, but it has variance. SGVB A carries it along; leaving it out changes no
-expectation, and what is left vanishes draw by draw where q(z|x) is p(z|x), since f is constant in
-z there.
+expectation, and what is left vanishes sample by sample where q(z|x) is p(z|x), since f is constant
+in z there.
 
     A row of coefficients:    θ 1/LM,    path 1/LM,    score 0
 """

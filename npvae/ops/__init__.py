@@ -4,8 +4,8 @@ An op ``name`` has its backward ``name_backward`` beside it. ``d_v`` always mean
 the loss being minus the objective. An op writes its outputs, every element of them, and
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
 given, which has no other reader; every other input it leaves alone. Some say otherwise:
-``l2_backward`` and ``parameter_kl_backward`` add; ``binarize``, ``bernoulli_draw``, ``scale``,
-the parameter updates and what keeps the course of training work in place.
+``l2_backward`` and ``parameter_kl_backward`` add; ``binarize``, ``sample_bernoulli``, ``scale``,
+the parameter updates and the ops of a training step's scalars work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some. An op stands in one place:

@@ -19,7 +19,7 @@ from npvae.ops.declare import op
 from npvae.ops.elementary import absolute, logistic
 from npvae.ops.layouts import columns, matrix
 
-LEAK = 0.01  # slope of leaky_relu where u < 0
+LEAK = 0.01  # derivative of leaky_relu where u < 0
 BLOCK = 4096  # numbers at a time, where arrays are made on the way: they stay small, in the cache
 FAR = 40.0  # deviations beyond which a normal tail is 0 in every dtype
 # exp(½v²) Q(v) = Σ_k TAIL[k] sᵏ, s = (4 − v)/(4 + v): least squares weighted by exp(−½v²), which

@@ -7,15 +7,15 @@ from npvae.ops.declare import op
 from npvae.ops.layouts import elements, matrix
 
 
-@op(matrix, "x", scratch="taken", stored="data", int64="rows")
-def gather(xp, data, rows, scale, taken, x, **options):
+@op(matrix, "x", scratch="gathered", stored="data", int64="rows")
+def gather(xp, data, rows, scale, gathered, x, **options):
     """x = scale · data[rows].   data (N, D) any dtype, rows (M,) int → x (M, D)
 
-    ``taken`` (M, D) has the data's dtype and holds the rows before they are scaled;
+    ``gathered`` (M, D) has the data's dtype and holds the rows before they are scaled;
     ``options`` are for the array module's own ``take``.
     """
-    xp.take(data, rows, axis=0, out=taken, **options)
-    xp.multiply(taken, scale, out=x, dtype=x.dtype, casting="unsafe")
+    xp.take(data, rows, axis=0, out=gathered, **options)
+    xp.multiply(gathered, scale, out=x, dtype=x.dtype, casting="unsafe")
 
 
 @op(elements, "x", scalar_or_array="threshold")

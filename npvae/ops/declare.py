@@ -1,10 +1,10 @@
-"""How an op is declared: what a device must know of it, said once, above its body.
+"""Declarations of ops: what a device must know of one, said once, above its body.
 
-    @op(matrix, "x", scratch="taken", stored="data", int64="rows")
-    def gather(xp, data, rows, scale, taken, x, **options): ...
+    @op(matrix, "x", scratch="gathered", stored="data", int64="rows")
+    def gather(xp, data, rows, scale, gathered, x, **options): ...
 
 says that its CUDA twin, in the ``.cu`` file beside, is launched as a matrix of the shape of ``x``,
-needs no ``taken``, reads ``data`` as they are stored and ``rows`` as int64. Arrays that no word
+needs no ``gathered``, reads ``data`` as they are stored and ``rows`` as int64. Arrays that no word
 names have the model's dtype, and numbers become float64. ``@op()`` declares an op without a twin,
 whose body runs on every device.
 """
@@ -59,8 +59,8 @@ class Op:
         return code.co_varnames[1 : code.co_argcount]
 
     @property
-    def in_passes(self) -> bool:
-        """Whether it makes passes over flat vectors, element by element, with working space."""
+    def blockable(self) -> bool:
+        """Whether it works element by element over flat vectors, and so block by block."""
         return self.layout is elements and bool(self.scratch)
 
 

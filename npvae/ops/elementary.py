@@ -5,7 +5,7 @@ with branches by the real part, so that the complex step goes through.
 """
 from math import log, pi
 
-LOG_2, LOG_2PI = log(2), log(2 * pi)
+LOG_2, LOG_PI, LOG_2PI = log(2), log(pi), log(2 * pi)
 TINY = 1e-30  # instead of 0 where a ratio of two small numbers tends to 1
 
 
@@ -23,8 +23,10 @@ def logistic(xp, a, out):
     xp.add(out, 0.5, out=out)
 
 
-def bounded_exp(xp, v, out):
-    """eᵛ, kept below the square root of the largest number: products of two stay finite."""
+def exp_below_sqrt_max(xp, v, out):
+    """The exponential eᵛ, capped at the square root of the largest number, so that products of two
+    are finite; it may underflow to 0, unlike :func:`npvae.distributions.family.clamped_exp`.
+    """
     xp.minimum(v, log(float(xp.finfo(v.dtype).max)) / 2, out=out)
     xp.exp(out, out=out)
 

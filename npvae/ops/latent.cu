@@ -43,29 +43,29 @@ __device__ void sample_log_ratio(REAL* a, const REAL* bias, Noise eps, REAL* sig
 }
 
 // a (M, 2J), bias (2J,), eps (L, M, J) → [μ | log σ²] in a, sigma (M, J), z (L, M, J), and the
-// distance from the prior: kl (1, M), or log_ratio (L, M). The two that draw also write eps.
+// distance from the prior: kl (1, M), or log_ratio (L, M). fill_noise_* write eps too.
 #define STOCHASTIC(name, distance)                                                               \
     KERNEL(normal_##name)(REAL* __restrict__ a, const REAL* __restrict__ bias,                   \
                           const REAL* __restrict__ eps, REAL* __restrict__ sigma,                \
                           REAL* __restrict__ z, REAL* __restrict__ distance,                     \
                           Index L, Index M, Index J)                                             \
     {                                                                                            \
-        sample_##name(a, bias, StoredNoise{eps, M, J}, sigma, z, distance, L, M, J);                   \
+        sample_##name(a, bias, StoredNoise{eps, M, J}, sigma, z, distance, L, M, J);             \
     }                                                                                            \
-    KERNEL(draw_normal_##name)(u64 seed, u64 stream, const Index* __restrict__ step,           \
-                               REAL* __restrict__ a, const REAL* __restrict__ bias,              \
-                               REAL* __restrict__ eps, REAL* __restrict__ sigma,                 \
-                               REAL* __restrict__ z, REAL* __restrict__ distance,                \
-                               Index L, Index M, Index J)                                        \
+    KERNEL(fill_noise_normal_##name)(u64 seed, u64 stream, const Index* __restrict__ step,       \
+                                     REAL* __restrict__ a, const REAL* __restrict__ bias,        \
+                                     REAL* __restrict__ eps, REAL* __restrict__ sigma,           \
+                                     REAL* __restrict__ z, REAL* __restrict__ distance,          \
+                                     Index L, Index M, Index J)                                  \
     {                                                                                            \
-        const NewNoise draw{seed, stream, u64(*step), 0, eps, L, M, J};                             \
-        sample_##name(a, bias, draw, sigma, z, distance, L, M, J);                               \
+        const FilledNoise noise{seed, stream, u64(*step), 0, eps, L, M, J};                      \
+        sample_##name(a, bias, noise, sigma, z, distance, L, M, J);                              \
     }
 
 STOCHASTIC(kl, kl)
 STOCHASTIC(log_ratio, log_ratio)
 
-// The way back through z = μ + σ ε, and d_b = Σ_m d_a:
+// The backward pass through z = μ + σ ε, and d_b = Σ_m d_a:
 //     d_μ = Σ_l d_z + direct,   d_logvar = Σ_l d_z · ½ σ ε + direct.   d_a (M, 2J), d_bias (2J,)
 // d_z(l, m, j) is ∂loss/∂z by every path; direct(m, j, is_mean) is what does not go through z.
 template <class Through, class Direct>
@@ -115,14 +115,14 @@ REDUCTION(normal_log_ratio_backward)(const REAL* __restrict__ d_z,
             return d_z[i] + d_log_ratio[l * M + m] * z[i];
         },
         [=](Index m, Index j, bool is_mean) {
-            const REAL least = sizeof(REAL) == 4 ? 0x1p-64 : 0x1p-512, sd = sigma[m * J + j];
+            const REAL smallest = sizeof(REAL) == 4 ? 0x1p-64 : 0x1p-512, sd = sigma[m * J + j];
             REAL sum = 0;
             for (Index l = 0; l < L; l++) {
                 const REAL p = d_log_ratio[l * M + m], less = p - d_log_q[l * M + m];
                 const REAL e = eps[(l * M + m) * J + j];
                 sum -= is_mean ? less * e : (p + less * (e * e - 1)) / 2;
             }
-            return is_mean ? sum / (sd < least ? least : sd) : sum;
+            return is_mean ? sum / (sd < smallest ? smallest : sd) : sum;
         });
 }
 
@@ -133,27 +133,32 @@ __device__ REAL twice_kl(const REAL* a, const REAL* sigma, Index m, Index j, Ind
     return mu * mu + s * s - 1 - logvar;
 }
 
-// is_open[j] = whether KL_j, the mean over m, is above ``least``;   floored[m] = Σ_j KL_mj where
-// it is, least where it is not.   is_open (J,), floored (1, M).   One block.
-REDUCTION(free_bits)(const REAL* __restrict__ a, const REAL* __restrict__ sigma, double least,
-                     REAL* __restrict__ is_open, REAL* __restrict__ floored, Index M, Index J)
+// above_threshold[j] = whether KL_j, the mean over m, is above free_nats;   clamped_kl[m] =
+// Σ_j KL_mj where it is, free_nats where it is not.   above_threshold (J,), clamped_kl (1, M).
+// One block.
+REDUCTION(free_bits)(const REAL* __restrict__ a, const REAL* __restrict__ sigma, double free_nats,
+                     REAL* __restrict__ above_threshold, REAL* __restrict__ clamped_kl, Index M,
+                     Index J)
 {
     for (Index j = threadIdx.x; j < J; j += blockDim.x) {
         const REAL sum = sum_every<4, REAL>(
             0, 1, M, [=](Index m) { return twice_kl(a, sigma, m, j, J); });
-        is_open[j] = !(sum / 2 / M <= REAL(least));
+        above_threshold[j] = !(sum / 2 / M <= REAL(free_nats));
     }
     __syncthreads();
     for (Index m = threadIdx.x; m < M; m += blockDim.x)
-        floored[m] = sum_every<1, REAL>(0, 1, J, [=](Index j) {
-            return is_open[j] ? twice_kl(a, sigma, m, j, J) / 2 : REAL(least);
+        clamped_kl[m] = sum_every<1, REAL>(0, 1, J, [=](Index j) {
+            return above_threshold[j] ? twice_kl(a, sigma, m, j, J) / 2 : REAL(free_nats);
         });
 }
 
-// As normal_kl_backward, for the latents that are open.   d_floored (1, M), is_open (J,)
-REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z, const REAL* __restrict__ d_floored,
-                              const REAL* __restrict__ is_open, const REAL* __restrict__ a,
-                              const REAL* __restrict__ eps, const REAL* __restrict__ sigma,
+// As normal_kl_backward, for the latents above the threshold.
+// d_clamped_kl (1, M), above_threshold (J,)
+REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z,
+                              const REAL* __restrict__ d_clamped_kl,
+                              const REAL* __restrict__ above_threshold,
+                              const REAL* __restrict__ a, const REAL* __restrict__ eps,
+                              const REAL* __restrict__ sigma,
                               REAL* __restrict__ d_a, REAL* __restrict__ d_bias,
                               Index L, Index M, Index J)
 {
@@ -162,14 +167,15 @@ REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z, const REAL* __restri
         [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
         [=](Index m, Index j, bool is_mean) {
             const REAL s = sigma[m * J + j];
-            return d_floored[m] * is_open[j] * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+            const REAL d_kl = d_clamped_kl[m] * above_threshold[j];
+            return d_kl * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
         });
 }
 
-// term = weight · kl and d_kl = weight / n, n = K · M.   kl, term, d_kl (K, M)
-KERNEL(weigh)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__ term,
-              REAL* __restrict__ d_kl, Index n)
+// weighted_kl = weight · kl and d_kl = weight / n, n = K · M.   kl, weighted_kl, d_kl (K, M)
+KERNEL(scale_kl)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__ weighted_kl,
+                 REAL* __restrict__ d_kl, Index n)
 {
     READ(weight);
-    FOR_EACH(i, n) term[i] = weight * kl[i], d_kl[i] = weight / n;
+    FOR_EACH(i, n) weighted_kl[i] = weight * kl[i], d_kl[i] = weight / n;
 }

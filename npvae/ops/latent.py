@@ -12,12 +12,12 @@ reparameterization. With p(z) = N(0, I) the two estimators of the paper keep q n
 
 The second is a sample of the first. Each forward op overwrites ``a`` with [μ | log σ²].
 
-The objective may have another term in place of r: weighed, or with free bits.
+The objective may have another term in place of r: a weighted KL, or one with free bits.
 """
 from npvae.ops.declare import op
 from npvae.ops.elementary import halves
 from npvae.ops.layouts import columns_of_two, datapoints, elements, one_block
-from npvae.ops.noise import posterior_noise
+from npvae.ops.noise import fill_noise
 
 
 def _sample(xp, a, bias, eps, sigma, z):
@@ -54,9 +54,9 @@ def normal_kl(xp, a, bias, eps, sigma, z, kl):
 
 
 @op(datapoints, "eps", uint64="seed stream", int64="step")
-def draw_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):
+def fill_noise_normal_kl(xp, seed, stream, step, a, bias, eps, sigma, z, kl):
     """ε, and what :func:`~npvae.ops.latent.normal_kl` makes of it.   step (1,) → eps (L, M, J)"""
-    posterior_noise(xp, seed, stream, step, 0, eps)
+    fill_noise(xp, seed, stream, step, 0, eps)
     normal_kl(xp, a, bias, eps, sigma, z, kl)
 
 
@@ -79,39 +79,41 @@ def _kl_backward(xp, d, a, sigma, d_mu, d_logvar):
 
 
 @op(one_block, "sigma")
-def free_bits(xp, a, sigma, least, is_open, floored):
-    """The KL, no latent's mean over the minibatch counting for less than ``least`` nats.
+def free_bits(xp, a, sigma, free_nats, above_threshold, clamped_kl):
+    """The KL, no latent's mean over the minibatch counting for less than ``free_nats``.
 
-    KL_j = mean_m KL_mj decides which latents are open, KL_j > least; then Σ_j KL_mj of those,
-    and ``least`` for each of the others, has the mean Σ_j max(least, KL_j).
+    KL_j = mean_m KL_mj decides which latents are above the threshold, KL_j > free_nats; then
+    Σ_j KL_mj of those, and ``free_nats`` for each of the others, has the mean
+    Σ_j max(free_nats, KL_j).
 
-    a = [μ | log σ²] (M, 2J), sigma (M, J), as normal_kl left them → is_open (J,), floored (1, M)
+    a = [μ | log σ²] (M, 2J), sigma (M, J), as normal_kl left them → above_threshold (J,),
+    clamped_kl (1, M)
     """
     mu, logvar = halves(a)
     kl = 0.5 * (mu * mu + sigma * sigma - 1 - logvar)  # (M, J)
-    closed = xp.mean(kl, axis=0).real <= least  # (J,); NaN is open, and seen
-    is_open[...] = ~closed
-    xp.sum(xp.where(closed, least, kl), axis=-1, out=floored[0])
+    free = xp.mean(kl, axis=0).real <= free_nats  # (J,); NaN is above it, and seen
+    above_threshold[...] = ~free
+    xp.sum(xp.where(free, free_nats, kl), axis=-1, out=clamped_kl[0])
 
 
 @op(columns_of_two, "eps")
-def free_bits_backward(xp, d_z, d_floored, is_open, a, eps, sigma, d_a, d_bias):
-    """As that of normal_kl, but a latent that is not open has no KL to lower.
+def free_bits_backward(xp, d_z, d_clamped_kl, above_threshold, a, eps, sigma, d_a, d_bias):
+    """As that of normal_kl, but a latent below the threshold has no KL to lower.
 
-    d_z (L, M, J), d_floored (1, M), is_open (J,) → d_a (M, 2J), d_bias (2J,)
+    d_z (L, M, J), d_clamped_kl (1, M), above_threshold (J,) → d_a (M, 2J), d_bias (2J,)
     """
     d_mu, d_logvar = _sample_backward(xp, d_z, eps, sigma, d_a)
-    _kl_backward(xp, d_floored[0, :, None] * is_open, a, sigma, d_mu, d_logvar)
+    _kl_backward(xp, d_clamped_kl[0, :, None] * above_threshold, a, sigma, d_mu, d_logvar)
     xp.sum(d_a, axis=0, out=d_bias)
 
 
 @op(elements, "kl", scalar_or_array="weight")
-def weigh(xp, kl, weight, term, d_kl):
-    """term = weight · kl, and d_kl = weight / (K · M): the gradient of its mean.
+def scale_kl(xp, kl, weight, weighted_kl, d_kl):
+    """weighted_kl = weight · kl, and d_kl = weight / (K · M): the gradient of its mean.
 
-    kl (K, M), weight a number or an array without dimensions → term, d_kl (K, M)
+    kl (K, M), weight a number or an array without dimensions → weighted_kl, d_kl (K, M)
     """
-    xp.multiply(kl, weight, out=term)
+    xp.multiply(kl, weight, out=weighted_kl)
     xp.divide(weight, kl.size, out=d_kl)
 
 
@@ -128,15 +130,15 @@ def normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio):
 
 
 @op(datapoints, "eps", uint64="seed stream", int64="step")
-def draw_normal_log_ratio(xp, seed, stream, step, a, bias, eps, sigma, z, log_ratio):
+def fill_noise_normal_log_ratio(xp, seed, stream, step, a, bias, eps, sigma, z, log_ratio):
     """ε, and what :func:`~npvae.ops.latent.normal_log_ratio` makes of it."""
-    posterior_noise(xp, seed, stream, step, 0, eps)
+    fill_noise(xp, seed, stream, step, 0, eps)
     normal_log_ratio(xp, a, bias, eps, sigma, z, log_ratio)
 
 
 @op(columns_of_two, "eps")
 def normal_log_ratio_backward(xp, d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
-    """The way back from log q(z|x) − log p(z), through the sample z and beside it.
+    """The gradient of log q(z|x) − log p(z), through the sample z and beside it.
 
     log q depends on φ = (μ, log σ²) through z and by itself. The loss feels log q − log p through
     z with the weight p = d_log_ratio, and log q at fixed z with the weight s = d_log_q. Both are
@@ -160,7 +162,7 @@ def normal_log_ratio_backward(xp, d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d
     d_mu, d_logvar = _sample_backward(xp, through_z, eps, sigma, d_a)
     d_logvar -= 0.5 * xp.sum(d_log_ratio, axis=0)[:, None]
     less = d_log_ratio - d_log_q  # (L, M): what of log q the sample feels, and φ itself does not
-    least = float(xp.finfo(sigma.dtype).max) ** -0.5
-    d_mu -= xp.einsum("lm,lmj->mj", less, eps) / xp.maximum(sigma, least)
+    smallest = float(xp.finfo(sigma.dtype).max) ** -0.5
+    d_mu -= xp.einsum("lm,lmj->mj", less, eps) / xp.maximum(sigma, smallest)
     d_logvar -= xp.einsum("lm,lmj->mj", less, 0.5 * (eps * eps - 1))
     xp.sum(d_a, axis=0, out=d_bias)

@@ -8,8 +8,8 @@ from math import prod
 from typing import NamedTuple
 
 THREADS = 256  # of most blocks
-MOST_THREADS = 1024  # of any block
-MOST_BLOCKS = 4096  # side by side; beyond that a thread takes several elements
+MAX_THREADS = 1024  # of any block
+MAX_BLOCKS = 4096  # side by side; beyond that a thread takes several elements
 STRIP = 8  # columns that a block sums, as common.cuh has it
 
 
@@ -24,7 +24,7 @@ class Launch(NamedTuple):
 def elements(*shape: int) -> Launch:
     """A thread for each element, all in a row."""
     n = prod(shape)
-    return Launch((min(-(-n // THREADS), MOST_BLOCKS),), THREADS, (n,))
+    return Launch((min(-(-n // THREADS), MAX_BLOCKS),), THREADS, (n,))
 
 
 def shaped_elements(*shape: int) -> Launch:
@@ -35,7 +35,7 @@ def shaped_elements(*shape: int) -> Launch:
 def matrix(M: int, H: int) -> Launch:
     """A thread for each element: columns across the grid, rows down it."""
     threads = power_of_two(H, THREADS)
-    return Launch((-(-H // threads), min(M, MOST_BLOCKS)), threads, (M, H))
+    return Launch((-(-H // threads), min(M, MAX_BLOCKS)), threads, (M, H))
 
 
 def matrix_of_levels(heads: int, M: int, D: int) -> Launch:
@@ -65,7 +65,7 @@ def features_of_levels(L: int, M: int, heads: int, _: int, D: int) -> Launch:
 
 def columns(*shape: int, heads: int = 1) -> Launch:
     """A block for every few columns, of one head or of two side by side; four rows a thread."""
-    quarter = power_of_two(-(-prod(shape[:-1]) // 4), MOST_THREADS // STRIP)
+    quarter = power_of_two(-(-prod(shape[:-1]) // 4), MAX_THREADS // STRIP)
     return Launch((-(-heads * shape[-1] // STRIP),), STRIP * quarter, shape)
 
 
@@ -76,7 +76,7 @@ def columns_of_two(*shape: int) -> Launch:
 
 def one_block(*shape: int) -> Launch:
     """One block for everything."""
-    return Launch((1,), power_of_two(prod(shape), MOST_THREADS), shape)
+    return Launch((1,), power_of_two(prod(shape), MAX_THREADS), shape)
 
 
 def block_per_part(parts: int, P: int) -> Launch:

@@ -17,8 +17,8 @@ KERNEL(parameter_sample_backward)(const REAL* __restrict__ d_theta, const REAL* 
 }
 
 // total = ½ · strength · Σ (μ² + σ² − 1 − log σ²).   mu, logvar (n,) → total ()
-REDUCTION(parameter_kl)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar, double strength,
-                        REAL* __restrict__ total, Index n)
+REDUCTION(parameter_kl)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar,
+                        double strength, REAL* __restrict__ total, Index n)
 {
     const REAL sum = sum_row<REAL>(
         n, [=](Index i) { return mu[i] * mu[i] + exp(logvar[i]) - 1 - logvar[i]; });

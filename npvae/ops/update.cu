@@ -26,7 +26,7 @@ KERNEL(scale)(REAL* __restrict__ grad, const REAL* __restrict__ factor, Index n)
 }
 
 // m ← 0 where |m| ≤ 1e-30
-KERNEL(flush)(REAL* __restrict__ moment, Index n)
+KERNEL(flush_denormals)(REAL* __restrict__ moment, Index n)
 {
     FOR_EACH(i, n) moment[i] *= fabs(moment[i]) > REAL(1e-30);
 }

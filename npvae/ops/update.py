@@ -29,7 +29,7 @@ def scale(xp, grad, factor):
 
 
 @op(elements, "moment", scratch="scratch")
-def flush(xp, moment, scratch):
+def flush_denormals(xp, moment, scratch):
     """m ← 0 where |m| < 1e-30.
 
     A moment whose gradient has become zero shrinks by β a step, into the subnormal numbers,

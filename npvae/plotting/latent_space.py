@@ -80,8 +80,8 @@ def quantiles(model: Any, shares: list[float]) -> np.ndarray:
         raise ParameterError(f"prior={prior.name!r} has no quantiles of one latent by itself, of "
                              "which a manifold is made: draw samples")
     p_z = prior.variables.standard(np.zeros(1))
-    below, above = p_z.draw(np.array([[-1.0], [1.0]]))
-    z, _ = p_z.value(p_z.draw(eps[:, None] if below < above else -eps[:, None]))
+    below, above = p_z.rsample(np.array([[-1.0], [1.0]]))
+    z, _ = p_z.transform(p_z.rsample(eps[:, None] if below < above else -eps[:, None]))
     return z[:, 0]
 
 

@@ -66,7 +66,7 @@ class Minibatches:
             self.data, rows, self.scale, work(self.taken, M, D, dtype=dtype), x
         )
         if self.threshold is None:
-            self.engine.ops.bernoulli_draw(self.seed, random.BINARIZE, step, x)
+            self.engine.ops.sample_bernoulli(self.seed, random.BINARIZE, step, x)
         elif self.threshold != "none":
             self.engine.ops.binarize(x, self.threshold)
         return x

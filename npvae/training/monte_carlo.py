@@ -36,7 +36,7 @@ def new_chains(engine: Engine, n_data: int, seed: int, step: int = 0) -> dict[st
     xp, dtype, J = engine.xp, engine.theta.dtype, engine.model.n_noise
     z = xp.empty((1, n_data, J), dtype)
     number = xp.full(1, step + 1, "int64")  # number 0 of the stream are the first parameters
-    engine.ops.posterior_noise(seed, random.INITIALIZE, number, 0, z)
+    engine.ops.fill_noise(seed, random.INITIALIZE, number, 0, z)
     step_size, age = xp.full(n_data, FIRST_STEP_SIZE, dtype), xp.zeros(1, dtype)
     fared = {name: xp.zeros(n_data, dtype) for name in ("acceptance", "diverged", "refused")}
     return {"z": z[0], "step_size": step_size, "age": age, **fared}
@@ -90,7 +90,7 @@ class MonteCarloEM(TrainStep):
         xp, posterior = engine.xp, Posterior(engine, x)
         z = chains["z"][rows][None]  # (1, M, J)
         noise = engine.work("noise", 1, len(rows), z.shape[-1] + 3)
-        engine.ops.posterior_noise(self.recipe.seed, random.POSTERIOR, self.now, 0, noise)
+        engine.ops.fill_noise(self.recipe.seed, random.POSTERIOR, self.now, 0, noise)
         start, step_size = Point(z, *posterior(z)), chains["step_size"]  # (N,)
         end, (acceptance, diverged) = transition(
             posterior, start, step_size[rows][None], self.n_leapfrog, noise

@@ -114,7 +114,7 @@ class TrainStep:
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
-            self.recipe.optimizer.flush(self.engine.ops, state.moments, scratch)
+            self.recipe.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
 
     def one_step(self, M: int, look: bool = False) -> None:
         """From rows of the data to changed parameters; all of it on the device.
@@ -137,14 +137,14 @@ class TrainStep:
 
     def accumulate(self, terms: Terms, loss: Loss) -> None:
         """Add a minibatch to the sums: of the lower bound, and of what is maximised if another."""
-        self.engine.ops.tally(terms.nll, terms.kl, self.sums)  # into the first two
+        self.engine.ops.accumulate_metrics(terms.nll, terms.kl, self.sums)  # into the first two
         if loss.nll is not terms.nll or loss.kl is not terms.kl:
-            self.engine.ops.tally(loss.nll, loss.kl, self.sums[2:])
+            self.engine.ops.accumulate_metrics(loss.nll, loss.kl, self.sums[2:])
 
     def fetch(self, M: int) -> Array:
         """A step begins: its minibatch, whose datapoints are the first M of ``rows``.   (M, D)"""
         rows = self.rows[:M]
-        self.engine.ops.clock(
+        self.engine.ops.begin_step(
             self.step, self.now, self.first, self.order, self.batches.batch_size, self.rates,
             rows, self.current,
         )  # fmt: skip

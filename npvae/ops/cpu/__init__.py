@@ -20,7 +20,7 @@ def on_host(ops: Ops, size: int = BLOCK) -> Ops:
     """``ops`` as a processor likes them: passes over vectors go ``size`` elements at a time."""
     overrides: dict[str, Any] = {
         name: cache_blocked(getattr(ops, name), op, size)
-        for name, op in DECLARED.items() if op.in_passes
+        for name, op in DECLARED.items() if op.blockable
     }  # fmt: skip
     overrides["gemm"] = gemm_transposed(ops.gemm)
     overrides["gather"] = partial(ops.gather, mode="clip")

@@ -23,10 +23,10 @@ typedef unsigned long long u64;
 
 constexpr int STRIP = 8;            // 8 floats: one sector of memory; layouts.py has it too
 constexpr int THREADS = 256;        // of a block, at most
-constexpr int MOST_THREADS = 1024;  // of a block that sums over columns, or over everything
+constexpr int MAX_THREADS = 1024;  // of a block that sums over columns, or over everything
 
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(THREADS, 1) npvae_##name
-#define REDUCTION(name) extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) npvae_##name
+#define REDUCTION(name) extern "C" __global__ void __launch_bounds__(MAX_THREADS, 1) npvae_##name
 
 // For each i < n: the threads of the grid side by side. Most threads have one element, and
 // unrolling would make each divide to find out.
@@ -46,7 +46,7 @@ constexpr int MOST_THREADS = 1024;  // of a block that sums over columns, or ove
 template <class T>
 __device__ T tree_sum(T value, int width)
 {
-    __shared__ T part[MOST_THREADS];
+    __shared__ T part[MAX_THREADS];
     const int t = threadIdx.x;
     part[t] = value;
     __syncthreads();
@@ -110,7 +110,7 @@ __device__ REAL logistic(REAL u)
 }
 
 // eᵛ, kept below the square root of the largest number: products of two stay finite.
-__device__ REAL bounded_exp(REAL v)
+__device__ REAL exp_below_sqrt_max(REAL v)
 {
     const REAL most = sizeof(REAL) == 4 ? 44.36141955583649 : 354.891356446692;  // ½ log max
     return exp(v > most ? most : v);
@@ -138,10 +138,10 @@ __device__ Block philox(u64 seed, u64 stream, u64 step, u64 block)
     return {{a, b, c, d}};
 }
 
-// A word as a number uniform on (0, 1]: 53 bits.
+// 64 random bits as a number uniform on (0, 1]: 53 of them.
 __device__ double uniform(u64 w) { return (double(w >> 11) + 1) * 0x1p-53; }
 
-// Element e of a stream of standard normals. Box–Muller makes two out of two words:
+// Element e of a stream of standard normals. Box–Muller makes two out of two u64:
 // √(−2 log u₁) · (cos 2πu₂, sin 2πu₂).
 __device__ REAL normal(u64 seed, u64 stream, u64 step, Index e)
 {
@@ -157,7 +157,7 @@ __device__ double uniform(u64 seed, u64 stream, u64 step, Index e)
     return uniform(e & 2 ? (e & 1 ? b.w[3] : b.w[2]) : (e & 1 ? b.w[1] : b.w[0]));
 }
 
-// How far a uniform u is from the nearer end; 1 stands for the middle of its cell.
+// Tail distance: how far a uniform u is from the nearer end; 1 stands for the middle of its cell.
 __device__ double tail_distance(double u)
 {
     const double rest = 1 - u < 0x1p-54 ? 0x1p-54 : 1 - u;
@@ -166,15 +166,15 @@ __device__ double tail_distance(double u)
 
 // μ + s · standard(u), [μ | log s] = a + b, u uniform: element (m, d).   a (M, 2D), bias (2D,)
 template <class F>
-__device__ double placed(u64 seed, u64 stream, u64 step, const REAL* a, const REAL* bias,
+__device__ double location_scale(u64 seed, u64 stream, u64 step, const REAL* a, const REAL* bias,
                          Index m, Index d, Index D, F standard)
 {
     const REAL mean = a[m * 2 * D + d] + bias[d], logscale = a[m * 2 * D + D + d] + bias[D + d];
-    return mean + bounded_exp(logscale) * standard(uniform(seed, stream, step, m * D + d));
+    return mean + exp_below_sqrt_max(logscale) * standard(uniform(seed, stream, step, m * D + d));
 }
 
 // Element (l, m, j) of ε comes from the stream, datapoint by datapoint, after start samples.
-struct NewNoise {
+struct FilledNoise {
     u64 seed, stream, step;
     Index start;
     REAL* eps;  // (L, M, J)
@@ -186,27 +186,27 @@ struct NewNoise {
     }
 };
 
-// Element (l, m, j) of ε was drawn before.
+// Element (l, m, j) of ε was sampled before.
 struct StoredNoise {
     const REAL* eps;
     Index M, J;
     __device__ REAL operator()(Index l, Index m, Index j) const { return eps[(l * M + m) * J + j]; }
 };
 
-// --- likelihoods that leave their slope --------------------------------------------------------
+// --- likelihoods whose forward pass makes their gradient ----------------------------------------
 
 // nll = Σ_d of what ``nats`` makes of (x, heads u), which also writes ∂/∂u into s: the H heads of
-// feature d lie D apart.   a, slope (L, M, HD), bias (HD,), x (M, D), nll (L, M)
+// feature d lie D apart.   a, d_nll_d_a (L, M, HD), bias (HD,), x (M, D), nll (L, M)
 template <int H, class F>
-__device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REAL* slope, REAL* nll,
-                             Index M, Index D, F nats)
+__device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REAL* d_nll_d_a,
+                             REAL* nll, Index M, Index D, F nats)
 {
     const Index row = blockIdx.x, m = row % M;
     const REAL sum = sum_row<REAL>(D, [=](Index d) {
         REAL u[H], s[H];
         for (int h = 0; h < H; h++) u[h] = a[(row * H + h) * D + d] + bias[h * D + d];
         const REAL value = nats(x[m * D + d], u, s);
-        for (int h = 0; h < H; h++) slope[(row * H + h) * D + d] = s[h];
+        for (int h = 0; h < H; h++) d_nll_d_a[(row * H + h) * D + d] = s[h];
         return value;
     });
     if (threadIdx.x == 0) nll[row] = sum;
@@ -215,9 +215,9 @@ __device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REA
 // Of H heads a feature, and with arguments of its own at the end, each with its comma.
 #define LIKELIHOOD(name, H, nats, ...)                                                        \
     KERNEL(name##_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,             \
-                       const REAL* __restrict__ x, __VA_ARGS__ REAL* __restrict__ slope,      \
+                       const REAL* __restrict__ x, __VA_ARGS__ REAL* __restrict__ d_nll_d_a,  \
                        REAL* __restrict__ nll, Index M, Index D)                              \
     {                                                                                         \
-        sum_features<H>(a, bias, x, slope, nll, M, D,                                         \
+        sum_features<H>(a, bias, x, d_nll_d_a, nll, M, D,                                     \
                         [=](REAL x, const REAL* u, REAL* s) { return nats; });                \
     }

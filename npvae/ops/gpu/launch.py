@@ -18,7 +18,7 @@ from npvae.ops import DECLARED, Ops
 from npvae.ops.declare import Op
 
 COMMON = Path(__file__).with_name("common.cuh")
-STORED = ("uint8", "float32", "float64")  # data for which there is a kernel each
+GATHER_DTYPES = ("uint8", "float32", "float64")  # data for which there is a kernel each
 
 
 def source() -> str:
@@ -68,7 +68,7 @@ def on_device(ops: Ops, xp: Any) -> Ops:
             twin = name
             if op.stored:
                 stored = name_of(given[op.stored].dtype)
-                if stored not in STORED:
+                if stored not in GATHER_DTYPES:
                     return body(*values)
                 twin = f"{name}_{stored}"
             shaped = [given[word] for word in op.shapes]

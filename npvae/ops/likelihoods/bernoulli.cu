@@ -25,8 +25,8 @@ REDUCTION(bernoulli_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __
 }
 
 // x ← 1 where x > u, else 0, u uniform on [0, 1): 24 bits, eight a block.   step (1,), x (n,)
-KERNEL(bernoulli_draw)(u64 seed, u64 stream, const Index* __restrict__ step,
-                       REAL* __restrict__ x, Index n)
+KERNEL(sample_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step,
+                         REAL* __restrict__ x, Index n)
 {
     FOR_EACH(block, (n + 7) / 8) {
         const Block b = philox(seed, stream, *step, block);

@@ -38,7 +38,7 @@ def bernoulli_nll_backward(xp, d_nll, x, y, d_a, d_bias):
 
 
 @op(elements, "x", uint64="seed stream", int64="step")
-def bernoulli_draw(xp, seed, stream, step, x):
+def sample_bernoulli(xp, seed, stream, step, x):
     """x ← 1 where x > u, else 0, in place, with u uniform on [0, 1).   step (1,), x any shape"""
     flat = x.reshape(-1)
     for start in range(0, flat.size, BLOCK):

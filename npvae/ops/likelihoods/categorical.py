@@ -4,19 +4,19 @@ from npvae.ops.layouts import features_of_levels, matrix_of_levels
 from npvae.ops.noise import uniforms
 
 
-@op(features_of_levels, "slope x", scratch="scratch mask")
-def categorical_nll(xp, a, bias, x, slope, scratch, mask, nll):
+@op(features_of_levels, "d_nll_d_a x", scratch="scratch mask")
+def categorical_nll(xp, a, bias, x, d_nll_d_a, scratch, mask, nll):
     """−log p(x|z) = Σ_d log Σ_k exp(l_kd) − l_cd,  l = a + b: one of K levels for each feature.
 
-    x = c/(K − 1) says which. The slope is p_kd, the softmax, less one where k = c. Logits lie
+    x = c/(K − 1) says which. The gradient is p_kd, the softmax, less one where k = c. Logits lie
     level by level, D of them each, so that sums over levels run along whole rows.
 
     a (L, M, KD) is used up; bias (KD,), x (M, D), scratch (L, M, D), mask (M, D)
-    → slope (L, M, KD), nll (L, M)
+    → d_nll_d_a (L, M, KD), nll (L, M)
     """
     L, M, D = scratch.shape
     xp.add(a, bias, out=a)
-    l, p = a.reshape(L, M, -1, D), slope.reshape(L, M, -1, D)
+    l, p = a.reshape(L, M, -1, D), d_nll_d_a.reshape(L, M, -1, D)
     xp.max(l, axis=2, out=scratch)
     xp.subtract(l, scratch[:, :, None], out=l)  # ≤ 0, and 0 somewhere
     xp.exp(l, out=p)
@@ -33,7 +33,7 @@ def categorical_nll(xp, a, bias, x, slope, scratch, mask, nll):
 
 
 @op(matrix_of_levels, "bias x", uint64="seed stream", int64="step")
-def categorical_draw(xp, seed, stream, step, a, bias, x):
+def sample_categorical(xp, seed, stream, step, a, bias, x):
     """x = c/(K − 1), where the cumulative sum of exp(l_k) first reaches u of the whole; l = a + b.
 
     step (1,), a (M, KD), bias (KD,) → x (M, D)

@@ -14,9 +14,9 @@ __device__ REAL continuous_bernoulli(REAL x, const REAL* u, REAL* s)
 LIKELIHOOD(continuous_bernoulli, 1, continuous_bernoulli(x, u, s),)
 
 // x = −log(1 + u (e⁻ᵗ − 1))/t, t = |l|, turned round where l = a + b > 0.   a (M, D), bias (D,)
-KERNEL(continuous_bernoulli_draw)(u64 seed, u64 stream, const Index* __restrict__ step,
-                                  const REAL* __restrict__ a, const REAL* __restrict__ bias,
-                                  REAL* __restrict__ x, Index M, Index D)
+KERNEL(sample_continuous_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step,
+                                    const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                                    REAL* __restrict__ x, Index M, Index D)
 {
     FOR_EACH_OF(m, M, d, D) {
         const REAL l = a[m * D + d] + bias[d], t = fabs(l) + REAL(1e-30);

@@ -4,7 +4,8 @@ from math import expm1
 from npvae.ops.declare import op
 from npvae.ops.elementary import TINY, absolute
 from npvae.ops.layouts import features, matrix
-from npvae.ops.noise import HALF_CELL, uniforms
+from npvae.ops.noise import uniforms
+from npvae.random import HALF_CELL
 
 # B₂ₙ/(2n)! for n = 1 … 7, of ½ coth(½l) − 1/l = Σ_n B₂ₙ/(2n)! l²ⁿ⁻¹; for |l| ≤ ½ the rest is 1e-17
 SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000,
@@ -14,12 +15,12 @@ AT_NEAR = sum(c * NEAR ** (2 * n + 1) for n, c in enumerate(SERIES))
 
 
 @op(features, "nll x", scratch="scratch")
-def continuous_bernoulli_nll(xp, a, bias, x, slope, scratch, nll):
+def continuous_bernoulli_nll(xp, a, bias, x, d_nll_d_a, scratch, nll):
     """−log p(x|z) = Σ_d κ(l) − x·l,  κ(l) = log ∫₀¹ eˣˡ dx = log((eˡ − 1)/l),  l = a + b.
 
     This is the Bernoulli's formula with what it takes to integrate to one over [0, 1] instead
     of adding up to one over {0, 1} (Loaiza-Ganem, Cunningham 2019): λ = sigmoid(l), and κ is
-    softplus less log C(λ). The slope is κ′(l) − x, κ′ being the mean of x:
+    softplus less log C(λ). The gradient is κ′(l) − x, κ′ being the mean of x:
 
         κ(l)  = max(l, 0) + log(w/t),               t = |l|,  w = 1 − e⁻ᵗ
         κ′(l) = ½ ± (1/w − 1/t − ½)                 the sign being that of l
@@ -29,13 +30,13 @@ def continuous_bernoulli_nll(xp, a, bias, x, slope, scratch, nll):
     takes l cut off at ±½, the difference takes t from ½ on, less its value at ½.
 
     a (L, M, D) is used up; bias (D,), x (M, D), scratch (2, L, M, D)
-    → slope (L, M, D), nll (L, M)
+    → d_nll_d_a (L, M, D), nll (L, M)
     """
     t, near = scratch
     xp.add(a, bias, out=a)  # l
     x_l = xp.einsum("lmd,md->lm", a, x)
     xp.add(absolute(xp, a, t), TINY, out=t)
-    w = xp.negative(t, out=slope)
+    w = xp.negative(t, out=d_nll_d_a)
     xp.expm1(w, out=w)
     xp.negative(w, out=w)
     xp.divide(w, t, out=near)
@@ -50,7 +51,7 @@ def continuous_bernoulli_nll(xp, a, bias, x, slope, scratch, nll):
     xp.maximum(w, -expm1(-NEAR), out=w)
     xp.divide(1, w, out=w)
     xp.divide(1, t, out=t)
-    far = xp.subtract(w, t, out=slope)
+    far = xp.subtract(w, t, out=d_nll_d_a)
     xp.subtract(far, 0.5 + AT_NEAR, out=far)  # 0 where t ≤ ½
     xp.multiply(far, 1 / NEAR, out=far)
     square = xp.multiply(near, near, out=t)
@@ -58,14 +59,14 @@ def continuous_bernoulli_nll(xp, a, bias, x, slope, scratch, nll):
     for c in SERIES[-2::-1]:
         xp.multiply(a, square, out=a)
         xp.add(a, c, out=a)
-    xp.add(far, a, out=slope)
-    xp.multiply(slope, near, out=slope)
-    xp.add(slope, 0.5, out=slope)  # κ′
-    xp.subtract(slope, x, out=slope)
+    xp.add(far, a, out=d_nll_d_a)
+    xp.multiply(d_nll_d_a, near, out=d_nll_d_a)
+    xp.add(d_nll_d_a, 0.5, out=d_nll_d_a)  # κ′
+    xp.subtract(d_nll_d_a, x, out=d_nll_d_a)
 
 
 @op(matrix, "x", uint64="seed stream", int64="step")
-def continuous_bernoulli_draw(xp, seed, stream, step, a, bias, x):
+def sample_continuous_bernoulli(xp, seed, stream, step, a, bias, x):
     """x = log(1 + u (e⁻ᵗ − 1))/(−t), t = |l|, of logits −t, turned round where l = a + b > 0.
 
     step (1,), a (M, D), bias (D,) → x (M, D)

@@ -10,7 +10,7 @@ __device__ REAL softplus(REAL u, REAL* y)
 __device__ REAL discretized_logistic(REAL x, REAL top, const REAL* u, REAL* s)
 {
     const REAL h = REAL(0.5) / top, mu = u[0];
-    const REAL log_delta = -(u[1] + log(top)), own = bounded_exp(log_delta);
+    const REAL log_delta = -(u[1] + log(top)), own = exp_below_sqrt_max(log_delta);
     const REAL delta = own < REAL(1e-30) ? REAL(1e-30) : own, w = -expm1(-delta);
     const REAL inv_scale = delta * top, has_lower = x > h, has_upper = x < 1 - h;
     REAL y_lower, y_upper;
@@ -26,12 +26,12 @@ __device__ REAL discretized_logistic(REAL x, REAL top, const REAL* u, REAL* s)
 LIKELIHOOD(discretized_logistic, 2, discretized_logistic(x, levels - 1, u, s), Index levels,)
 
 // x = μ ± s log((1 − v)/v), to the nearest of the levels 0, 1/(K − 1), …, 1
-KERNEL(discretized_logistic_draw)(u64 seed, u64 stream, const Index* __restrict__ step,
-                                  const REAL* __restrict__ a, const REAL* __restrict__ bias,
-                                  Index levels, REAL* __restrict__ x, Index M, Index D)
+KERNEL(sample_discretized_logistic)(u64 seed, u64 stream, const Index* __restrict__ step,
+                                    const REAL* __restrict__ a, const REAL* __restrict__ bias,
+                                    Index levels, REAL* __restrict__ x, Index M, Index D)
 {
     FOR_EACH_OF(m, M, d, D) {
-        const double y = placed(seed, stream, *step, a, bias, m, d, D, [](double u) {
+        const double y = location_scale(seed, stream, *step, a, bias, m, d, D, [](double u) {
             return (u < 0.5 ? -1 : 1) * log((1 - tail_distance(u)) / tail_distance(u));
         });
         const double top = levels - 1, level = floor(y * top + 0.5);

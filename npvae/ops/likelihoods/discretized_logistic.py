@@ -2,13 +2,13 @@
 from math import log
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import TINY, bounded_exp, halves, logistic
+from npvae.ops.elementary import TINY, exp_below_sqrt_max, halves, logistic
 from npvae.ops.layouts import features, matrix
-from npvae.ops.noise import from_median, placed, uniforms
+from npvae.ops.noise import location_scale, tail_distance, uniforms
 
 
 @op(features, "nll x", scratch="scratch mask", int64="levels")
-def discretized_logistic_nll(xp, a, bias, x, levels, slope, scratch, mask, nll):
+def discretized_logistic_nll(xp, a, bias, x, levels, d_nll_d_a, scratch, mask, nll):
     """−log p(x|z) = −Σ_d log(F(x + h) − F(x − h)): a logistic distribution, rounded to K levels.
 
     x is one of 0, 1/(K − 1), …, 1, h half the way to the next, and the first and the last level
@@ -18,21 +18,21 @@ def discretized_logistic_nll(xp, a, bias, x, levels, slope, scratch, mask, nll):
         nll = Σ_edges softplus(u) − log(1 − e^−δ),        δ = 2h/s,
 
     each edge only where x has one, the last term where it has both: nothing is subtracted that
-    was small. The slopes are Σ_edges ∓sigmoid(u)/s for μ, and δ/(e^δ − 1) − Σ_edges u·sigmoid(u)
+    was small. The gradient is Σ_edges ∓sigmoid(u)/s for μ, and δ/(e^δ − 1) − Σ_edges u·sigmoid(u)
     for log s. 1/s is bounded as in :func:`normal_nll`.
 
     a (L, M, 2D) is used up; bias (2D,), x (M, D), scratch (3, L, M, D), mask (M, D)
-    → slope (L, M, 2D), nll (L, M)
+    → d_nll_d_a (L, M, 2D), nll (L, M)
     """
     h = 0.5 / (levels - 1)
     xp.add(a, bias, out=a)
     mean, logscale = halves(a)  # (L, M, D) each
-    d_mean, d_logscale = halves(slope)
+    d_mean, d_logscale = halves(d_nll_d_a)
 
     delta, w, v = scratch
     xp.subtract(logscale, log(2 * h), out=logscale)  # −log δ
     xp.negative(logscale, out=delta)
-    bounded_exp(xp, delta, delta)
+    exp_below_sqrt_max(xp, delta, delta)
     xp.maximum(delta, TINY, out=delta)
     xp.negative(delta, out=w)
     xp.expm1(w, out=w)
@@ -73,13 +73,13 @@ def discretized_logistic_nll(xp, a, bias, x, levels, slope, scratch, mask, nll):
 
 
 @op(matrix, "x", uint64="seed stream", int64="step levels")
-def discretized_logistic_draw(xp, seed, stream, step, a, bias, levels, x):
+def sample_discretized_logistic(xp, seed, stream, step, a, bias, levels, x):
     """x = μ ± s log((1 − v)/v), to the nearest of the levels k/(K − 1); [μ | log s] = a + b.
 
     step (1,), a (M, 2D), bias (2D,) → x (M, D)
     """
     for part, heads, u in uniforms(xp, seed, stream, step, a, bias, x):
-        sign, v = from_median(xp, u[..., 0])
-        y = placed(xp, heads, sign * xp.log((1 - v) / v))
+        sign, v = tail_distance(xp, u[..., 0])
+        y = location_scale(xp, heads, sign * xp.log((1 - v) / v))
         level = xp.floor(y * (levels - 1) + 0.5)
         part[...] = xp.minimum(xp.maximum(level, 0), levels - 1) / (levels - 1)

@@ -1,24 +1,24 @@
 """Real x with outliers: a location and a scale for each feature."""
 from npvae.ops.declare import op
-from npvae.ops.elementary import LOG_2, absolute, bounded_exp, halves
+from npvae.ops.elementary import LOG_2, absolute, exp_below_sqrt_max, halves
 from npvae.ops.layouts import features, matrix
-from npvae.ops.noise import from_median, placed, uniforms
+from npvae.ops.noise import location_scale, tail_distance, uniforms
 
 
 @op(features, "nll x")
-def laplace_nll(xp, a, bias, x, slope, nll):
+def laplace_nll(xp, a, bias, x, d_nll_d_a, nll):
     """−log p(x|z) = Σ_d log 2b + |r|,  r = (x − μ)/b,  with [μ | log b] = a + b′.
 
-    The slopes are −sign(r)/b for μ and 1 − |r| for log b. 1/b is bounded as 1/σ is in
+    The gradient is −sign(r)/b for μ and 1 − |r| for log b. 1/b is bounded as 1/σ is in
     :func:`normal_nll`.
 
-    a (L, M, 2D) is used up; bias b′ (2D,), x (M, D) → slope (L, M, 2D), nll (L, M)
+    a (L, M, 2D) is used up; bias b′ (2D,), x (M, D) → d_nll_d_a (L, M, 2D), nll (L, M)
     """
     xp.add(a, bias, out=a)
     mean, logscale = halves(a)  # (L, M, D) each
-    d_mean, d_logscale = halves(slope)
+    d_mean, d_logscale = halves(d_nll_d_a)
     xp.negative(logscale, out=d_mean)
-    bounded_exp(xp, d_mean, d_mean)  # 1/b
+    exp_below_sqrt_max(xp, d_mean, d_mean)  # 1/b
     r = xp.subtract(mean, x, out=d_logscale)
     xp.multiply(r, d_mean, out=r)  # −r
     nll[...] = xp.einsum("lmd->lm", logscale)
@@ -31,11 +31,11 @@ def laplace_nll(xp, a, bias, x, slope, nll):
 
 
 @op(matrix, "x", uint64="seed stream", int64="step")
-def laplace_draw(xp, seed, stream, step, a, bias, x):
+def sample_laplace(xp, seed, stream, step, a, bias, x):
     """x = μ ∓ b log 2v, with [μ | log b] = a + b′.
 
     step (1,), a (M, 2D), bias b′ (2D,) → x (M, D)
     """
     for part, heads, u in uniforms(xp, seed, stream, step, a, bias, x):
-        sign, v = from_median(xp, u[..., 0])
-        part[...] = placed(xp, heads, -sign * xp.log(2 * v))
+        sign, v = tail_distance(xp, u[..., 0])
+        part[...] = location_scale(xp, heads, -sign * xp.log(2 * v))

@@ -11,7 +11,7 @@ KERNEL(normal_nll)(REAL* __restrict__ a, const REAL* __restrict__ bias, const RE
         const Index mean = row * 2 * D + d, i = row * D + d;
         const REAL u = a[mean] + bias[d], logvar = a[mean + D] + bias[D + d];
         const REAL mu = sigmoid_mean ? logistic(u) : u;
-        const REAL w = bounded_exp(logvar / -2), r = (x[m * D + d] - mu) * w;
+        const REAL w = exp_below_sqrt_max(logvar / -2), r = (x[m * D + d] - mu) * w;
         a[mean] = mu, a[mean + D] = logvar, inv_sigma[i] = w, residual[i] = r;
         return log_2pi + logvar + r * r;
     });
@@ -29,9 +29,9 @@ REDUCTION(normal_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __res
         const bool is_mean = c < D;
         const Index i = row * D + (is_mean ? c : c - D);
         const REAL r = residual[i], mu = a[row * 2 * D + c];
-        const REAL slope = is_mean && sigmoid_mean ? mu * (1 - mu) : 1;
+        const REAL d_mu = is_mean && sigmoid_mean ? mu * (1 - mu) : 1;
         const REAL d = is_mean ? -(r * inv_sigma[i]) : (1 - r * r) / 2;
-        return d_a[row * 2 * D + c] = d_nll[row] * d * slope;
+        return d_a[row * 2 * D + c] = d_nll[row] * d * d_mu;
     });
 }
 
@@ -46,10 +46,11 @@ __device__ REAL fixed_normal(REAL x, bool sigmoid_mean, REAL std, const REAL* u,
 LIKELIHOOD(fixed_normal, 1, fixed_normal(x, sigmoid_mean, std, u, s),
            bool sigmoid_mean, double std,)
 
-// x = μ + σ ν, ν from the stream, [μ | log σ²] = a + b.   step (1,), a (M, 2D), bias (2D,), x (M, D)
-KERNEL(normal_draw)(u64 seed, u64 stream, const Index* __restrict__ step,
-                    const REAL* __restrict__ a, const REAL* __restrict__ bias, bool sigmoid_mean,
-                    REAL* __restrict__ x, Index M, Index D)
+// x = μ + σ ν, ν from the stream, [μ | log σ²] = a + b.
+// step (1,), a (M, 2D), bias (2D,), x (M, D)
+KERNEL(sample_normal)(u64 seed, u64 stream, const Index* __restrict__ step,
+                      const REAL* __restrict__ a, const REAL* __restrict__ bias, bool sigmoid_mean,
+                      REAL* __restrict__ x, Index M, Index D)
 {
     FOR_EACH_OF(m, M, d, D) {
         const REAL u = a[m * 2 * D + d] + bias[d], logvar = a[m * 2 * D + D + d] + bias[D + d];

@@ -2,9 +2,9 @@
 from math import log
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import LOG_2PI, bounded_exp, halves, logistic
+from npvae.ops.elementary import LOG_2PI, exp_below_sqrt_max, halves, logistic
 from npvae.ops.layouts import columns_of_two, features, matrix, rows
-from npvae.ops.noise import posterior_noise
+from npvae.ops.noise import fill_noise
 
 
 @op(rows, "residual", flags="sigmoid_mean")
@@ -23,7 +23,7 @@ def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
     if sigmoid_mean:
         logistic(xp, mean, mean)
     xp.multiply(logvar, -0.5, out=inv_sigma)
-    bounded_exp(xp, inv_sigma, inv_sigma)
+    exp_below_sqrt_max(xp, inv_sigma, inv_sigma)
     xp.subtract(x, mean, out=residual)
     xp.multiply(residual, inv_sigma, out=residual)  # r
     nll[...] = xp.einsum("lmd->lm", logvar) + xp.einsum("lmd,lmd->lm", residual, residual)
@@ -54,12 +54,12 @@ def normal_nll_backward(xp, d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_
 
 
 @op(matrix, "x", uint64="seed stream", int64="step", flags="sigmoid_mean")
-def normal_draw(xp, seed, stream, step, a, bias, sigmoid_mean, x):
+def sample_normal(xp, seed, stream, step, a, bias, sigmoid_mean, x):
     """x = μ + σ ν, ν ~ N(0, I), with [μ | log σ²] = a + b and, if asked, μ through a sigmoid.
 
     step (1,), a (M, 2D) is used up, bias (2D,) → x (M, D)
     """
-    posterior_noise(xp, seed, stream, step, 0, x[None])
+    fill_noise(xp, seed, stream, step, 0, x[None])
     xp.add(a, bias, out=a)
     mean, logvar = halves(a)  # (M, D) each
     if sigmoid_mean:
@@ -71,23 +71,23 @@ def normal_draw(xp, seed, stream, step, a, bias, sigmoid_mean, x):
 
 
 @op(features, "nll x", flags="sigmoid_mean")
-def fixed_normal_nll(xp, a, bias, x, sigmoid_mean, std, slope, nll):
+def fixed_normal_nll(xp, a, bias, x, sigmoid_mean, std, d_nll_d_a, nll):
     """−log p(x|z) = Σ_d ½ r² + log σ + ½ log 2π,  r = (x − μ)/σ,  one σ = ``std`` for all pixels.
 
-    μ = a + b, through a sigmoid if asked; its slope is −r/σ, times μ(1 − μ) then.
+    μ = a + b, through a sigmoid if asked; d_nll_d_μ is −r/σ, times μ(1 − μ) then.
 
-    a (L, M, D) is used up; bias (D,), x (M, D) → slope (L, M, D), nll (L, M)
+    a (L, M, D) is used up; bias (D,), x (M, D) → d_nll_d_a (L, M, D), nll (L, M)
     """
     xp.add(a, bias, out=a)  # μ
     if sigmoid_mean:
         logistic(xp, a, a)
-    xp.subtract(a, x, out=slope)
-    xp.multiply(slope, 1 / std, out=slope)  # −r
-    nll[...] = xp.einsum("lmd,lmd->lm", slope, slope)
+    xp.subtract(a, x, out=d_nll_d_a)
+    xp.multiply(d_nll_d_a, 1 / std, out=d_nll_d_a)  # −r
+    nll[...] = xp.einsum("lmd,lmd->lm", d_nll_d_a, d_nll_d_a)
     nll *= 0.5
     nll += x.shape[-1] * (log(std) + 0.5 * LOG_2PI)
-    xp.multiply(slope, 1 / std, out=slope)
+    xp.multiply(d_nll_d_a, 1 / std, out=d_nll_d_a)
     if sigmoid_mean:
-        xp.multiply(slope, a, out=slope)
+        xp.multiply(d_nll_d_a, a, out=d_nll_d_a)
         xp.subtract(1, a, out=a)
-        xp.multiply(slope, a, out=slope)
+        xp.multiply(d_nll_d_a, a, out=d_nll_d_a)

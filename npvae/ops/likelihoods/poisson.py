@@ -2,7 +2,7 @@
 from math import lgamma, pi
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import LOG_2PI, bounded_exp
+from npvae.ops.elementary import LOG_2PI, exp_below_sqrt_max
 from npvae.ops.layouts import features, matrix
 from npvae.ops.noise import uniforms
 
@@ -13,21 +13,23 @@ MOST_EVENTS = 256  # that are counted one by one
 
 
 @op(features, "nll x", scratch="scratch")
-def poisson_nll(xp, a, bias, x, slope, scratch, nll):
-    """−log p(x|z) = Σ_d exp(l) − x·l + log x!, with the log-rates l = a + b; the slope exp(l) − x.
+def poisson_nll(xp, a, bias, x, d_nll_d_a, scratch, nll):
+    """−log p(x|z) = Σ_d exp(l) − x·l + log x!, with the log-rates l = a + b.
 
-    Rates are kept below the square root of the largest number (e⁴⁴ in float32).
+    The gradient is exp(l) − x. Rates are kept below the square root of the largest number (e⁴⁴ in
+    float32).
 
-    a (L, M, D) is used up; bias (D,), counts x (M, D), scratch (M, D) → slope (L, M, D), nll (L, M)
+    a (L, M, D) is used up; bias (D,), counts x (M, D), scratch (M, D)
+    → d_nll_d_a (L, M, D), nll (L, M)
     """
     xp.add(a, bias, out=a)  # l
-    bounded_exp(xp, a, slope)
+    exp_below_sqrt_max(xp, a, d_nll_d_a)
     log_factorial(xp, x, scratch)
     xp.multiply(a, x, out=a)
-    xp.subtract(slope, a, out=a)  # of large counts all but little cancels: before it is summed
+    xp.subtract(d_nll_d_a, a, out=a)  # of large counts all but little cancels: before it is summed
     xp.add(a, scratch, out=a)
     nll[...] = xp.einsum("lmd->lm", a)
-    xp.subtract(slope, x, out=slope)
+    xp.subtract(d_nll_d_a, x, out=d_nll_d_a)
 
 
 def log_factorial(xp, x, out):
@@ -48,7 +50,7 @@ def log_factorial(xp, x, out):
 
 
 @op(matrix, "x", uint64="seed stream", int64="step")
-def poisson_draw(xp, seed, stream, step, a, bias, x):
+def sample_poisson(xp, seed, stream, step, a, bias, x):
     """Counts x at the rates λ = exp(a + b).   step (1,), a (M, D), bias (D,) → x (M, D)
 
     Up to λ = 64 the CDF is added up until it passes u. Above, a normal w (Box-Muller) is put
@@ -56,7 +58,7 @@ def poisson_draw(xp, seed, stream, step, a, bias, x):
     1e-6 in the CDF at λ = 64 and by less for more.
     """
     for part, l, u in uniforms(xp, seed, stream, step, a, bias, x, each=2):
-        bounded_exp(xp, l, l)
+        exp_below_sqrt_max(xp, l, l)
         rate = l.astype("float64")
         few = xp.minimum(rate, LARGE_RATE)
         p = xp.exp(-few)

@@ -1,4 +1,4 @@
-"""Exponentials of variables on the real line: the third way of section 2.4, composition.
+"""Families transformed by exp from the real line: the third way of section 2.4, composition.
 
 With z = exp y everything about z follows from y: q(z) = q(y)/z, the entropy gains E[y], and the
 KL stays what it is. A z too small or too large for its dtype is kept within it (there its
@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from npvae.backend import Array, array_module
-from npvae.distributions.family import Positive, finite_exp
+from npvae.distributions.family import Positive, clamped_exp
 from npvae.distributions.interval import Uniform
 from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
@@ -16,8 +16,8 @@ from npvae.distributions.real_line import GumbelMinimum
 from npvae.distributions.special import gammaln
 
 
-class Exponentiated(Positive):
-    """z = exp y with y of the family ``base``, and its parameters."""
+class ExpTransformed(Positive):
+    """An exp-transformed family: z = exp y with y of the family ``base``, and its parameters."""
 
     base: Any
 
@@ -27,12 +27,12 @@ class Exponentiated(Positive):
 
     def rsample(self, noise: Array, *params: Array) -> Array:
         """z = exp y."""
-        return self.value(self.base.rsample(noise, *params))[0]
+        return self.transform(self.base.rsample(noise, *params))[0]
 
     def rsample_backward(self, d_z: Array, noise: Array, *params: Array) -> tuple[Array, ...]:
         """d_y = d_z · z, and on through y."""
-        _, slope = self.value(self.base.rsample(noise, *params))
-        return self.base.rsample_backward(d_z * slope, noise, *params)
+        _, dz_dy = self.transform(self.base.rsample(noise, *params))
+        return self.base.rsample_backward(d_z * dz_dy, noise, *params)
 
     def log_prob(self, z: Array, *params: Array) -> Array:
         """log q(y) − y at y = log z, in nats; −∞ for z ≤ 0."""
@@ -51,12 +51,12 @@ class Exponentiated(Positive):
         xp = array_module(params[0])
         return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
 
-    def centre(self, *params: Any) -> Array:
+    def location(self, *params: Any) -> Array:
         """exp E[log z], the geometric mean, of one whose E[z] may be infinite."""
         return self._exp(self.base.mean(*params))
 
     def _exp(self, y: Array) -> Array:
-        return finite_exp(array_module(y), y)[0]
+        return clamped_exp(array_module(y), y)[0]
 
     def entropy(self, *params: Any) -> Array:
         """That of y, plus E[y], in nats."""
@@ -69,8 +69,8 @@ class Exponentiated(Positive):
         return tuple(a + b for a, b in zip(by_entropy, by_mean, strict=True))
 
 
-class ExponentiatedWithKL(Exponentiated):
-    """One whose base has a closed KL, and so has the same."""
+class ExpTransformedWithKL(ExpTransformed):
+    """An exp-transformed family whose base has a closed KL, and so has the same."""
 
     def kl(self, *params: Array) -> Array:
         """KL between y and its prior: an invertible function leaves it as it is."""
@@ -81,7 +81,7 @@ class ExponentiatedWithKL(Exponentiated):
         return self.base.kl_backward(d_kl, *params)
 
 
-class LogNormal(ExponentiatedWithKL):
+class LogNormal(ExpTransformedWithKL):
     """log z ~ N(μ, σ²), on z > 0, with ``mu`` and ``logvar`` = log σ²: the third way.
 
     z = exp(μ + σ ε). The prior is exp N(0, 1).
@@ -97,7 +97,7 @@ class LogNormal(ExponentiatedWithKL):
     noise = ("normal",)
     base = Normal()
 
-    def centre(self, mu: Array, logvar: Array) -> Array:
+    def location(self, mu: Array, logvar: Array) -> Array:
         """E[z] = exp(μ + ½ σ²)."""
         return self._exp(mu + 0.5 * self._exp(logvar))
 
@@ -112,7 +112,7 @@ class LogNormal(ExponentiatedWithKL):
         return d_entropy + 0 * mu, 0.5 * d_entropy + 0 * logvar
 
 
-class Weibull(ExponentiatedWithKL):
+class Weibull(ExpTransformedWithKL):
     """q(z) = k/λ (z/λ)ᵏ⁻¹ exp(−(z/λ)ᵏ), λ = e^loc, k = e^−log_scale, on z > 0.
 
     z = λ (−log u)^(1/k) (the first way): log z is a Gumbel variable of minima, with location
@@ -128,12 +128,12 @@ class Weibull(ExponentiatedWithKL):
     parameters = ("loc", "log_scale")
     base = GumbelMinimum()
 
-    def centre(self, loc: Array, log_scale: Array) -> Array:
+    def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = λ Γ(1 + 1/k)."""
         return self._exp(loc + gammaln(1 + self._exp(log_scale)))
 
 
-class Pareto(ExponentiatedWithKL):
+class Pareto(ExpTransformedWithKL):
     """q(z) = α mᵅ/zᵅ⁺¹, m = e^loc, α = e^−log_scale, on z ≥ m.
 
     z = m u^(−1/α) (the first way): log z is an exponential variable of mean 1/α that begins at
@@ -151,7 +151,7 @@ class Pareto(ExponentiatedWithKL):
     base = ShiftedExponential(unit=1.0)
 
 
-class Reciprocal(ExponentiatedWithKL):
+class Reciprocal(ExpTransformedWithKL):
     """q(z) = 1/(w z) on [a, a eʷ], a = e^loc, w = e^log_scale: the log-uniform distribution.
 
     z = a e^(w u) (the first way): ``loc`` = log a, and ``log_scale`` is the logarithm of how
@@ -169,7 +169,7 @@ class Reciprocal(ExponentiatedWithKL):
     support = "interval"
     base = Uniform(unit=1.0)
 
-    def centre(self, loc: Array, log_scale: Array) -> Array:
+    def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = a (eʷ − 1)/w."""
         w = self._exp(log_scale)
         return -self._exp(loc + w) * array_module(w).expm1(-w) / w

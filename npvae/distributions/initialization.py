@@ -1,4 +1,4 @@
-"""Where a decoder begins: at the density of all data, before z says anything.
+"""Initialization of a decoder's output biases: at the density of all data, whatever z is.
 
 A Bernoulli decoder whose biases are 0 begins at grey, a normal one at a deviation of 1. The
 quickest way from there to what all data have in common is by the hidden units, of which there are

@@ -1,0 +1,16 @@
+"""The backward pass of every likelihood whose forward pass makes its gradient ∂(−log p)/∂a too.
+
+The gradient costs next to nothing beside the value itself.
+"""
+from npvae.ops.declare import op
+from npvae.ops.layouts import columns
+
+
+@op(columns, "d_nll_d_a")
+def nll_backward(xp, d_nll, d_nll_d_a, d_a, d_bias):
+    """d_a = d_nll · ∂nll/∂a, which the forward pass left in ``d_nll_d_a``.
+
+    d_nll (L, M), d_nll_d_a (L, M, Σ heads) → d_a (L, M, Σ heads), d_bias (Σ heads,)
+    """
+    xp.multiply(d_nll_d_a, d_nll[..., None], out=d_a)
+    xp.sum(d_a, axis=(0, 1), out=d_bias)
