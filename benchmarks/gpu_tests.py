@@ -16,7 +16,7 @@ from gpu_worker import Deadline
 
 ROOT = Path(__file__).parents[1]
 FILES = ["tests/test_cupy.py"]
-FILES += ["tests/test_likelihood_estimates.py"] if find_spec("scipy") else []
+FILES += ["tests/evaluation/test_likelihood_estimates.py"] if find_spec("scipy") else []
 CHOSEN = ("cupy and float64", "cupy and not float64")  # of those files, in this order
 PROCESSES = min(6, os.cpu_count() or 1)
 
