@@ -7,7 +7,7 @@ threads as NumPy's BLAS. First they are shown to give the same numbers. Then: th
 decoding and encoding, in interleaved rounds; the cold start, from the start of a process to its
 first image; that process's memory; and the size on disk of what each side needs.
 """
-import start  # noqa: F401  isort: skip
+import common  # isort: skip
 import argparse
 import os
 import subprocess
@@ -19,14 +19,11 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import footprint
-import machine
 import numpy as np
-import timing
-import workload
+from common import footprint, machine, timing, workload
+from common.workload import Workload
 from runtimes import PACKAGES, RUNTIMES
 from train_step import save
-from workload import Workload
 
 BATCHES = (1, 16, 100, 1000)
 TOLERANCE = 1e-5  # float32 sums of 784 products of numbers near 1
@@ -97,6 +94,7 @@ def cold_start(name: str, folder: Path) -> tuple[float, float]:
     command = [sys.executable, FIRST_IMAGE, name, folder, str(machine.threads())]
     # What is installed has its bytecode beside it; so must npvae, run from its source folder.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = str(common.ROOT)  # this clone's npvae, there too
     began = perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         lines = process.stdout or ()

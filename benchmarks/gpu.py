@@ -8,7 +8,7 @@ npvae need not be installed. Whatever of PyTorch and JAX is installed takes part
 deadline; what fails or hangs is named and left out, and every result is written as it comes, so
 that a run that is cut short leaves what it had. Figure 2 needs MNIST: set NPVAE_DATA.
 """
-import start  # noqa: F401  isort: skip
+import common  # noqa: F401  isort: skip
 import argparse
 import json
 import os
@@ -19,19 +19,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import gpu_checks
-import gpu_curve
-import gpu_nodes
-import gpu_scale
-import gpu_smoke
-import gpu_steps
-import gpu_table
-import gpu_tests
-import machine
-from gpu_scale import PRECISIONS, Scale, Setting
-from gpu_worker import Deadline, Failed, Place, Worker, in_one_line
+from common import machine
+from common.workload import has_mnist
+from gpu_parts import (
+    gpu_checks,
+    gpu_curve,
+    gpu_nodes,
+    gpu_scale,
+    gpu_smoke,
+    gpu_steps,
+    gpu_table,
+    gpu_tests,
+)
+from gpu_parts.gpu_scale import PRECISIONS, Scale, Setting
+from gpu_parts.gpu_worker import Deadline, Failed, Place, Worker, in_one_line
 from peers import on_gpu
-from workload import has_mnist
 
 from npvae.backend import why_no_gpu
 

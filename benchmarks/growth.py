@@ -6,18 +6,18 @@ A small model is trained by the very function that ``fit`` calls for each miniba
 memory and the blocks in use are read every thousand steps, and the slopes are those of the
 least-squares lines. The first thousand steps, which allocate and warm up, do not count.
 """
-import start  # noqa: F401  isort: skip
+import common  # noqa: F401  isort: skip
 import argparse
 import gc
 import sys
 from typing import Any
 
-import machine
 import numpy as np
+from common import machine
+from common.resident import resident
+from common.workload import Workload
 from peers.with_npvae import Training
-from resident import resident
 from train_step import save
-from workload import Workload
 
 from npvae.data import load_digits
 

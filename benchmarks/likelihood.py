@@ -8,7 +8,7 @@ The estimate is timed against its own matrix products alone, in interleaved roun
 what Python and NumPy allocate is compared for few and for many samples. Then a memory-mapped
 file of bytes is encoded, of which only a chunk of rows is ever in the process's own memory.
 """
-import start  # noqa: F401  isort: skip
+import common  # noqa: F401  isort: skip
 import argparse
 import sys
 import tracemalloc
@@ -23,19 +23,17 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
-import machine
 import numpy as np
-import timing
-import workload
-from npvae.ops.hands import one_blas_thread_each
-from resident import resident
-from step_profile import Stopwatch
+from common import machine, timing, workload
+from common.resident import resident
+from common.step_profile import Stopwatch
+from common.workload import Workload, replace_ops
 from train_step import save
-from workload import Workload, replace_ops
 
 import npvae
 from npvae.data import Dataset
 from npvae.evaluation import importance
+from npvae.ops.cpu.threads import one_blas_thread_each
 
 FEW = 500  # samples, whose memory is compared with that of the samples asked for
 COLUMNS = 64  # of the file to encode

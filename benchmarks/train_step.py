@@ -7,7 +7,7 @@
 All sides do the same step in the same process, in rounds: gather a minibatch of bytes and scale
 it, draw noise, loss, gradient, Adam. First they are shown to agree; then they are timed.
 """
-import start  # noqa: F401  isort: skip
+import common  # noqa: F401  isort: skip
 import argparse
 import json
 import sys
@@ -15,14 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import agreement
-import machine
 import peers
-import step_profile
-import sweep
-import timing
-import workload
-from workload import Workload
+from common import agreement, machine, step_profile, sweep, timing, workload
+from common.workload import Workload
 
 RESULTS = Path(__file__).with_name("results")
 

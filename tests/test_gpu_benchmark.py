@@ -11,27 +11,26 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import gpu
 import pytest
 import shim
 import strict_cupy
+from gpu_parts import (
+    gpu_checks,
+    gpu_curve,
+    gpu_nodes,
+    gpu_scale,
+    gpu_smoke,
+    gpu_steps,
+    gpu_tests,
+    gpu_worker,
+)
+from gpu_parts.gpu_worker import Deadline, Failed, Place, Worker
+from peers import on_gpu
 
 from npvae.backend import why_no_gpu
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "benchmarks"))
-
-import gpu  # noqa: E402
-import gpu_checks  # noqa: E402
-import gpu_curve  # noqa: E402
-import gpu_nodes  # noqa: E402
-import gpu_scale  # noqa: E402
-import gpu_smoke  # noqa: E402
-import gpu_steps  # noqa: E402
-import gpu_tests  # noqa: E402
-import gpu_worker  # noqa: E402
-from gpu_worker import Deadline, Failed, Place, Worker  # noqa: E402
-from peers import on_gpu  # noqa: E402
-
 pytestmark = pytest.mark.skipif(
     not why_no_gpu() or not shim.COMPILER, reason="a rehearsal is for where there is g++ and no GPU"
 )

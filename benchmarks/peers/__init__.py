@@ -5,7 +5,7 @@ steps with noise that is given, so that it can be held to the others before it i
 """
 from importlib import import_module
 
-from workload import Workload
+from common.workload import Workload
 
 from peers.side import Side, Unavailable
 

@@ -6,7 +6,7 @@ Written with what is cheap to differentiate: a product with a mask instead of ``
 from typing import Any
 
 import numpy as np
-from workload import BETA1, BETA2, EPSILON, RATE, Workload
+from common.workload import BETA1, BETA2, EPSILON, RATE, Workload
 
 Array = Any
 

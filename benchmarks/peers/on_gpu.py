@@ -6,8 +6,8 @@ no other with it.
 from importlib import import_module
 from typing import NamedTuple
 
-from gpu_worker import Place
-from workload import Workload
+from common.workload import Workload
+from gpu_parts.gpu_worker import Place
 
 from peers.side import Side
 

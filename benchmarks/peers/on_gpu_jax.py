@@ -1,6 +1,6 @@
 """JAX on a GPU: its sides are those of the CPU, its platform and precision set beforehand."""
-from gpu_worker import Place
-from workload import Workload
+from common.workload import Workload
+from gpu_parts.gpu_worker import Place
 
 from peers.side import Side
 from peers.with_jax import jax_scan, jax_step

@@ -6,8 +6,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from gpu_worker import Failed, Place
-from workload import RATE, SEED, Workload, layers, replace_ops
+from common.workload import RATE, SEED, Workload, layers, replace_ops
+from gpu_parts.gpu_worker import Failed, Place
 
 from npvae.backend import Backend, get_backend, to_numpy
 from npvae.optim import OPTIMIZERS, Constant

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gpu_worker import Place
-from workload import Workload
+from common.workload import Workload
+from gpu_parts.gpu_worker import Place
 
 from peers.side import Side
 from peers.with_torch import Training

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from workload import Workload
+from common.workload import Workload
 
 Array = Any
 

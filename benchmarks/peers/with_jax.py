@@ -3,8 +3,8 @@ import os
 from functools import partial
 
 import numpy as np
-from machine import threads
-from workload import BETA1, BETA2, EPSILON, RATE, Workload
+from common.machine import threads
+from common.workload import BETA1, BETA2, EPSILON, RATE, Workload
 
 from peers.formula import loss
 from peers.side import Side

@@ -1,6 +1,6 @@
 """npvae itself, by the very function that ``fit`` calls; and the floor it stands on."""
 import numpy as np
-from workload import RATE, SEED, Workload, layers, replace_ops
+from common.workload import RATE, SEED, Workload, layers, replace_ops
 
 from npvae.optim import Adam, Constant
 from npvae.training import Minibatches, Recipe, TrainingState, TrainStep

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from workload import Workload
+from common.workload import Workload
 
 from peers.formula import adam, gather, loss
 from peers.side import Side, stepwise

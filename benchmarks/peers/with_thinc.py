@@ -1,6 +1,6 @@
 """thinc: layers that return their own backward pass, BLIS products, Adam in Cython."""
 import numpy as np
-from workload import BETA1, BETA2, EPSILON, RATE, Workload
+from common.workload import BETA1, BETA2, EPSILON, RATE, Workload
 
 from peers.formula import gather
 from peers.side import Side, stepwise

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from machine import threads
-from workload import BETA1, BETA2, EPSILON, RATE, Workload
+from common.machine import threads
+from common.workload import BETA1, BETA2, EPSILON, RATE, Workload
 
 from peers.side import Side, Unavailable, stepwise
 

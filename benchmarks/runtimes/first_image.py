@@ -16,6 +16,6 @@ image = decode(np.zeros((1, 20), np.float32))  # (1, D)
 print(image.shape, flush=True)
 
 sys.path.append(str(Path(__file__).parents[1]))
-from resident import resident  # noqa: E402  after the clock has stopped
+from common.resident import resident  # noqa: E402  after the clock has stopped
 
 print(resident())

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from peers import SIDES
-from workload import Workload
+
+from common.workload import Workload
 
 PEERS = ("npvae", "products", "torch", "jax-scan")
 SWEEPS = {

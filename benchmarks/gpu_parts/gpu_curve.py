@@ -6,11 +6,11 @@ on the weights. The training bound of an epoch is the mean over it, while the pa
 from time import perf_counter
 from typing import Any
 
-import gpu_scale
-from gpu_worker import Failed, Place
-from workload import has_mnist
+from common.workload import has_mnist
 
 import npvae
+from gpu_parts import gpu_scale
+from gpu_parts.gpu_worker import Failed, Place
 from npvae.reproduce.paper import bounds
 
 CURVE = bounds("mnist", 20)[0]  # of what ``npvae reproduce figure2`` trains on a processor

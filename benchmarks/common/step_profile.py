@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from peers.with_npvae import Training
-from workload import Workload, replace_ops
+
+from common.workload import Workload, replace_ops
 
 STEPS = 256
 

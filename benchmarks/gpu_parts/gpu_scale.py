@@ -3,8 +3,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
-import workload
-from workload import Workload
+from common import workload
+from common.workload import Workload
 
 from npvae.data import Dataset, load_digits
 

@@ -1,8 +1,9 @@
 """The numbers of the benchmark on a GPU as tables, and the goals that they meet or miss."""
 from typing import Any
 
-from gpu_scale import Scale, Setting
 from peers import on_gpu
+
+from gpu_parts.gpu_scale import Scale, Setting
 
 P_LIMIT, P_RATIO, SECONDS = 40.0, 0.6, 60.0  # µs; of the best peer; for 10⁸ samples
 

@@ -168,7 +168,7 @@ def load_library(place: Place) -> None:
 
 def install_stand_in() -> None:
     """The strict CuPy of the tests, and its cuBLAS, from now on."""
-    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+    sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / "helpers")]
     import strict_cupy
     from strict_cupy.cublas import Cublas
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
-import gpu_scale
 import numpy as np
-from gpu_scale import Setting
-from gpu_worker import Place, in_one_line
 from peers.on_gpu_npvae import LoggedTraining, gemm, nothing_captured, on_host
+
+from gpu_parts import gpu_scale
+from gpu_parts.gpu_scale import Setting
+from gpu_parts.gpu_worker import Place, in_one_line
 
 REPEATS, LAUNCHES = 16, 8  # of a node in a graph, and of that graph
 

@@ -6,7 +6,8 @@ come: ‖θ − θ_npvae‖ / ‖θ_npvae − θ₀‖.
 """
 import numpy as np
 from peers import Side
-from workload import Workload
+
+from common.workload import Workload
 
 STEPS = 3
 LOSS = 1e-4  # relative: a float32 sum over 80,000 pixels is good to 1e-6

@@ -8,12 +8,7 @@ from itertools import product
 from time import perf_counter
 from typing import Any
 
-import gpu_checks
-import gpu_nodes
-import gpu_scale
 import numpy as np
-from gpu_scale import Setting
-from gpu_worker import Place
 from peers.on_gpu_npvae import (
     Training,
     gemm,
@@ -22,6 +17,10 @@ from peers.on_gpu_npvae import (
     on_host,
     one_step_a_launch,
 )
+
+from gpu_parts import gpu_checks, gpu_nodes, gpu_scale
+from gpu_parts.gpu_scale import Setting
+from gpu_parts.gpu_worker import Place
 
 EPOCHS = 3  # timed, of each way to launch a step
 

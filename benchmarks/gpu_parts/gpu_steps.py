@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
-import gpu_scale
 import numpy as np
-import roofline
-import timing
-from gpu_scale import Scale, Setting
-from gpu_worker import Deadline, Failed, Place, Worker
+from common import roofline, timing
 from peers import on_gpu
 from peers.side import Side
 from peers.with_npvae import npvae
+
+from gpu_parts import gpu_scale
+from gpu_parts.gpu_scale import Scale, Setting
+from gpu_parts.gpu_worker import Deadline, Failed, Place, Worker
 
 STEPS = 3  # that are compared before anything is timed
 LOSS = {"float32": 1e-4, "tf32": 1e-3}  # relative to npvae's on the host

@@ -5,7 +5,7 @@ The peaks are the vendor's, for the H200 (SXM): 67 TFLOP/s of float32 outside th
 """
 from typing import Any
 
-from workload import Workload, layers
+from common.workload import Workload, layers
 
 FLOPS = {"float32": 67e12, "tf32": 495e12}  # a second
 BYTES = 4.8e12  # a second

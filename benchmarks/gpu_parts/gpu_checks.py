@@ -4,14 +4,14 @@ Each check is a function of a place that returns what it found, ``passed`` among
 """
 from typing import Any
 
-import gpu_scale
 import numpy as np
-from gpu_scale import Setting
-from gpu_worker import Place
+from common.resident import resident
+from common.workload import Workload
 from peers.on_gpu_npvae import Training, nothing_captured
-from resident import resident
-from workload import Workload
 
+from gpu_parts import gpu_scale
+from gpu_parts.gpu_scale import Setting
+from gpu_parts.gpu_worker import Place
 from npvae.data import load_digits
 
 STEPS = 100  # at least: a replay may do some more
