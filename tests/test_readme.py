@@ -1,4 +1,4 @@
-"""README's Python is run as it stands, and its commands are ones that exist."""
+"""The Python of README and of the guides is run as it stands, and their commands exist."""
 import re
 import shlex
 import subprocess
@@ -11,22 +11,35 @@ from npvae import cli
 from npvae.parser import parser
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "examples/README.md", "benchmarks/README.md", "ARCHITECTURE.md",
+                 "CONTRIBUTING.md", "CHANGELOG.md")
+}  # fmt: skip
 
 
-def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "least"), [("README.md", 2), ("examples/README.md", 4)])
+def test_python_blocks_run_in_order(name, least, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-    assert len(blocks) >= 3
+    blocks = re.findall(r"```python\n(.*?)```", PAGES[name], flags=re.S)
+    assert len(blocks) >= least
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, name, "exec"), {})
+    printed = capsys.readouterr().out
+    for shown in re.findall(r"```text\n(.*?)```", PAGES[name], flags=re.S):
+        # float32 sums differ in their last digits from one BLAS to the next
+        numbers = [re.findall(r"-?\d+\.\d+", text) for text in (shown, printed)]
+        assert re.sub(r"-?\d+\.\d+", "#", shown) in re.sub(r"-?\d+\.\d+", "#", printed)
+        close = [abs(float(a) - float(b)) < 0.5 for a, b in zip(*numbers, strict=False)]
+        assert all(close[:4])  # nats; the effective sample size is less steady
 
 
 COMMANDS = [
     line.split("#")[0].split("&&")[-1].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+    for page in PAGES.values()
+    for block in re.findall(r"```sh\n(.*?)```", page, flags=re.S)
     for line in block.splitlines()
-    if "npvae " in line
+    if "npvae " in line and "NPVAE_DATA" not in line
 ]
 
 
@@ -37,9 +50,17 @@ def test_npvae_commands_parse(command):
     assert parser().parse_args(words[1:]).command in cli.COMMANDS
 
 
-def test_files_named_exist():
-    for path in re.findall(r"`((?:npvae|examples|benchmarks)/[\w./]+)`", README):
+@pytest.mark.parametrize("name", PAGES)
+def test_files_named_exist(name):
+    page = PAGES[name]
+    for path in re.findall(r"`((?:npvae|examples|benchmarks|tests)/[\w./]+)`", page):
         assert (ROOT / path).exists(), path
+    for path in re.findall(r"\]\(([\w./]+)(?:#[\w-]+)?\)", page):
+        assert (ROOT / name).parent.joinpath(path).exists(), path
+
+
+def test_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 150
 
 
 def test_gradient_example_runs():
