@@ -6,10 +6,11 @@ before and after a resume, on one worker or eight, on a CPU or a GPU, and any ra
 elements can be drawn without drawing those before it.
 
     key     = (seed, stream)
-    counter = (block of four 64-bit words, step, 0, 0)
+    counter = (block of four 64-bit words, step, row, 0)
 
 A uniform takes one 64-bit word an element; normals are made in pairs out of two words by the
-Box-Muller transform, so that element ``e`` needs words ``2⌊e/2⌋`` and ``2⌊e/2⌋ + 1``.
+Box-Muller transform, so that element ``e`` needs words ``2⌊e/2⌋`` and ``2⌊e/2⌋ + 1``. Training
+leaves ``row`` at 0; in evaluation it is a hash of a row's values (:mod:`npvae.ops.row_noise`).
 """
 from __future__ import annotations
 
@@ -23,17 +24,23 @@ from npvae.errors import ParameterError
 # Streams: one for each use of noise, so that no two uses ever share a random number.
 (
     INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM, PARAMETERS,
-) = range(9)  # fmt: skip
+    ROWS,
+) = range(10)  # fmt: skip
 
 HALF_CELL = 2.0**-54  # uniforms lie 2⁻⁵³ apart: u = 1 stands for the middle of its cell
 
 
-def _philox(seed: int, stream: int, step: int, block: int = 0) -> np.random.Philox:
+def _philox(
+    seed: int, stream: int, step: int, block: int = 0, row: int = 0
+) -> np.random.Philox:
     key = np.array((seed, stream), np.uint64)  # NumPy would make floats of a seed above 2⁶³
-    return np.random.Philox(key=key, counter=(block, step, 0, 0))
+    counter = np.array((block, step, row, 0), np.uint64)
+    return np.random.Philox(key=key, counter=counter)
 
 
-def words(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
+def words(
+    seed: int, stream: int, step: int, count: int, start: int = 0, row: int = 0
+) -> np.ndarray:
     """``count`` 64-bit words of a stream from word ``start`` on.   (count,) uint64
 
     Examples
@@ -42,12 +49,14 @@ def words(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.n
     True
     """
     block, skip = divmod(start, 4)
-    return _philox(seed, stream, step, block).random_raw(skip + count)[skip:]
+    return _philox(seed, stream, step, block, row).random_raw(skip + count)[skip:]
 
 
-def uniform(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
+def uniform(
+    seed: int, stream: int, step: int, count: int, start: int = 0, row: int = 0
+) -> np.ndarray:
     """``count`` numbers uniform on (0, 1], 53 bits each.   (count,) float64"""
-    u = (words(seed, stream, step, count, start) >> np.uint64(11)).astype(np.float64)
+    u = (words(seed, stream, step, count, start, row) >> np.uint64(11)).astype(np.float64)
     u += 1.0
     u *= 2.0**-53
     return u
@@ -65,7 +74,9 @@ def thresholds(seed: int, stream: int, step: int, count: int, start: int = 0) ->
     return u[start - first :][:count]
 
 
-def normal(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.ndarray:
+def normal(
+    seed: int, stream: int, step: int, count: int, start: int = 0, row: int = 0
+) -> np.ndarray:
     """``count`` independent standard normals, elements ``start`` on.   (count,) float64
 
     Box-Muller: ``√(−2 log u₁) · (cos 2πu₂, sin 2πu₂)``. No value exceeds 8.6 in magnitude.
@@ -77,7 +88,7 @@ def normal(seed: int, stream: int, step: int, count: int, start: int = 0) -> np.
     """
     first = start - start % 2  # pairs are whole: begin at an even element
     n_pairs = (start + count - first + 1) // 2
-    u = uniform(seed, stream, step, 2 * n_pairs, first)
+    u = uniform(seed, stream, step, 2 * n_pairs, first, row)
     radius, angle = np.sqrt(-2.0 * np.log(u[0::2])), (2.0 * pi) * u[1::2]
     z = np.empty(2 * n_pairs)
     np.multiply(radius, np.cos(angle), out=z[0::2])

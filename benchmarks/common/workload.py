@@ -99,7 +99,7 @@ def layers(engine: Engine) -> list[np.ndarray]:
 
 def replace_ops(engine: Engine, **ops: Any) -> None:
     """Have an engine run other ops of those names."""
-    engine.ctx = replace(engine.ctx, ops=replace(engine.ops, **ops))
+    engine.mine.ctx = replace(engine.ctx, ops=replace(engine.ops, **ops))
 
 
 def models(data: Dataset) -> dict[str, Workload]:

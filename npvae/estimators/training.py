@@ -15,6 +15,7 @@ from npvae.errors import ParameterError
 from npvae.estimators.arguments import made_of
 from npvae.estimators.building import warn_of_one_sample
 from npvae.estimators.coding import checked_data, data_of
+from npvae.estimators.exclusive import exclusively
 from npvae.estimators.files import check_described, config_of, defaults_of, params_of
 from npvae.optim import Constant, Schedule
 from npvae.training import (
@@ -63,7 +64,7 @@ def fit(
     DataError
         If data is not finite, of the wrong shape, or outside the likelihood's range.
     ParameterError
-        If an argument cannot be used, or ``batch_size`` exceeds N.
+        If an argument cannot be used, ``batch_size`` exceeds N, or another thread is training it.
     NumericalError
         As soon as the loss is not finite.
     ModelFileError
@@ -88,17 +89,18 @@ def fit(
     if checkpoint is not None:
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
     held_out = None if validation is None else checked_data(model, validation, pixels.shape[1])
-    model.initialize(pixels.shape[1])
-    if not resume:
-        begin_at_moments(model, pixels, scale)
-    if model.verbose and model.backend == "auto":
-        print_backend(model.engine_.backend)
-    model._set_n_data(len(pixels))
-    model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-    schedule = made_of("schedule", model.schedule)
-    return run(
-        model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
-    )
+    with exclusively(model):
+        model.initialize(pixels.shape[1])
+        if not resume:
+            begin_at_moments(model, pixels, scale)
+        if model.verbose and model.backend == "auto":
+            print_backend(model.engine_.backend)
+        model._set_n_data(len(pixels))
+        model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
+        schedule = made_of("schedule", model.schedule)
+        return run(
+            model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
+        )
 
 
 def partial_fit(model: M, X: Any, y: Any = None) -> M:
@@ -115,16 +117,17 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         As :meth:`fit`; any number of datapoints will do.
     """
     model._check_params()
-    new = "engine_" not in vars(model)
-    if new:
-        model.initialize(checked_data(model, X, None)[0].shape[1])
-    pixels, scale = data_of(model, X)
-    if new:
-        begin_at_moments(model, pixels, scale)
-    check_described(model)
-    model._set_n_data(len(pixels))
-    model._state.begin_epoch()  # an interrupted pass was another
-    return run(model, pixels, scale, model._state.epoch + 1, Constant())
+    with exclusively(model):
+        new = "engine_" not in vars(model)
+        if new:
+            model.initialize(checked_data(model, X, None)[0].shape[1])
+        pixels, scale = data_of(model, X)
+        if new:
+            begin_at_moments(model, pixels, scale)
+        check_described(model)
+        model._set_n_data(len(pixels))
+        model._state.begin_epoch()  # an interrupted pass was another
+        return run(model, pixels, scale, model._state.epoch + 1, Constant())
 
 
 def begin_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:

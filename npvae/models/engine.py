@@ -10,10 +10,11 @@ prior N(0, I) on the parameters, which adds −log N(θ; 0, I) / N for each of N
 may have a penalty of another kind in their place.
 """
 from dataclasses import dataclass, replace
+from threading import local
 from typing import Any
 
 from npvae.backend import Array, Backend
-from npvae.memory import Context, Views, Workspace, aligned
+from npvae.memory import Context, Layout, Views, Workspace, aligned
 from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
 from npvae.ops import Ops
@@ -58,8 +59,25 @@ def parameter_prior(n_weights: int, n_data: int) -> Penalty:
     return Penalty(1 / n_data, 0.5 * n_weights * LOG_2PI / n_data)
 
 
+class ThreadBuffers(local):
+    """What a thread writes to: a gradient and the buffers of a pass, made when it first asks.
+
+    A thread's are let go when it ends, and all of them with the engine.
+    """
+
+    def __init__(self, backend: Backend, layout: Layout, theta: Array):
+        # zeros, unlike zeros_like, takes no memory until it is written: a model that only
+        # codes and decodes never pays for its gradient
+        self.grad = aligned(backend.xp.zeros, theta.size, theta.dtype)
+        P, G = layout.views(theta), layout.views(self.grad)
+        self.ctx = Context(backend.ops, P, G, Workspace(backend.xp, theta.dtype))
+
+
 class Engine:
     """A model with its arrays.
+
+    Several threads may use one engine at a time: they share the parameters, and each has a context
+    of its own.
 
     Parameters
     ----------
@@ -76,10 +94,8 @@ class Engine:
 
     Attributes
     ----------
-    grad : array (P,)
-        ∂loss/∂θ, as the last :meth:`backward` wrote it.
-    ctx : Context
-        The operations, named views of theta and grad, and the buffers of a training step.
+    mine : ThreadBuffers
+        Where the thread that asks computes.
     weights : slice
         Where in theta the weights are.
     """
@@ -90,17 +106,23 @@ class Engine:
     ):  # fmt: skip
         self.model, self.backend, self.penalty, self.objective = model, backend, penalty, objective
         self.xp, self.layout = backend.xp, model.layout()
-        # zeros, unlike zeros_like, takes no memory until it is written: a model that only
-        # codes and decodes never pays for its gradient
-        self.theta, self.grad = theta, aligned(self.xp.zeros, theta.size, theta.dtype)
-        P, G = self.layout.views(self.theta), self.layout.views(self.grad)
-        self.ctx = Context(backend.ops, P, G, Workspace(self.xp, theta.dtype))
+        self.theta, self.mine = theta, ThreadBuffers(backend, self.layout, theta)
         self.weights = slice(self.layout.n_weights)
 
     def __reduce__(self) -> Any:
         return Engine, (  # not the buffers
             self.model, self.backend, self.theta, self.penalty, self.objective
         )  # fmt: skip
+
+    @property
+    def ctx(self) -> Context:
+        """The operations, named views of theta and grad, and the buffers of a pass."""
+        return self.mine.ctx
+
+    @property
+    def grad(self) -> Array:
+        """∂loss/∂θ (P,), as this thread's last backward pass wrote it."""
+        return self.mine.grad
 
     @property
     def ops(self) -> Ops:
@@ -114,7 +136,7 @@ class Engine:
 
     @property
     def work(self) -> Workspace:
-        """The buffers of a training step."""
+        """The buffers of a pass."""
         return self.ctx.work
 
     def context(self, work: Workspace) -> Context:

@@ -58,7 +58,7 @@ def loss(engine: Engine, x: Any, eps: Any) -> float:
 
 def replace_ops(engine: Engine, **ops: Any) -> None:
     """Have an engine run some ops of one's own."""
-    engine.ctx = replace(engine.ctx, ops=replace(engine.ops, **ops))
+    engine.mine.ctx = replace(engine.ctx, ops=replace(engine.ops, **ops))
 
 
 def batch(model: Model, M: int = 5, L: int = 3, D: int = 6, dtype: Any = np.float64, seed: int = 1):

@@ -12,12 +12,17 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 ALIGNMENT = 64  # numbers between which a vector may be cut: whole cache lines at any dtype
+
+
+_limiting = Lock()
+_limits: list[Any] = []  # the limit that is in force, and a place for each that relies on it
 
 
 @cache
@@ -85,8 +90,17 @@ def one_blas_thread_each() -> Iterator[int]:
     if threadpool_limits is None or count() == 1:
         yield 1
         return
-    with threadpool_limits(1, user_api="blas"):
+    with _limiting:  # BLAS has one limit for all threads: the first sets it, the last lifts it
+        if not _limits:
+            _limits.append(threadpool_limits(1, user_api="blas"))
+        _limits.append(None)
+    try:
         yield count()
+    finally:
+        with _limiting:
+            _limits.pop()
+            if len(_limits) == 1:
+                _limits.pop().restore_original_limits()
 
 
 def split_ranges(n: int, least: int) -> list[tuple[int, int]]:
