@@ -1,8 +1,8 @@
 """How heavy the tail of importance weights is: the Pareto shape k̂ (Vehtari et al. 2024, JMLR 25).
 
-Far out, weights are distributed as a generalised Pareto variable of shape k, which has 1/k moments.
+Far out, weights are distributed as a generalised Pareto variable of shape k: it has 1/k moments.
 Below k = ½ their variance exists, and a standard error means what it says. Above 0.7 the mean of
-any number of weights that one can draw is far below E[w]: the few samples that would carry it do not
+any number of weights that one can sample is far below E[w]: the few that would carry it do not
 come up, and nothing in those that do, neither the effective sample size nor the standard error,
 shows that they are missing.
 
