@@ -1,4 +1,4 @@
-"""Names that are imported when first asked for (PEP 562), so that importing a room costs little."""
+"""Lazy imports: names that are imported at their first use (PEP 562)."""
 import importlib
 import sys
 from collections.abc import Callable, Mapping

@@ -24,7 +24,7 @@ import npvae
 from npvae import backend as backend_room
 from npvae.backend import Backend, get_backend, why_no_gpu
 from npvae.errors import BackendError, ParameterError
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.models import Engine
 from npvae.ops import ACTIVATIONS, DECLARED
 from npvae.ops.gpu import cublas
@@ -352,12 +352,12 @@ def course(**settings):
     """In the middle of an epoch of 64 whole minibatches."""
     vae = model("cupy", batch_size=2, **settings).initialize(64)
     data = npvae.training.Minibatches(vae.engine_, PIXELS[:128], 1 / 16, 2, 1, vae.binarize)
-    recipe = npvae.training.Recipe(
-        made_of("optimizer", vae.optimizer), 1e-3, made_of("schedule", vae.schedule),
+    config = npvae.training.TrainConfig(
+        resolve_option("optimizer", vae.optimizer), 1e-3, resolve_option("schedule", vae.schedule),
         vae.clip_norm, 1, vae.n_samples, 1,
     )
-    steps = TrainStep(vae._state, data, recipe)
-    steps.open_epoch()
+    steps = TrainStep(vae._state, data, config)
+    steps.begin_epoch()
     steps.advance()  # makes the buffers
     return steps
 

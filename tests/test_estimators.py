@@ -9,7 +9,7 @@ from scipy import stats
 
 import npvae
 from npvae.errors import DataError, ModelFileError, NotFittedError, ParameterError
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.optim import Adam, AdamW, Cosine, Momentum, Step, WarmUp
 
 DIGITS = npvae.data.load_digits()
@@ -507,7 +507,7 @@ def test_a_file_alone_rebuilds_the_model(kind, tmp_path):
     loaded.save(second)
     assert path.read_bytes() == second.read_bytes()
     for kind in ("optimizer", "schedule"):
-        once, again = (made_of(kind, m.get_params()[kind]) for m in (model, loaded))
+        once, again = (resolve_option(kind, m.get_params()[kind]) for m in (model, loaded))
         assert once == again
 
 

@@ -1,4 +1,4 @@
-"""The house stands: a file imports from its own floor or from one below, never from above."""
+"""The layers of the architecture: a file imports from its own or from one below, never above."""
 import ast
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,20 +7,20 @@ import pytest
 
 import npvae
 
-HOUSE = Path(npvae.__file__).parent
-FLOORS = (
+PACKAGE = Path(npvae.__file__).parent
+LAYERS = (
     "errors", "options", "lazy", "random", "ops", "backend", "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip
-ROOF = ("cli", "parser", "__main__", "doctor")  # these may import anything, and one another
+TOP = ("cli", "parser", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")
-FILES = sorted(path for path in HOUSE.rglob("*.py") if path != HOUSE / "__init__.py")
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def room(path: Path) -> str:
-    """The room a file is in: npvae/models/vae.py → models, npvae/memory.py → memory."""
-    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+def layer(path: Path) -> str:
+    """The layer of a file: npvae/models/vae.py → models, npvae/memory.py → memory."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(source: str) -> Iterator[str]:
@@ -29,12 +29,12 @@ def imported(source: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: a relative import hides its floor"
+            assert node.level == 0, f"line {node.lineno}: a relative import hides its layer"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def faults(here: str, source: str) -> list[str]:
-    """What a file in the room ``here`` imports and must not."""
+def forbidden_imports(here: str, source: str) -> list[str]:
+    """Forbidden imports of a file in the layer ``here``."""
     names = list(imported(source))
     wrong = []
     for package, _, rest in (name.partition(".") for name in names):
@@ -43,19 +43,19 @@ def faults(here: str, source: str) -> list[str]:
             wrong.append("cupy: only backend.py may")
         elif package == "numpy" and here in MODEL_SIDE:
             wrong.append("numpy: model code takes xp")
-        elif package != "npvae" or here in (*ROOF, "testing") or there in ("", "__version__"):
+        elif package != "npvae" or here in (*TOP, "testing") or there in ("", "__version__"):
             continue
-        elif there not in FLOORS:
-            wrong.append(f"npvae.{there}: on no floor, or for tests and the command line alone")
-        elif FLOORS.index(there) > FLOORS.index(here):
+        elif there not in LAYERS:
+            wrong.append(f"npvae.{there}: in no layer, or for tests and the command line alone")
+        elif LAYERS.index(there) > LAYERS.index(here):
             wrong.append(f"npvae.{there}: above {here}")
     return wrong
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(HOUSE)) for path in FILES])
-def test_a_file_imports_from_no_floor_above(path):
-    assert room(path) in (*FLOORS, *ROOF, "testing"), "a room on no floor: add it to FLOORS"
-    assert not faults(room(path), path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_a_file_imports_from_no_layer_above(path):
+    assert layer(path) in (*LAYERS, *TOP, "testing"), "in no layer: add it to LAYERS"
+    assert not forbidden_imports(layer(path), path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("here", "source"), [
@@ -70,7 +70,7 @@ def test_a_file_imports_from_no_floor_above(path):
     ("plotting", "from npvae.cli import main"),
 ])  # fmt: skip
 def test_the_test_can_fail(here, source):
-    assert faults(here, source)
+    assert forbidden_imports(here, source)
 
 
 @pytest.mark.parametrize(("here", "source"), [
@@ -80,4 +80,4 @@ def test_the_test_can_fail(here, source):
     ("cli", "from npvae.testing import check_gradients\nfrom npvae.doctor import report"),
 ])  # fmt: skip
 def test_what_is_allowed_is_allowed(here, source):
-    assert not faults(here, source)
+    assert not forbidden_imports(here, source)

@@ -23,7 +23,7 @@ from npvae.options import MODEL, OPTIONS, RUN, TRAINING
 from npvae.parser import parser
 from npvae.training import BINARIZE
 
-HOUSE = Path(npvae.__file__).parent
+PACKAGE = Path(npvae.__file__).parent
 CLASSES = list(runs.MODELS.values())
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 
@@ -113,7 +113,7 @@ def test_every_option_has_a_flag_that_tells_of_it():
 def test_options_cost_no_import():
     code = ("import sys, npvae.options, npvae.parser; npvae.parser.parser();"
             "print([m for m in sys.modules if m.startswith(('numpy', 'npvae.'))])")
-    done = subprocess.run([sys.executable, "-c", code], cwd=HOUSE.parent, capture_output=True,
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True,
                           text=True, check=True)  # fmt: skip
     loaded = set(ast.literal_eval(done.stdout))
     assert loaded == {"npvae.options", "npvae.parser", "npvae.errors", "npvae.lazy"}
@@ -124,9 +124,9 @@ def test_names_may_be_of_any_case(name):
     for value in OPTIONS[name].check:
         for written in (value.upper(), value.title(), value.casefold()):
             OPTIONS[name].validate(written)
-            assert OPTIONS[name].spelled(written) == value
+            assert OPTIONS[name].canonical_name(written) == value
     with pytest.raises(ParameterError, match=f"{name}='fancy' is not known; choose from"):
-        OPTIONS[name].spelled("fancy")
+        OPTIONS[name].canonical_name("fancy")
 
 
 def test_a_model_described_in_capitals_is_the_same_model():
@@ -158,7 +158,7 @@ def test_what_a_class_declares_is_what_it_has(cls):
 
 def test_nobody_looks_whether_a_model_has_an_attribute():
     """By hasattr or getattr: what a model can do is declared on it."""
-    for path in HOUSE.rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
                 asked = ast.unparse(node.args[0])

@@ -12,7 +12,7 @@ from npvae.distributions.latents import FAMILIES, BoundDistribution, LatentFamil
 from npvae.distributions.priors import FamilyPrior, Mixture, VampPrior, named_prior
 from npvae.distributions.suitable import LEARNED, TWINS
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import rows_at_a_time
+from npvae.evaluation.chunks import chunk_size
 from npvae.memory import Context, Workspace
 from npvae.testing import check_gradients
 
@@ -227,7 +227,7 @@ def test_sample_draws_from_the_prior():
 
 def test_a_chunk_holds_fewer_datapoints_of_many_components():
     few, many = (make("normal", "mixture", "A", prior_components=k).engine_ for k in (3, 3000))
-    assert rows_at_a_time(many) <= rows_at_a_time(few) // 500
+    assert chunk_size(many) <= chunk_size(few) // 500
 
 
 def test_a_prior_is_made_by_its_name():

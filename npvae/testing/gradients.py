@@ -79,7 +79,7 @@ def check_gradients(
     X : array-like (M, D)
         A few datapoints.
     eps : array-like (L, M, J), optional
-        The noise; drawn from ``rng`` if not given, with the L of the model.
+        The noise; standard normals from ``rng`` if not given, with the L of the model.
     method : {"central", "complex"}
         Central differences need no more than the forward pass of the model. The complex step
         is exact to rounding; it runs the readable bodies of the ops on complex numbers.
