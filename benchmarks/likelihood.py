@@ -27,7 +27,6 @@ import machine
 import numpy as np
 import timing
 import workload
-from npvae.ops.hands import one_blas_thread_each
 from resident import resident
 from step_profile import Stopwatch
 from train_step import save
@@ -36,6 +35,7 @@ from workload import Workload, replace_ops
 import npvae
 from npvae.data import Dataset
 from npvae.evaluation import importance
+from npvae.ops.cpu.threads import one_blas_thread_each
 
 FEW = 500  # samples, whose memory is compared with that of the samples asked for
 COLUMNS = 64  # of the file to encode
@@ -148,7 +148,7 @@ def profile(work: Workload, images: int, samples: int) -> None:
         field.name: watch.around(field.name, getattr(ops, field.name), field.name == "gemm")
         for field in fields(ops)
     })  # fmt: skip
-    watch.wrap(importance, "draw", "add", "summary", "load")
+    watch.wrap(importance, "sample_noise", "accumulate_weights", "summary", "load_rows")
     with patch("npvae.backend.one_blas_thread_each", one_thread):
         watch.around("log_likelihood()", vae.log_likelihood)(data, samples, rng=0)
     total = sum(watch.seconds.values())

@@ -6,9 +6,9 @@ bound that every step is held to is made of
     28 B for each noise variable    ε comes from Box-Muller in float64: u and z, 8 B each, and
                                     radius, angle and cosine, which a pair shares, 4 B each
      8 KB                           views, dicts, a few arrays of M or L·M numbers, buffers
-    12 B a pixel drawn at a time    the uniforms of dynamic binarisation, if that is on
+    12 B a pixel in one block       the uniforms of dynamic binarisation, if that is on
     32 B a count looked up at a time    its number, its place in a table, log x!: of a Poisson
-    28 B a normal drawn at a time   the noise of parameters that have a distribution
+    28 B a normal in one block      the noise of parameters that have a distribution
 
 NumPy's own iterators buffer what they cast or broadcast, at most 8,192 numbers an operand. That
 is a constant, up to 96 KB, which would hide what grows; so it is turned down for the test.

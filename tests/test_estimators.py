@@ -135,11 +135,11 @@ def test_first_weights_have_the_deviation_asked_for_and_files_keep_it(tmp_path):
 
 
 def test_all_of_the_prior_decodes_to_something_like_the_data():
-    """From a bias of 0, half of these draws are brighter than any digit (README's pictures)."""
+    """From a bias of 0, half of these samples are brighter than any digit (README's pictures)."""
     model = npvae.VAE(hidden=(64,), epochs=10, random_state=0, verbose=False)
     X = npvae.data.load_digits().images
-    draws = model.fit(X).sample(1000, rng=0)
-    assert draws.mean(1).max() < X.mean(1).max()
+    samples = model.fit(X).sample(1000, rng=0)
+    assert samples.mean(1).max() < X.mean(1).max()
 
 
 # Where npvae differs on purpose, or not yet does what the check wants.

@@ -40,7 +40,7 @@ def at(target, z):
 
 
 def exact(n, seed=0):
-    """Independent draws of the normal, one a chain.   (n, 1, 2)"""
+    """Independent samples of the normal, one a chain.   (n, 1, 2)"""
     rng = np.random.default_rng(seed)
     return rng.multivariate_normal(np.zeros(2), COVARIANCE, n)[:, None]
 
@@ -96,15 +96,15 @@ def unit(z):
 N = 40_000
 
 
-def one_move(z, seed=0):
-    """One transition of each of N chains, with steps so long that a good part is refused."""
+def one_transition(z, seed=0):
+    """One transition of each of N chains, with steps so long that a good part is rejected."""
     noise = np.random.default_rng(seed + 100).standard_normal((*z.shape[:2], 5))
     return transition(normal, at(normal, z), np.full((1, 1), 0.5), 3, noise)
 
 
 def assert_stationary():
-    """Exact draws are exact draws after a move: a true sampler fails once in 300 seeds."""
-    point, _ = one_move(exact(N))
+    """Exact samples stay exact after a transition: a true sampler fails once in 300 seeds."""
+    point, _ = one_transition(exact(N))
     u = np.linalg.solve(np.linalg.cholesky(COVARIANCE), point.z[:, 0].T)  # (2, N)
     for values in u:
         assert stats.kstest(values, stats.norm.cdf).pvalue > 1e-3
@@ -112,9 +112,9 @@ def assert_stationary():
 
 
 def assert_detailed_balance():
-    """From exact draws, E[g(z) h(z')] = E[h(z) g(z')]: within 4 standard errors."""
+    """From exact samples, E[g(z) h(z')] = E[h(z) g(z')]: within 4 standard errors."""
     z = exact(N, seed=1)
-    after = one_move(z, seed=1)[0].z
+    after = one_transition(z, seed=1)[0].z
     features = [lambda z: z[:, 0, 0], lambda z: z[:, 0, 0] ** 2, lambda z: np.tanh(z[:, 0, 1]),
                 lambda z: (z[:, 0, 0] > 1) * 1.0]  # fmt: skip
     for g in features:
@@ -123,12 +123,12 @@ def assert_detailed_balance():
             assert abs(flow.mean()) <= 4 * flow.std() / np.sqrt(N) + 1e-15
 
 
-def test_a_move_leaves_the_target_as_it_is():
-    assert 0.5 < one_move(exact(N))[1].acceptance.mean() < 0.9
+def test_a_transition_leaves_the_target_invariant():
+    assert 0.5 < one_transition(exact(N))[1].acceptance.mean() < 0.9
     assert_stationary()
 
 
-def test_a_move_is_in_detailed_balance():
+def test_a_transition_is_in_detailed_balance():
     assert_detailed_balance()
 
 
@@ -204,7 +204,7 @@ def test_chains_find_a_density_known_by_quadrature():
 @pytest.mark.parametrize("n_leapfrog", [4, 10])
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3])
 def test_acceptance_reaches_its_target(scale, n_leapfrog):
-    """Ten chains for each of 20 datapoints, 50 draws: 0.9 within 0.03, with no divergence."""
+    """Ten chains for each of 20 datapoints, 50 samples: 0.9 within 0.03, with no divergence."""
 
     def target(z):
         U, grad = normal(z / scale)

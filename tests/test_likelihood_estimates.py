@@ -384,17 +384,17 @@ def test_samples_of_the_prior_find_what_quadrature_finds():
 
 
 def test_the_error_of_their_mean_is_that_of_many_runs():
-    """Shared samples: the deviation of the mean over 30 seeds is what is said, to a factor of 1.5.
+    """Shared samples: the mean's deviation over 30 seeds is the reported error, to a factor of 1.5.
 
-    χ² with 29 degrees of freedom leaves that range for 1 seed in 500; the error said is an upper
-    bound, and near since every datapoint is at the same few places.
+    χ² with 29 degrees of freedom leaves that range for 1 seed in 500; the reported error is an
+    upper bound, and near since every datapoint is at the same few places.
     """
     vae = plane_model()
     runs = [prior_log_likelihood(vae.engine_, ONES, n_samples=500, seed=s) for s in range(30)]
-    said = np.mean([run.mean_error for run in runs])
+    reported = np.mean([run.mean_error for run in runs])
     alone = np.mean([LogLikelihood.mean_error.fget(run) for run in runs])
     spread = np.std([run.estimate.mean() for run in runs], ddof=1)
-    assert alone < spread < 1.5 * said
+    assert alone < spread < 1.5 * reported
 
 
 def test_samples_of_the_prior_come_in_any_blocks(monkeypatch):

@@ -52,7 +52,7 @@ def test_the_loss_is_log_p_of_x_and_z_as_scipy_has_it():
 
 @pytest.mark.parametrize("likelihood", small_models.LIKELIHOODS)
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
-def test_a_slope_alone_is_that_which_comes_with_the_energy(likelihood, hidden):
+def test_the_gradient_alone_is_that_which_comes_with_the_energy(likelihood, hidden):
     vae = small_models.vae(likelihood, hidden=hidden)
     model = MCEMModel(vae.decoder, vae.likelihood, 6)
     x, z = small_models.batch(model)
@@ -92,7 +92,7 @@ def settled():
 
 
 def test_chains_have_the_posterior_s_moments(settled):
-    """Made round, 500 independent draws of N(0, I): a true sampler fails once in 250 seeds."""
+    """Whitened, 500 independent samples of N(0, I): a true sampler fails once in 250 seeds."""
     model, means = settled
     z = model._state.chains["z"]
     u = (z - means) @ np.linalg.cholesky(PRECISION)
@@ -106,7 +106,7 @@ def test_chains_have_the_posterior_s_moments(settled):
 def test_tuning_does_not_bend_what_chains_sample(n_leapfrog):
     """A posterior whose curvature changes by the place, so that the best ε does too.
 
-    4,000 chains begin at exact draws of it, as if after 1,000 moves, and make 100 more, tuned;
+    4,000 chains begin at exact samples of it, as if after 1,000 moves, and make 100 more, tuned;
     its first two moments, by quadrature, are theirs still: each fails once in 1,000 seeds. By
     an ε_i whose gain does not fade the variance comes out a fifth too small with one leapfrog
     step, and 3 % with ten. (Of the gain that all share, so many chains tell nothing.)
@@ -148,7 +148,7 @@ def test_nine_in_ten_proposals_are_accepted(settled):
 def test_each_step_size_finds_its_own_scale():
     """One datapoint's posterior is ten times narrower: its ε is, and its chain moves like others.
 
-    Its logvar's slope is 0 for the others, whose x is the same; so only the chain tells.
+    Its logvar's gradient is 0 for the others, whose x is the same; so only the chain tells.
     """
     model, X, _ = linear(200)
 

@@ -1,4 +1,4 @@
-"""npvae itself, by the very function that ``fit`` calls; and the floor it stands on."""
+"""npvae itself, by the very function that ``fit`` calls; and a lower bound of its time."""
 import numpy as np
 from workload import RATE, SEED, Workload, layers, replace_ops
 
@@ -48,7 +48,7 @@ def npvae(work: Workload) -> Side:
 
 
 def products(work: Workload) -> Side:
-    """The floor: the matrix products of npvae's step, and nothing else.
+    """A lower bound: the matrix products of npvae's step, and nothing else.
 
     They are written down during a real step, so shapes, transposes, memory and BLAS are its own.
     """
