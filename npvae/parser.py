@@ -66,14 +66,14 @@ def add_option(sub: argparse.ArgumentParser, option: Option) -> None:
         text += f": {', '.join(option.check)}"
     if default not in (None, False):
         text += f" ({' '.join(map(str, default)) if option.kind is tuple else default})"
-    how: dict[Any, dict[str, Any]] = {
+    keywords: dict[Any, dict[str, Any]] = {
         bool: {"action": argparse.BooleanOptionalAction, "default": None},
         tuple: {"type": int, "nargs": "*", "metavar": "WIDTH"},
         object: {"type": str, "metavar": "NAME"},
     }
     plain = {"type": option.kind, "metavar": option.kind.__name__.upper()}
     flag = "--" + option.name.replace("_", "-")
-    sub.add_argument(flag, help=text, **how.get(option.kind, plain))
+    sub.add_argument(flag, help=text, **keywords.get(option.kind, plain))
 
 
 def with_model(sub: argparse.ArgumentParser, data: bool = False, out: bool = False) -> None:
