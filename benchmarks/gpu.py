@@ -237,10 +237,10 @@ def nvidia_smi() -> dict[str, str]:
     query = "name,driver_version,clocks.max.sm,clocks.max.memory,power.limit,compute_mode"
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {"nvidia_smi": said.stdout.strip()}
+    return {"nvidia_smi": result.stdout.strip()}
 
 
 def main() -> int:

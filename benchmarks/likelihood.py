@@ -146,7 +146,7 @@ def profile(work: Workload, images: int, samples: int) -> None:
         field.name: watch.around(field.name, getattr(ops, field.name), field.name == "gemm")
         for field in fields(ops)
     })  # fmt: skip
-    watch.wrap(importance, "draw", "add", "summary", "load")
+    watch.wrap(importance, "sample_noise", "accumulate_weights", "summary", "load_rows")
     with patch("npvae.backend.one_blas_thread_each", one_thread):
         watch.around("log_likelihood()", vae.log_likelihood)(data, samples, rng=0)
     total = sum(watch.seconds.values())

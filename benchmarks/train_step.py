@@ -5,7 +5,7 @@
     python benchmarks/train_step.py --profile              where npvae's own time goes
 
 All sides do the same step in the same process, in rounds: gather a minibatch of bytes and scale
-it, draw noise, loss, gradient, Adam. First they are shown to agree; then they are timed.
+it, fill noise, loss, gradient, Adam. First they are shown to agree; then they are timed.
 """
 import common  # noqa: F401  isort: skip
 import argparse

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
-from npvae.parser import given, parser
+from npvae.parser import explicit_options, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,20 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[arguments.command](arguments) or 0
     except NpvaeError as error:
-        return complain(error)
+        return print_error(error)
     except MemoryError as error:
-        return complain(f"not enough memory: {error}; try a smaller --batch-size or --hidden")
+        return print_error(f"not enough memory: {error}; try a smaller --batch-size or --hidden")
     except BrokenPipeError:  # `npvae ... | head`: nobody reads on, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        return print_error(f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print("npvae: interrupted", file=sys.stderr)
         return 130
 
 
-def complain(what: object) -> int:
+def print_error(what: object) -> int:
     """Print one line to stderr; the exit code of an error."""
     print(f"npvae: error: {' '.join(str(what).split())}", file=sys.stderr)
     return 1
@@ -51,7 +51,7 @@ def complain(what: object) -> int:
 def train(arguments: argparse.Namespace) -> int:
     from npvae import runs
 
-    options = given(arguments)
+    options = explicit_options(arguments)
     if arguments.resume:
         if arguments.out or arguments.config:
             raise ParameterError("--resume continues in its own folder; leave out --out, --config")
@@ -64,7 +64,7 @@ def train(arguments: argparse.Namespace) -> int:
         run = runs.reopen_run(arguments.resume, options)
         about = list(runs.summary(run.settings))
     else:
-        settings = runs.settle(options, arguments.config)
+        settings = runs.resolve_settings(options, arguments.config)
         runs.build(settings)._check_params()  # before a folder is made
         about = list(runs.summary(settings))
         run = runs.create(settings, arguments.out)
@@ -123,18 +123,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.samples is not None and arguments.samples < 2:
         raise ParameterError(f"--samples {arguments.samples} gives no standard error; ask for more")
     pixels, scale = coding.data_of(model, dataset)  # binarising would hide a NaN
-    pixels, scale = training.as_trained(model, pixels[: arguments.limit], scale)
+    pixels, scale = training.binarize_held_out(model, pixels[: arguments.limit], scale)
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
     if model.has_bound:
         print(f"bound      {model.elbo(X)}")
-    watched = {"rng": 0, "progress": progress_bar("chunks")}
+    options = {"rng": 0, "progress": progress_bar("chunks")}
     if arguments.curve:
         if not model.has_bound:
             raise ParameterError("a curve of bounds needs an encoder; leave out --curve")
-        print(model.iwae_bound(X, n_samples=arguments.samples or 5000, **watched))
+        print(model.iwae_bound(X, n_samples=arguments.samples or 5000, **options))
     else:
-        found = model.log_likelihood(X, arguments.samples, method=arguments.method, **watched)
+        found = model.log_likelihood(X, arguments.samples, method=arguments.method, **options)
         print(f"likelihood {found}")
     if len(X) > 1 and model.has_bound:  # without an encoder, codes take chains
         active = evaluation.active_units(model.transform(X))
@@ -165,7 +165,7 @@ def manifold(arguments: argparse.Namespace) -> None:
 
     model, _ = find(arguments.model)
     if not model.has_prior:
-        raise ParameterError("an Autoencoder has no prior to draw the manifold of; train a VAE")
+        raise ParameterError("an Autoencoder has no prior, and so no manifold; train a VAE")
     if model.image_shape_ is None:
         raise ParameterError("this model was not trained on images; a manifold shows images")
     write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")
@@ -174,7 +174,8 @@ def manifold(arguments: argparse.Namespace) -> None:
 def gradcheck(arguments: argparse.Namespace) -> int:
     from npvae import data, runs, testing
 
-    settings = runs.settle({"hidden": [16], "latent_dim": 3, "dtype": "float64"} | given(arguments))
+    small = {"hidden": [16], "latent_dim": 3, "dtype": "float64"}
+    settings = runs.resolve_settings(small | explicit_options(arguments))
     dataset = data.load(settings["data"])
     model = runs.build(settings)
     X = dataset.images[:5]
@@ -232,7 +233,7 @@ def find_data(arguments: argparse.Namespace, run: Any) -> Any:
         return data.load(arguments.data)
     if run is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
-    return run.unseen()
+    return run.held_out()
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Lazy imports (PEP 562): names are imported when first asked for, so a package costs little."""
+"""Lazy imports: names that are imported at their first use (PEP 562)."""
 import importlib
 import sys
 from collections.abc import Callable, Mapping

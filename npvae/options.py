@@ -45,7 +45,7 @@ def flag(name: str, value: Any) -> None:
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
-    """The name that ``value`` is, in whatever case it is written.
+    """The canonical name of ``value``, whatever its case.
 
     Examples
     --------
@@ -122,10 +122,10 @@ class Option:
         if callable(self.check):
             self.check(self.name, value)
         elif isinstance(value, str) or self.kind is not object:
-            self.spelled(value)
+            self.canonical_name(value)
 
-    def spelled(self, value: Any) -> str:
-        """The name that ``value`` is in whatever case, as the table has it."""
+    def canonical_name(self, value: Any) -> str:
+        """The canonical name of ``value``, which may be in any case."""
         return value if callable(self.check) else one_of(self.name, value, self.check)
 
 

@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p = command("sample", "a sheet of images from the prior")
     with_model(p, out=True)
     p.add_argument("-n", type=int, default=100, help="how many (100)")
-    p.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    p.add_argument("--seed", type=int, default=0, help="of the samples (0)")
     p = command("reconstruct", "images beside their reconstructions")
     with_model(p, data=True, out=True)
     p = command("manifold", "the 2-D latent space as a grid of images (figure 4)")
@@ -66,14 +66,14 @@ def add_option(sub: argparse.ArgumentParser, option: Option) -> None:
         text += f": {', '.join(option.check)}"
     if default not in (None, False):
         text += f" ({' '.join(map(str, default)) if option.kind is tuple else default})"
-    how: dict[Any, dict[str, Any]] = {
+    keywords: dict[Any, dict[str, Any]] = {
         bool: {"action": argparse.BooleanOptionalAction, "default": None},
         tuple: {"type": int, "nargs": "*", "metavar": "WIDTH"},
         object: {"type": str, "metavar": "NAME"},
     }
     plain = {"type": option.kind, "metavar": option.kind.__name__.upper()}
     flag = "--" + option.name.replace("_", "-")
-    sub.add_argument(flag, help=text, **how.get(option.kind, plain))
+    sub.add_argument(flag, help=text, **keywords.get(option.kind, plain))
 
 
 def with_model(sub: argparse.ArgumentParser, data: bool = False, out: bool = False) -> None:
@@ -97,7 +97,7 @@ class Version(argparse.Action):
         parser.exit()
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The model and run options that were given, by their Python names."""
+def explicit_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The model and run options on the command line, by their Python names."""
     names = {option.name for option in (*RUN, *MODEL, *TRAINING)}
     return {k: v for k, v in vars(arguments).items() if k in names and v is not None}

@@ -1,4 +1,4 @@
-"""A training run as a folder: what was asked, how it went, and what came out.
+"""A training run as a folder: its configuration, history, checkpoint and model.
 
     config.toml       every setting, enough to repeat the run
     history.jsonl     one line an epoch
@@ -70,8 +70,8 @@ class Run:
             training, held_out = training.split(n or min(len(training) // 10, 5000), seed=0)
         return training.first(self.settings["n_train"]), held_out
 
-    def unseen(self) -> Dataset:
-        """Data that training never saw: MNIST's test set, else the rows held out.
+    def held_out(self) -> Dataset:
+        """Held-out data: MNIST's test set, else the validation rows.
 
         Raises
         ------
@@ -86,33 +86,33 @@ class Run:
         return held_out
 
 
-def settle(options: dict[str, Any], file: str | Path | None = None) -> dict[str, Any]:
-    """All settings of a run: options given, over a file's, over the data's, over the class's.
+def resolve_settings(options: dict[str, Any], file: str | Path | None = None) -> dict[str, Any]:
+    """Resolve the settings of a run: options, over a file's, over the data's, over the class's.
 
     Raises
     ------
     ParameterError
         If a setting has no meaning for the model.
     """
-    given = (read_toml(file) if file else {}) | options
-    given = RUN_DEFAULTS | given
+    explicit = (read_toml(file) if file else {}) | options
+    explicit = RUN_DEFAULTS | explicit
     for option in RUN:
-        option.validate(given[option.name])
-    given["model"] = RUN[0].spelled(given["model"])
-    if given["validation"] == 0 and given.get("early_stopping") is not None:
+        option.validate(explicit[option.name])
+    explicit["model"] = RUN[0].canonical_name(explicit["model"])
+    if explicit["validation"] == 0 and explicit.get("early_stopping") is not None:
         raise ParameterError(
-            f"early_stopping={given['early_stopping']} watches held-out data, and validation=0 "
+            f"early_stopping={explicit['early_stopping']} watches held-out data, and validation=0 "
             "leaves none; leave one of them out"
         )
-    cls = MODELS[given["model"]]
+    cls = MODELS[explicit["model"]]
     params = cls().get_params()
-    for name in sorted(given.keys() - params.keys() - RUN_DEFAULTS.keys()):
+    for name in sorted(explicit.keys() - params.keys() - RUN_DEFAULTS.keys()):
         raise ParameterError(
-            f"{name}={given[name]!r} is no setting of model {given['model']!r}; "
+            f"{name}={explicit[name]!r} is no setting of model {explicit['model']!r}; "
             f"it has {', '.join(sorted(params))}"
         )
-    defaults = DATA_DEFAULTS.get(str(given["data"]), {})
-    settings = params | {k: v for k, v in defaults.items() if k in params} | given
+    defaults = DATA_DEFAULTS.get(str(explicit["data"]), {})
+    settings = params | {k: v for k, v in defaults.items() if k in params} | explicit
     if settings["random_state"] is None:
         settings["random_state"] = 0  # a run can be repeated
     return settings
@@ -164,7 +164,7 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
     config = folder / "config.toml"
     if not config.is_file():
         raise ModelFileError(f"{folder} is not a run folder: it has no config.toml; check the path")
-    return Run(folder, settle(options or {}, config))
+    return Run(folder, resolve_settings(options or {}, config))
 
 
 def reopen_run(folder: str | Path, options: dict[str, Any]) -> Run:

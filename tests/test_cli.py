@@ -251,7 +251,7 @@ def test_early_stopping_that_is_asked_for_at_a_resume_is_told_of_as_it_went(tmp_
     command = ["train", "--resume", str(folder), "--epochs", "8", "--early-stopping", "1"]
     assert main(command) == 0
     (line,) = (s for s in capsys.readouterr().out.splitlines() if s.startswith("held out"))
-    held_out = runs.open_run(folder).unseen()
+    held_out = runs.open_run(folder).held_out()
     bound = npvae.load(folder / "model.npz").score(held_out)
     assert f"ELBO {bound:.2f} nats" in line
 

@@ -24,7 +24,7 @@ import npvae
 from npvae import backend as backend_module
 from npvae.backend import Backend, get_backend, why_no_gpu
 from npvae.errors import BackendError, ParameterError
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.models import Engine
 from npvae.ops import ACTIVATIONS, DECLARED
 from npvae.ops.gpu import cublas
@@ -348,16 +348,16 @@ def test_a_loss_that_is_not_finite_stops_the_run():
 # --- what the device is asked -------------------------------------------------------------------
 
 
-def course(**settings):
-    """In the middle of an epoch of 64 whole minibatches."""
+def step_in_mid_epoch(**settings):
+    """A TrainStep in the middle of an epoch of 64 whole minibatches."""
     vae = model("cupy", batch_size=2, **settings).initialize(64)
     data = npvae.training.Minibatches(vae.engine_, PIXELS[:128], 1 / 16, 2, 1, vae.binarize)
-    recipe = npvae.training.Recipe(
-        made_of("optimizer", vae.optimizer), 1e-3, made_of("schedule", vae.schedule),
+    config = npvae.training.TrainConfig(
+        resolve_option("optimizer", vae.optimizer), 1e-3, resolve_option("schedule", vae.schedule),
         vae.clip_norm, 1, vae.n_samples, 1,
     )
-    steps = TrainStep(vae._state, data, recipe)
-    steps.open_epoch()
+    steps = TrainStep(vae._state, data, config)
+    steps.begin_epoch()
     steps.advance()  # makes the buffers
     return steps
 
@@ -375,8 +375,8 @@ SETTINGS = [
 @stand_in
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_a_step_neither_talks_to_the_host_nor_allocates(settings):
-    """Or it could not be recorded, and a replay would write where something else has moved in."""
-    steps = course(**settings)
+    """Or it could not be captured, and a replay would write where something else has moved in."""
+    steps = step_in_mid_epoch(**settings)
     with counting() as asked, forbid_transfers():
         steps.one_step(2)
     assert asked.allocations == 0
@@ -384,7 +384,7 @@ def test_a_step_neither_talks_to_the_host_nor_allocates(settings):
 
 @stand_in
 def test_sixteen_steps_are_one_launch():
-    steps = course()
+    steps = step_in_mid_epoch()
     with counting() as asked:
         steps.advance()
     assert steps.state.step == 64
@@ -414,7 +414,7 @@ def test_a_likelihood_draws_its_noise_on_the_device():
 ], ids=str)  # fmt: skip
 def test_a_step_is_so_many_launches(settings, nodes):
     """Written down so that one more is noticed: at M = 100 launches are what a step costs."""
-    steps = course(**settings)
+    steps = step_in_mid_epoch(**settings)
     with counting() as asked:
         steps.one_step(2)
     assert asked.launches == nodes

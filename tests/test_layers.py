@@ -1,4 +1,4 @@
-"""The layers hold: a file imports from its own layer or from one below, never from above."""
+"""The layers of the architecture: a file imports from its own or from one below, never above."""
 import ast
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 
 def layer(path: Path) -> str:
-    """The layer a file is in: npvae/models/vae.py → models, npvae/memory.py → memory."""
+    """The layer of a file: npvae/models/vae.py → models, npvae/memory.py → memory."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -33,8 +33,8 @@ def imported(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def faults(here: str, source: str) -> list[str]:
-    """What a file in the layer ``here`` imports and must not."""
+def forbidden_imports(here: str, source: str) -> list[str]:
+    """Forbidden imports of a file in the layer ``here``."""
     names = list(imported(source))
     wrong = []
     for package, _, rest in (name.partition(".") for name in names):
@@ -54,8 +54,8 @@ def faults(here: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
 def test_a_file_imports_from_no_layer_above(path):
-    assert layer(path) in (*LAYERS, *TOP, "testing"), "a file in no layer: add it to LAYERS"
-    assert not faults(layer(path), path.read_text(encoding="utf-8"))
+    assert layer(path) in (*LAYERS, *TOP, "testing"), "in no layer: add it to LAYERS"
+    assert not forbidden_imports(layer(path), path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("here", "source"), [
@@ -70,7 +70,7 @@ def test_a_file_imports_from_no_layer_above(path):
     ("plotting", "from npvae.cli import main"),
 ])  # fmt: skip
 def test_the_test_can_fail(here, source):
-    assert faults(here, source)
+    assert forbidden_imports(here, source)
 
 
 @pytest.mark.parametrize(("here", "source"), [
@@ -80,4 +80,4 @@ def test_the_test_can_fail(here, source):
     ("cli", "from npvae.testing import check_gradients\nfrom npvae.doctor import report"),
 ])  # fmt: skip
 def test_what_is_allowed_is_allowed(here, source):
-    assert not faults(here, source)
+    assert not forbidden_imports(here, source)

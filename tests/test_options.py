@@ -124,9 +124,9 @@ def test_names_may_be_of_any_case(name):
     for value in OPTIONS[name].check:
         for written in (value.upper(), value.title(), value.casefold()):
             OPTIONS[name].validate(written)
-            assert OPTIONS[name].spelled(written) == value
+            assert OPTIONS[name].canonical_name(written) == value
     with pytest.raises(ParameterError, match=f"{name}='fancy' is not known; choose from"):
-        OPTIONS[name].spelled("fancy")
+        OPTIONS[name].canonical_name("fancy")
 
 
 def test_a_model_described_in_capitals_is_the_same_model():

@@ -47,7 +47,7 @@ def test_the_oracle_gives_the_published_answers():
 @pytest.mark.parametrize("seed", [0, 1, 2**32 + 5, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1])
 @pytest.mark.parametrize(("stream", "step"), [(0, 0), (2, 1), (5, 10**9)])
 def test_words_are_philox_s(seed, stream, step):
-    """Block b is Philox at counter b + 1, for NumPy counts before it draws."""
+    """Block b is Philox at counter b + 1, for NumPy counts before it streams."""
     blocks = [philox((b + 1, step, 0, 0), (seed, stream)) for b in range(3)]
     assert random.words(seed, stream, step, 12).reshape(3, 4).tolist() == blocks
 
@@ -76,13 +76,13 @@ def test_normals_are_box_muller_s():
     np.testing.assert_allclose(random.normal(3, 1, 4, 1000), expected, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("draw", [random.words, random.uniform, random.thresholds, random.normal])
-def test_any_range_can_be_drawn_by_itself(draw):
-    whole = draw(7, 2, 5, 40)
+@pytest.mark.parametrize("noise", [random.words, random.uniform, random.thresholds, random.normal])
+def test_any_range_can_be_generated_by_itself(noise):
+    whole = noise(7, 2, 5, 40)
     for start in range(11):
         for count in (0, 1, 2, 3, 8, 29):
-            assert draw(7, 2, 5, count, start).tobytes() == whole[start : start + count].tobytes()
-    assert draw(7, 2, 5, 3, 10**12).tobytes() == draw(7, 2, 5, 5, 10**12 - 2)[2:].tobytes()
+            assert noise(7, 2, 5, count, start).tobytes() == whole[start : start + count].tobytes()
+    assert noise(7, 2, 5, 3, 10**12).tobytes() == noise(7, 2, 5, 5, 10**12 - 2)[2:].tobytes()
 
 
 # --- the distributions ----------------------------------------------------------------------
@@ -131,11 +131,11 @@ def test_the_two_of_a_pair_are_independent():
 
 
 def test_seeds_streams_and_steps_are_independent():
-    draws = [random.normal(seed, 0, 0, N) for seed in (0, 1, 2**63, 2**63 + 1)]
-    draws += [random.normal(0, stream, 0, N) for stream in STREAMS[1:]]
-    draws += [random.normal(0, 0, step, N) for step in (1, 2, 2**40)]
+    streams = [random.normal(seed, 0, 0, N) for seed in (0, 1, 2**63, 2**63 + 1)]
+    streams += [random.normal(0, stream, 0, N) for stream in STREAMS[1:]]
+    streams += [random.normal(0, 0, step, N) for step in (1, 2, 2**40)]
     # 66 pairs: over seeds, one set in 240 would have a pair beyond 4 standard errors.
-    r = np.corrcoef(draws) - np.eye(len(draws))
+    r = np.corrcoef(streams) - np.eye(len(streams))
     assert np.abs(r).max() <= 4 / sqrt(N)
 
 

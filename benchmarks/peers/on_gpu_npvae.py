@@ -11,7 +11,7 @@ from gpu_parts.gpu_worker import Failed, Place
 
 from npvae.backend import Backend, get_backend, to_numpy
 from npvae.optim import OPTIMIZERS, Constant
-from npvae.training import Minibatches, Recipe, TrainingState, TrainStep
+from npvae.training import Minibatches, TrainConfig, TrainingState, TrainStep
 from peers.side import Side
 
 Array = Any
@@ -31,19 +31,19 @@ class Training:
         self.state = TrainingState(self.engine, update.init(self.engine.xp, self.engine.theta))
         data = work.data
         self.batches = Minibatches(self.engine, data.pixels, data.scale, work.M, SEED, "none")
-        self.recipe = Recipe(update, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
+        self.config = TrainConfig(update, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
         self.whole = len(work.order)
         self.begin()
 
     def begin(self) -> None:
         """Go on from where the state is, with nothing captured yet."""
-        self.step = TrainStep(self.state, self.batches, self.recipe)
-        self.step.open_epoch()
+        self.step = TrainStep(self.state, self.batches, self.config)
+        self.step.begin_epoch()
 
     def reopen(self) -> None:
         """Back to the first minibatch of the epoch."""
         self.state.batch = 0
-        self.step.open_epoch()
+        self.step.begin_epoch()
 
     def run(self, steps: int) -> int:
         """Train ``steps`` steps or, where several are replayed at once, a few more → how many.
@@ -71,7 +71,7 @@ class Training:
     @property
     def captured(self) -> bool:
         """Whether steps are replayed."""
-        return bool(self.step._replays)
+        return bool(self.step.cuda_graphs)
 
     def capture(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """What repeats ``work`` in one launch, and the graph behind it."""
@@ -166,7 +166,7 @@ def nothing_captured() -> Iterator[None]:
 @contextmanager
 def one_step_a_launch() -> Iterator[None]:
     """In the block a captured step is launched by itself, and never sixteen at once."""
-    with patch("npvae.training.step.REPLAY", 1):
+    with patch("npvae.training.step.STEPS_PER_GRAPH", 1):
         yield
 
 

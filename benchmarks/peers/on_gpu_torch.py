@@ -66,7 +66,7 @@ def compiled_overhead(work: Workload, place: Place) -> Side:
 
 
 class Recorded(OnDevice):
-    """The whole step in static memory: minibatches counted on the device, noise drawn there."""
+    """The whole step in static memory: minibatches counted on the device, noise generated there."""
 
     def __init__(self, work: Workload, device: str):
         super().__init__(work, device, fused=True, capturable=device == "cuda")
@@ -82,7 +82,7 @@ class Recorded(OnDevice):
         """A step on the rows and the noise that stand in memory; its loss stays there."""
         self.value.copy_(self.step(self.rows, self.eps))
 
-    def drawn(self, steps: int = 1) -> None:
+    def with_fresh_noise(self, steps: int = 1) -> None:
         """The next minibatches of the epoch, with new noise."""
         for _ in range(steps):
             rows = self.order.index_select(0, self.turn)[0]
@@ -110,7 +110,7 @@ class Recorded(OnDevice):
             for _ in range(steps):
                 self.given()
                 self.turn.zero_()
-                self.drawn()
+                self.with_fresh_noise()
         torch.cuda.current_stream().wait_stream(stream)
         self.reset()
 
@@ -133,8 +133,8 @@ def graph(work: Workload, place: Place, at_once: int = 1, compiled: bool = False
         training.loss = compile_(training, training.loss)
     training.warm_up(3)
     given = training.record(training.given)
-    one = training.record(training.drawn)
-    several = training.record(training.drawn, at_once) if at_once > 1 else one
+    one = training.record(training.with_fresh_noise)
+    several = training.record(training.with_fresh_noise, at_once) if at_once > 1 else one
 
     def run(steps: int) -> None:
         for _ in range(steps // at_once):

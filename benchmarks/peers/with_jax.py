@@ -57,7 +57,7 @@ def jax_step(work: Workload) -> Side:
     given = jax.jit(program.update, donate_argnums=1)
 
     @partial(jax.jit, donate_argnums=1)
-    def drawn(pixels, state, order):
+    def with_fresh_noise(pixels, state, order):
         eps = program.noise(state[3], work.M, work.J)
         return program.update(pixels, state, order[state[3] % len(order)], eps)
 
@@ -65,7 +65,7 @@ def jax_step(work: Workload) -> Side:
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            program.state, value = drawn(program.pixels, program.state, order)
+            program.state, value = with_fresh_noise(program.pixels, program.state, order)
         jax.block_until_ready((program.state, value))
 
     def rehearse(steps: int) -> list[float]:
@@ -81,7 +81,7 @@ def jax_step(work: Workload) -> Side:
 
 
 def jax_scan(work: Workload) -> Side:
-    """All the steps that are asked for in one call, their noise drawn beforehand in one go."""
+    """All the steps that are asked for in one call, their noise generated beforehand in one go."""
     program = Program(work)
     jax = program.jax
 
@@ -92,7 +92,7 @@ def jax_scan(work: Workload) -> Side:
         return jax.lax.scan(body, state, (rows, eps))
 
     @partial(jax.jit, donate_argnums=1, static_argnums=3)
-    def drawn(pixels, state, order, steps):
+    def with_fresh_noise(pixels, state, order, steps):
         turns = (state[3] + jax.numpy.arange(steps)) % len(order)
         eps = program.noise(state[3], steps, work.M, work.J)
         return given(pixels, state, order[turns], eps)
@@ -100,7 +100,7 @@ def jax_scan(work: Workload) -> Side:
     order = jax.numpy.asarray(work.order)
 
     def run(steps: int) -> None:
-        program.state, losses = drawn(program.pixels, program.state, order, steps)
+        program.state, losses = with_fresh_noise(program.pixels, program.state, order, steps)
         jax.block_until_ready((program.state, losses))
 
     def rehearse(steps: int) -> list[float]:

@@ -1,9 +1,9 @@
-"""npvae itself, by the very function that ``fit`` calls; and the floor it stands on."""
+"""npvae itself, by the very function that ``fit`` calls; and a lower bound of its time."""
 import numpy as np
 from common.workload import RATE, SEED, Workload, layers, replace_ops
 
 from npvae.optim import Adam, Constant
-from npvae.training import Minibatches, Recipe, TrainingState, TrainStep
+from npvae.training import Minibatches, TrainConfig, TrainingState, TrainStep
 from peers.side import Side
 
 
@@ -16,14 +16,14 @@ class Training:
         self.state = TrainingState(self.engine, adam.init(np, self.engine.theta))
         data = work.data
         self.batches = Minibatches(self.engine, data.pixels, data.scale, work.M, SEED, "none")
-        recipe = Recipe(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
-        self.step, self.whole = TrainStep(self.state, self.batches, recipe), len(work.order)
-        self.step.open_epoch()
+        config = TrainConfig(adam, RATE, Constant(), None, epochs=1, n_samples=1, seed=SEED)
+        self.step, self.whole = TrainStep(self.state, self.batches, config), len(work.order)
+        self.step.begin_epoch()
 
     def __call__(self) -> None:
         if self.state.batch == self.whole:  # full minibatches alone, the same ones every epoch
             self.state.batch = 0
-            self.step.open_epoch()
+            self.step.begin_epoch()
         self.step.advance()
 
 
@@ -48,7 +48,7 @@ def npvae(work: Workload) -> Side:
 
 
 def products(work: Workload) -> Side:
-    """The floor: the matrix products of npvae's step, and nothing else.
+    """A lower bound: the matrix products of npvae's step, and nothing else.
 
     They are written down during a real step, so shapes, transposes, memory and BLAS are its own.
     """

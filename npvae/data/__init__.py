@@ -12,14 +12,15 @@ from npvae.data.validation import check_data
 if TYPE_CHECKING:
     from npvae.data.catalogue import available, load
     from npvae.data.digits import load_digits
-    from npvae.data.files import load_file
     from npvae.data.freyfaces import load_frey_faces
     from npvae.data.mnist import load_mnist
     from npvae.data.swiss_roll import make_swiss_roll
+    from npvae.data.user_files import load_file
 
 _HOMES = {
-    "available": "catalogue", "load": "catalogue", "load_digits": "digits", "load_file": "files",
-    "load_frey_faces": "freyfaces", "load_mnist": "mnist", "make_swiss_roll": "swiss_roll",
+    "available": "catalogue", "load": "catalogue", "load_digits": "digits",
+    "load_file": "user_files", "load_frey_faces": "freyfaces",
+    "load_mnist": "mnist", "make_swiss_roll": "swiss_roll",
 }  # fmt: skip
 __getattr__ = lazy.names(__name__, {k: f"{__name__}.{v}" for k, v in _HOMES.items()})
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from npvae.data import freyfaces, mnist
 from npvae.data.dataset import Dataset
 from npvae.data.digits import load_digits
-from npvae.data.files import load_file
 from npvae.data.freyfaces import load_frey_faces
 from npvae.data.mnist import load_mnist
 from npvae.data.sources import whereabouts
 from npvae.data.swiss_roll import make_swiss_roll
+from npvae.data.user_files import load_file
 from npvae.errors import DataError, ParameterError
 
 LOADERS: dict[str, Callable[[], Dataset]] = {

@@ -8,7 +8,7 @@ from npvae.errors import ParameterError
 
 
 def make_swiss_roll(n: int, rng: int | np.random.Generator | None = None) -> Dataset:
-    """``n`` points drawn from a sheet rolled up in three dimensions.
+    """``n`` samples of a sheet rolled up in three dimensions.
 
         t = 1.5π (1 + 2u),   x = (t cos t, 21v, t sin t) / 10,   u, v ~ U(0, 1)
 
@@ -20,7 +20,7 @@ def make_swiss_roll(n: int, rng: int | np.random.Generator | None = None) -> Dat
     n : int
         Number of points, at least 1.
     rng : int, numpy.random.Generator or None
-        A seed, a generator to draw from, or None for different points at every call.
+        A seed, a generator, or None for different points at every call.
 
     Returns
     -------

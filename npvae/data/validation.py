@@ -1,4 +1,4 @@
-"""The gate through which all data reaches a model.
+"""Validation of all data that reaches a model.
 
 One pass finds the smallest and the largest value; a NaN makes both NaN and an infinity shows
 itself, so good data costs two reductions and no memory. Only bad data, and data that must be

@@ -1,4 +1,4 @@
-"""What a model's arguments stand for: a name, or an object; and how a file keeps an object.
+"""Constructor arguments: resolved, a name to its object; and serialized, an object to JSON.
 
 A name of any case, or the dict that a file has of an object, becomes the object. An object is
 taken as it is, so that a likelihood, an optimizer or a family of a user's own works wherever
@@ -22,7 +22,7 @@ from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from npvae.options import OPTIONS, one_of, whole_number
 
 LEARNED: dict[str, Any] = {"mixture": MixturePrior, "vamp": VampPrior}
-KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # what an object is of, and npvae's own
+KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # the base class of an option, and npvae's own
     "optimizer": (Optimizer, OPTIMIZERS),
     "schedule": (Schedule, SCHEDULES),
     "likelihood": (Likelihood, {**LIKELIHOODS, "fixed-normal": FixedNormalLikelihood}),
@@ -32,45 +32,46 @@ KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # what an object is of, and
 }
 
 
-def likelihood_of(
+def resolve_likelihood(
     value: Any, mean: str = "linear", std: float | None = None, n_levels: int | None = None
 ) -> Likelihood:
-    """The likelihood that ``value`` is; or that it names, with options that are for named ones."""
+    """Resolve ``likelihood=``, an object, or a name with the options that named ones take."""
     if isinstance(value, str):
-        return likelihood(OPTIONS["likelihood"].spelled(value), mean == "sigmoid", std, n_levels)
+        name = OPTIONS["likelihood"].canonical_name(value)
+        return likelihood(name, mean == "sigmoid", std, n_levels)
     members = ["mean_head", *(name for name in vars(Likelihood) if not name.startswith("_"))]
-    lacking = [name for name in members if not has(value, name)]
+    lacking = [name for name in members if not has_member(value, name)]
     if 0 < len(lacking) < len(members):
         raise ParameterError(
             f"likelihood={value!r} has no {lacking[0]}; give it all that Likelihood of "
             "npvae/distributions/likelihood.py lists, or choose a name"
         )
-    return made_of("likelihood", value)
+    return resolve_option("likelihood", value)
 
 
-def has(value: Any, name: str) -> bool:
-    """Whether a likelihood has a member of its own, or one that has a default."""
+def has_member(value: Any, name: str) -> bool:
+    """Whether a likelihood overrides a member, or inherits one that has a default."""
     inherited = getattr(type(value), name, None) is vars(Likelihood).get(name, value)
     return hasattr(value, name) and (name in ("initial_bias", "cache_only") or not inherited)
 
 
-def posterior_of(value: Any, kind: str = "posterior") -> LatentFamily:
-    """The latent variables whose family ``value`` names or is."""
+def resolve_posterior(value: Any, kind: str = "posterior") -> LatentFamily:
+    """Resolve ``posterior=``, a name or a family, to the family of all latents."""
     own = value.name if isinstance(value, (LatentFamily, FamilyPrior)) else value
     if isinstance(own, str):
         return LatentFamily(one_of(kind, own, FAMILIES))
     if isinstance(own, Family) and not isinstance(own, Hashable):
         raise ParameterError(f"{kind}={own!r} cannot be hashed; give its dataclass frozen=True")
-    own = made_of(kind, own)
+    own = resolve_option(kind, own)
     return LatentFamily(next((name for name in FAMILIES if family(name) == own), own))
 
 
-def prior_of(value: Any, posterior: LatentFamily, K: int) -> Prior:
-    """The prior that ``value`` names or is, K being the components of a named one that learns."""
+def resolve_prior(value: Any, posterior: LatentFamily, K: int) -> Prior:
+    """Resolve ``prior=``, a name or an object; K components, if a named one learns."""
     if isinstance(value, str):
-        return named_prior(OPTIONS["prior"].spelled(value), posterior, K)
+        return named_prior(OPTIONS["prior"].canonical_name(value), posterior, K)
     if isinstance(value, dict) and value.get("name") in LEARNED:
-        value = made_of("prior", value)
+        value = resolve_option("prior", value)
     if isinstance(value, VampPrior) and value.variables != posterior:
         raise ParameterError(
             f"prior={value!r} is a mixture of other posteriors than posterior={posterior.name!r}; "
@@ -79,18 +80,18 @@ def prior_of(value: Any, posterior: LatentFamily, K: int) -> Prior:
     if isinstance(value, MixturePrior):
         whole_number("prior: K", value.K)
         return value
-    return FamilyPrior(posterior_of(value, "prior").name)
+    return FamilyPrior(resolve_posterior(value, "prior").name)
 
 
-def objective_of(value: Any, **settings: Any) -> Objective:
-    """What ``estimator=`` names or is; a named one takes the settings that are fields of it.
+def resolve_objective(value: Any, **settings: Any) -> Objective:
+    """Resolve ``estimator=``, a name or an object; named ones take the settings of their fields.
 
     Raises
     ------
     ParameterError
         If a setting is not at its default, and not for this objective.
     """
-    objective = made_of("estimator", value)
+    objective = resolve_option("estimator", value)
     named = isinstance(value, str) and is_dataclass(objective)
     taken = {field.name for field in fields(objective)} if named else set()
     for name, given in settings.items():
@@ -103,34 +104,34 @@ def objective_of(value: Any, **settings: Any) -> Objective:
     return replace(objective, **used) if used else objective
 
 
-def known(kind: str) -> dict[str, Any]:
-    """npvae's own classes that an option may be an object of, by the names that files have."""
+def builtin_classes(kind: str) -> dict[str, Any]:
+    """npvae's own classes for an option, by their names in files."""
     families = FAMILIES if kind in ("posterior", "prior") else ()
     return {**{name: type(family(name)) for name in families}, **KINDS[kind][1]}
 
 
-def made_of(kind: str, value: Any) -> Any:
-    """The object that ``value`` is, or that it names, or that a file's dict of it describes."""
+def resolve_option(kind: str, value: Any) -> Any:
+    """Resolve an option's value, an object, its name, or a file's dict of it, to the object."""
     if isinstance(value, KINDS[kind][0]) and not isinstance(value, type):
         return value
     if not isinstance(value, dict):
-        value = {"name": OPTIONS[kind].spelled(value)}
-    options, own = dict(value), known(kind)
-    make = own[one_of(kind, options.pop("name", None), own)]
+        value = {"name": OPTIONS[kind].canonical_name(value)}
+    options, classes = dict(value), builtin_classes(kind)
+    make = classes[one_of(kind, options.pop("name", None), classes)]
     for key, option in options.items():
         if isinstance(option, dict):  # a schedule may hold another
-            options[key] = made_of(kind, option)
+            options[key] = resolve_option(kind, option)
         elif isinstance(option, list):  # as JSON keeps a tuple
             options[key] = tuple(option)
         elif key == "variables":
-            options[key] = posterior_of(option)
+            options[key] = resolve_posterior(option)
     try:
-        made = make(**options)
+        resolved = make(**options)
     except TypeError as error:  # an option that it does not have
         raise ParameterError(f"{kind}={value!r} cannot be made: {error}") from error
-    for field in fields(made) if is_dataclass(made) else ():
-        check_option(kind, field.name, getattr(made, field.name), field.default)
-    return made
+    for field in fields(resolved) if is_dataclass(resolved) else ():
+        check_option(kind, field.name, getattr(resolved, field.name), field.default)
+    return resolved
 
 
 def check_option(kind: str, name: str, value: Any, default: Any) -> None:
@@ -144,8 +145,8 @@ def check_option(kind: str, name: str, value: Any, default: Any) -> None:
         raise ParameterError(f"{kind}: {name}={value!r} must be {wanted}, as {default!r} is")
 
 
-def stored(kind: str, value: Any) -> Any:
-    """A constructor argument as JSON holds it, of which :func:`npvae.load` makes the same.
+def serialize(kind: str, value: Any) -> Any:
+    """Serialize a constructor argument to JSON, of which :func:`npvae.load` makes the same.
 
     Raises
     ------
@@ -154,21 +155,21 @@ def stored(kind: str, value: Any) -> Any:
 
     Examples
     --------
-    >>> stored("prior", MixturePrior(5))
+    >>> serialize("prior", MixturePrior(5))
     {'name': 'mixture', 'K': 5, 'variables': 'normal'}
     """
     if isinstance(value, (tuple, list, np.ndarray)):
-        return [stored("", v) for v in value]
+        return [serialize("", v) for v in value]
     if isinstance(value, str):
-        return OPTIONS[kind].spelled(value)
+        return OPTIONS[kind].canonical_name(value)
     if value is None or isinstance(value, (bool, int, float, dict, np.generic)):
         return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (LatentFamily, FamilyPrior)):
-        return stored(kind, value.name)
-    for name, own in known(kind).items() if kind in KINDS else ():
+        return serialize(kind, value.name)
+    for name, own in builtin_classes(kind).items() if kind in KINDS else ():
         if type(value) is own:
-            options = {key: stored(kind, getattr(value, key)) for key in signature(own).parameters}
-            return {"name": name, **options}
+            keys = signature(own).parameters
+            return {"name": name} | {key: serialize(kind, getattr(value, key)) for key in keys}
     raise ParameterError(
         f"{kind}={value!r} is of a class that is not npvae's, which no file can hold; keep the "
         "parameters by numpy.savez(path, **model.parameters), and hand them to set_parameters of "

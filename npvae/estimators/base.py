@@ -17,13 +17,13 @@ from npvae.distributions import Likelihood
 from npvae.distributions.latents import LatentFamily
 from npvae.distributions.priors import Prior
 from npvae.errors import NotFittedError, ParameterError
-from npvae.estimators import coding, files, scoring, training
+from npvae.estimators import coding, model_file, scoring, training
 from npvae.estimators.arguments import (
-    likelihood_of,
-    made_of,
-    objective_of,
-    posterior_of,
-    prior_of,
+    resolve_likelihood,
+    resolve_objective,
+    resolve_option,
+    resolve_posterior,
+    resolve_prior,
 )
 from npvae.estimators.building import check_likelihood
 from npvae.io import check_arrays
@@ -37,7 +37,7 @@ from npvae.training import TrainingState, TrainStep
 class GenerativeModel:
     """Base of the public classes. See :class:`npvae.VAE` for the shared parameters."""
 
-    MODELS = files.MODELS
+    MODELS = model_file.MODELS
 
     # What a class is, where it does not say otherwise.
     has_prior: ClassVar[bool] = False  # p(z), and so samples, and a density of x
@@ -91,11 +91,11 @@ class GenerativeModel:
         """Raise a ParameterError for arguments that do not go together."""
 
     def _penalty(self, layout: Layout, n_data: int) -> Penalty:
-        """What is put on the weights."""
+        """The penalty on the weights."""
         return parameter_prior(layout.n_weights, n_data) if self.parameter_prior else Penalty()
 
-    def _step(self) -> Callable[..., TrainStep]:
-        """What makes the steps of training of state, batches and recipe."""
+    def _make_step(self) -> Callable[..., TrainStep]:
+        """Makes the :class:`~npvae.training.TrainStep` of a state, batches and a config."""
         return TrainStep
 
     # ---- arguments
@@ -151,27 +151,27 @@ class GenerativeModel:
             if name in OPTIONS:
                 OPTIONS[name].validate(value)
         check_likelihood(self)
-        made_of("optimizer", self.optimizer), made_of("schedule", self.schedule)
+        resolve_option("optimizer", self.optimizer), resolve_option("schedule", self.schedule)
         self._check()
 
     # What arguments stand for.
 
     def _name(self, option: str) -> str:
-        """The name that an option has, spelled as the table of options spells it."""
-        return OPTIONS[option].spelled(getattr(self, option))
+        """The canonical name of an option's value."""
+        return OPTIONS[option].canonical_name(getattr(self, option))
 
     def _likelihood(self) -> Likelihood:
         mean = self._name("likelihood_mean")
-        return likelihood_of(self.likelihood, mean, self.likelihood_std, self.n_levels)
+        return resolve_likelihood(self.likelihood, mean, self.likelihood_std, self.n_levels)
 
     def _latents(self) -> tuple[LatentFamily, Prior]:
         """Posterior and prior."""
-        q = posterior_of(self.posterior)
-        return q, prior_of(self.prior, q, self.prior_components)
+        q = resolve_posterior(self.posterior)
+        return q, resolve_prior(self.prior, q, self.prior_components)
 
     def _objective(self) -> Objective:
         """What is minimised."""
-        return objective_of(
+        return resolve_objective(
             self.estimator, kl_weight=self.kl_weight, kl_warmup=self.kl_warmup,
             free_bits=self.free_bits,
         )  # fmt: skip
@@ -214,7 +214,7 @@ class GenerativeModel:
         flat[...] = backend.asarray(theta)
         penalty = self._penalty(model.layout(), n_data)
         self.engine_ = Engine(model, backend, flat, penalty, self._objective())
-        moments = made_of("optimizer", self.optimizer).init(backend.xp, flat)
+        moments = resolve_option("optimizer", self.optimizer).init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self._state.objective_state = self.engine_.objective.init_state(self.engine_.ctx)
         self.history_ = self._state.history
@@ -269,4 +269,4 @@ class GenerativeModel:
     fit_transform = coding.fit_transform
     score_samples = scoring.score_samples
     score = scoring.score
-    save = files.save
+    save = model_file.save

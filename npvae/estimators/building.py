@@ -10,7 +10,7 @@ from npvae.distributions.compatibility import (
 )
 from npvae.distributions.priors import MixturePrior
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.models import LearnedPriorModel, VAEModel
 from npvae.networks import MLP
 from npvae.objectives import ELBO
@@ -83,7 +83,7 @@ def check_bound(model: "GenerativeModel") -> None:
             f"prior={p.name!r} is learned, which {type(model).__name__} cannot; "
             f"choose prior='normal', or train a VAE"
         )
-    by_b = isinstance(made_of("estimator", model.estimator), ELBO)
+    by_b = isinstance(resolve_option("estimator", model.estimator), ELBO)
     for name, given, needed in (
         ("posterior", q.name, "normal"), ("prior", p.name, "normal"),
         ("estimator", "B" if by_b else model.estimator, "B"),
@@ -106,7 +106,7 @@ def check_bound(model: "GenerativeModel") -> None:
         )
 
 
-def warn_of_one_sample(model: "GenerativeModel") -> None:
+def warn_single_sample(model: "GenerativeModel") -> None:
     """Say which estimator one of several samples is with one."""
     same = model.engine_.objective.with_one_sample
     if same and model.n_samples == 1:

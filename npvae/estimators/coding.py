@@ -22,7 +22,7 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
     """
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
-        return like(X, evaluation.encode(model.engine_, pixels, scale))
+        return as_input_type(X, evaluation.encode(model.engine_, pixels, scale))
 
 
 def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
@@ -38,7 +38,7 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
     engine = model._engine()
     checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
     with engine.backend.oom_guard():
-        return like(Z, evaluation.decode(engine, checked))
+        return as_input_type(Z, evaluation.decode(engine, checked))
 
 
 def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
@@ -47,7 +47,7 @@ def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
 
 
 def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
-    """Images from the prior: E[x|z] for ``n`` draws z ~ p(z), as in figure 5.   (n, D)
+    """Images from the prior: E[x|z] of ``n`` samples z ~ p(z), as in figure 5.   (n, D)
 
     On the backend's own kind of array, since none goes in.
 
@@ -91,6 +91,6 @@ def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tu
     return check_data(X, n_features, support, xp=array_module(X)), 1.0
 
 
-def like(X: Any, result: Array) -> Array:
-    """``result`` as the kind of array that went in."""
+def as_input_type(X: Any, result: Array) -> Array:
+    """``result`` as the type of array that went in, NumPy's or CuPy's."""
     return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)

@@ -18,12 +18,12 @@ class FullVB(GenerativeModel):
     """A VAE with a distribution over its decoder's parameters too (the paper's appendix F).
 
     Every weight and bias of the decoder has the prior N(0, 1) and a posterior N(μ_θ, σ_θ²), and a
-    step of training draws them all once. The KL divergence of the two, over N, is part of the
+    step of training samples them all once. The KL divergence of the two, over N, is part of the
     loss and told apart from the bound: ``history_["parameter_kl"]`` and :attr:`parameter_kl`.
 
     What codes, decodes, samples and scores is the decoder at μ_θ, so all of that is as a
     :class:`~npvae.VAE` of these parameters would do it; but ``history_["elbo"]`` is the mean over
-    the steps of an epoch, at the parameters that each of them drew.
+    the steps of an epoch, at the parameters that each of them sampled.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class FullVB(GenerativeModel):
         X : array (M, D)
             Datapoints.
         eps : array (L, M, J), optional
-            Noise of the latents; drawn from ``random_state`` if not given.
+            Noise of the latents; a function of ``random_state`` if not given.
         zeta : array (Q,), optional
             Noise of the decoder's Q parameters, in the order of :attr:`parameters`; that of the
             first step of training if not given.
@@ -136,4 +136,4 @@ class FullVB(GenerativeModel):
             raise DataError(f"zeta of shape {zeta.shape} must be ({Q},), all finite")
         with engine.backend.oom_guard():
             zeta = engine.backend.asarray(zeta, engine.theta.dtype)
-        return gradient.at_noise(self, X, eps, zeta=zeta)
+        return gradient.loss_and_grad_at(self, X, eps, zeta=zeta)

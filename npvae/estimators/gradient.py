@@ -5,8 +5,8 @@ import numpy as np
 
 from npvae.backend import Array, array_module, is_device_array
 from npvae.errors import DataError
-from npvae.estimators.coding import data_of, like
-from npvae.evaluation.bound import draw
+from npvae.estimators.coding import as_input_type, data_of
+from npvae.evaluation.bound import sample_noise
 from npvae.models import Noise
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def loss_and_grad(
     X : array (M, D)
         Datapoints.
     eps : array (L, M, J), optional
-        Noise; drawn from ``random_state`` if not given.
+        Noise; a function of ``random_state`` if not given.
 
     Returns
     -------
@@ -42,32 +42,32 @@ def loss_and_grad(
     NotFittedError
         If there are no parameters yet.
     """
-    return at_noise(model, X, eps)
+    return loss_and_grad_at(model, X, eps)
 
 
-def at_noise(
+def loss_and_grad_at(
     model: "GenerativeModel", X: Any, eps: Array | None, **more: Any
 ) -> tuple[float, dict[str, Array]]:
-    """The same; ``more`` is what else is random, as :class:`~npvae.models.Noise` has it."""
+    """Loss and gradient at given noise; ``more`` as :class:`~npvae.models.Noise` has it."""
     engine = model._engine()
     pixels, scale = data_of(model, X)
     n = len(pixels)
     if eps is not None:
-        eps = noise_of(model, eps, n)
+        eps = check_noise(model, eps, n)
     with engine.backend.oom_guard():
         x = engine.backend.asarray(pixels, engine.theta.dtype)
         x = x * engine.theta.dtype.type(scale) if scale != 1 else x
         if eps is None:
-            eps = draw(engine, model.seed_, model.n_samples, n, 0, engine.work)
+            eps = sample_noise(engine, model.seed_, model.n_samples, n, 0, engine.work)
         else:
             eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
         loss = float(engine.loss_and_grad(x, Noise(eps, **more)))
         grads = engine.layout.named(engine.grad)
-        return loss, {name: like(X, grad.copy()) for name, grad in grads.items()}
+        return loss, {name: as_input_type(X, grad.copy()) for name, grad in grads.items()}
 
 
-def noise_of(model: "GenerativeModel", eps: Any, n: int) -> Array:
-    """Noise from the user, checked.   (L, n, J)"""
+def check_noise(model: "GenerativeModel", eps: Any, n: int) -> Array:
+    """Check the user's noise.   (L, n, J)"""
     name, J = model._noise_name, model._engine().model.n_noise
     try:
         eps = eps if is_device_array(eps) else np.asarray(eps)

@@ -10,7 +10,7 @@ from npvae.errors import ParameterError
 from npvae.estimators import building, coding, gradient, scoring, training
 from npvae.estimators.base import GenerativeModel
 from npvae.models import MCEMModel
-from npvae.training.monte_carlo import MonteCarloEM, complaint, new_chains
+from npvae.training.monte_carlo import MonteCarloEM, chain_warning, new_chains
 
 
 class MCEM(GenerativeModel):
@@ -96,7 +96,7 @@ class MCEM(GenerativeModel):
             with self.engine_.backend.oom_guard():
                 state.chains = new_chains(self.engine_, n_data, self.seed_, state.step)
 
-    def _step(self) -> Callable[..., MonteCarloEM]:
+    def _make_step(self) -> Callable[..., MonteCarloEM]:
         return partial(MonteCarloEM, n_leapfrog=self.n_leapfrog, n_updates=self.n_updates)
 
     def fit(self, X: Any, y: Any = None, *, validation: Any = None, **options: Any) -> Self:
@@ -122,7 +122,7 @@ class MCEM(GenerativeModel):
                 "an MCEM has no encoder, and so no bound of validation data; leave them out, and "
                 "call log_likelihood after training"
             )
-        return training.fit(self, X, y, **options)._warned()
+        return training.fit(self, X, y, **options)._warn_of_chains()
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One more pass over ``X``, in minibatches, from the parameters there are.
@@ -136,11 +136,11 @@ class MCEM(GenerativeModel):
         DataError, ParameterError, NumericalError
             As :meth:`fit`; any number of datapoints will do.
         """
-        return training.partial_fit(self, X, y)._warned()
+        return training.partial_fit(self, X, y)._warn_of_chains()
 
-    def _warned(self) -> Self:
-        """Warn of chains that have not kept up."""
-        if what := complaint(self._state.chains):
+    def _warn_of_chains(self) -> Self:
+        """Warn of chains that mixed badly."""
+        if what := chain_warning(self._state.chains):
             warn(what, stacklevel=3)
         return self
 
@@ -166,7 +166,7 @@ class MCEM(GenerativeModel):
             means = evaluation.posterior_means(
                 self.engine_, pixels, scale, n_leapfrog=self.n_leapfrog, seed=self.seed_
             )
-            return coding.like(X, means)
+            return coding.as_input_type(X, means)
 
     # ---- the likelihood
 
@@ -200,7 +200,7 @@ class MCEM(GenerativeModel):
         X : array (M, D)
             Datapoints.
         z : array (L, M, J), optional
-            Latents, L of each datapoint; drawn from the prior if not given.
+            Latents, L of each datapoint; samples of the prior if not given.
 
         Returns
         -------
@@ -216,4 +216,4 @@ class MCEM(GenerativeModel):
         NotFittedError
             If there are no parameters yet.
         """
-        return gradient.at_noise(self, X, z)
+        return gradient.loss_and_grad_at(self, X, z)

@@ -7,8 +7,8 @@ from npvae import evaluation, random
 from npvae.backend import Array
 from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
-from npvae.estimators.coding import data_of, like
-from npvae.estimators.gradient import noise_of
+from npvae.estimators.coding import as_input_type, data_of
+from npvae.estimators.gradient import check_noise
 from npvae.evaluation.methods import marginal_likelihood
 from npvae.options import whole_number
 
@@ -20,7 +20,7 @@ def bound(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluat
     """The bound and its parts, on the engine's device."""
     pixels, scale = data_of(model, X)
     if eps is not None:
-        eps = noise_of(model, eps, len(pixels))
+        eps = check_noise(model, eps, len(pixels))
     L = model.n_samples if eps is None else len(eps)
     with model.engine_.backend.oom_guard():
         return evaluation.elbo(
@@ -36,7 +36,7 @@ def score_samples(model: "GenerativeModel", X: Any) -> Array:
     DataError, NotFittedError
         As :meth:`transform`.
     """
-    return like(X, bound(model, X).total)
+    return as_input_type(X, bound(model, X).total)
 
 
 def score(model: "GenerativeModel", X: Any, y: Any = None) -> float:
@@ -52,7 +52,7 @@ def elbo(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluati
     X : array (N, D)
         Datapoints.
     eps : array (L, N, J), optional
-        Noise; L = ``n_samples`` draws that depend on ``random_state`` alone if not given.
+        Noise; of L = ``n_samples`` samples, a function of ``random_state``, if not given.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def elbo(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluati
         If there are no parameters yet.
     """
     parts = vars(bound(model, X, eps))
-    return evaluation.Elbo(**{name: like(X, part) for name, part in parts.items()})
+    return evaluation.Elbo(**{name: as_input_type(X, part) for name, part in parts.items()})
 
 
 def iwae_bound(
@@ -107,7 +107,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
-    return likes(X, result)
+    return result_as_input_type(X, result)
 
 
 def log_likelihood(
@@ -167,10 +167,10 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
-    return likes(X, result)
+    return result_as_input_type(X, result)
 
 
-def likes(X: Any, result: Any) -> Any:
-    """A result with its estimates as the kind of array that went in."""
+def result_as_input_type(X: Any, result: Any) -> Any:
+    """A result with its estimates as the type of array that went in."""
     columns = ("estimate", "standard_error", "effective_sample_size")
-    return replace(result, **{name: like(X, vars(result)[name]) for name in columns})
+    return replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})

@@ -12,15 +12,15 @@ from npvae import evaluation
 from npvae.backend import Array
 from npvae.data import Dataset
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import made_of
-from npvae.estimators.building import warn_of_one_sample
+from npvae.estimators.arguments import resolve_option
+from npvae.estimators.building import warn_single_sample
 from npvae.estimators.coding import checked_data, data_of
 from npvae.estimators.exclusive import exclusively
-from npvae.estimators.files import check_described, config_of, defaults_of, params_of
+from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Minibatches,
-    Recipe,
+    TrainConfig,
     TrainingState,
     binarized,
     data_moments,
@@ -41,7 +41,7 @@ def fit(
     callbacks: Iterable[Callable[[TrainingState], Any]] = (),
     checkpoint: str | Path | None = None, resume: bool = False,
 ) -> M:  # fmt: skip
-    """Train on ``X`` from new parameters, with a decoder that begins at the moments of ``X``.
+    """Train on ``X`` from new parameters, the output bias initialised by the moments of ``X``.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def fit(
     with exclusively(model):
         model.initialize(pixels.shape[1])
         if not resume:
-            begin_at_moments(model, pixels, scale)
+            init_output_bias(model, pixels, scale)
         if model.verbose and model.backend == "auto":
             print_backend(model.engine_.backend)
         model._set_n_data(len(pixels))
         model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-        schedule = made_of("schedule", model.schedule)
+        schedule = resolve_option("schedule", model.schedule)
         return run(
             model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
         )
@@ -123,15 +123,15 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
             model.initialize(checked_data(model, X, None)[0].shape[1])
         pixels, scale = data_of(model, X)
         if new:
-            begin_at_moments(model, pixels, scale)
+            init_output_bias(model, pixels, scale)
         check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
         return run(model, pixels, scale, model._state.epoch + 1, Constant())
 
 
-def begin_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Have the untrained decoder give moments of the data (N, D) where its h is 0."""
+def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments."""
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
@@ -148,7 +148,7 @@ def run(
     checkpoint: str | Path | None = None, resume: bool = False,
 ) -> M:  # fmt: skip
     """Train to ``epochs`` from where the model stands, or its checkpoint."""
-    warn_of_one_sample(model)
+    warn_single_sample(model)
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
         config = config_of(model)
@@ -159,9 +159,10 @@ def run(
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
         load_checkpoint(checkpoint, state, config, defaults_of(model))
         model.history_ = state.history
-    recipe = Recipe(
-        made_of("optimizer", model.optimizer), model.learning_rate, schedule, model.clip_norm,
-        epochs, model.n_samples, model.seed_, None if held_out is None else model.early_stopping,
+    train_config = TrainConfig(
+        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
+        model.clip_norm, epochs, model.n_samples, model.seed_,
+        None if held_out is None else model.early_stopping,
     )  # fmt: skip
     with model.engine_.backend.oom_guard():
         batches = Minibatches(
@@ -169,9 +170,9 @@ def run(
         )
     hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-    guard = model.engine_.backend.oom_guard()
-    with guard, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
-        train(state, batches, recipe, validator(model, held_out), hooks, save, model._step())
+    room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
+    with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
+        train(state, batches, train_config, validate, hooks, save, model._make_step())
     return model
 
 
@@ -181,7 +182,7 @@ def validator(
     """A function that gives the mean bound of the validation data, binarised as trained."""
     if held_out is None:
         return None
-    pixels, scale = as_trained(model, *held_out)
+    pixels, scale = binarize_held_out(model, *held_out)
     with model.engine_.backend.oom_guard():
         pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
 
@@ -196,11 +197,11 @@ def validator(
     return validate
 
 
-def as_trained(model: "GenerativeModel", pixels: Array, scale: float) -> tuple[Array, float]:
-    """Held-out data as the model saw its own: thresholded, or sampled once."""
-    how = model._name("binarize")
-    if how == "threshold":
+def binarize_held_out(model: "GenerativeModel", pixels: Array, scale: float) -> tuple[Array, float]:
+    """Binarise held-out data as in training: by a threshold, or by one sample."""
+    binarize = model._name("binarize")
+    if binarize == "threshold":
         return pixels * scale > 0.5, 1.0
-    if how in ("fixed", "dynamic"):
+    if binarize in ("fixed", "dynamic"):
         return binarized(model.engine_, pixels, scale, model.seed_), 1.0
     return pixels, scale

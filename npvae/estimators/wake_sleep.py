@@ -13,8 +13,8 @@ from npvae.options import whole_number
 class WakeSleep(GenerativeModel):
     """The networks of a :class:`~npvae.VAE`, trained by wake-sleep (Hinton et al. 1995).
 
-    The decoder learns from the data, with z drawn from the encoder; the encoder from dreams, x
-    drawn from the decoder. It is judged by the same lower bound, which is what ``loss_and_grad``
+    The decoder learns from the data, with z sampled from the encoder; the encoder from dreams, x
+    sampled from the decoder. It is judged by the same lower bound, which is what ``loss_and_grad``
     returns as its loss beside the gradients of the wake and of the sleep phase.
 
     Parameters
@@ -76,10 +76,10 @@ class WakeSleep(GenerativeModel):
         X : array (M, D)
             Datapoints.
         eps : array (L, M, J), optional
-            Noise of the samples of q(z|x), and the latents that are dreamed of; drawn from
+            Noise of the samples of q(z|x), and the latents that are dreamed of; a function of
             ``random_state`` if not given.
         dream : int
-            Which draw of the dreamed pixels from p(x|z): those of this step of training, of
+            Which sample of the dreamed pixels of p(x|z): that of this step of training, of
             the same ``random_state``.
 
         Returns
@@ -103,4 +103,4 @@ class WakeSleep(GenerativeModel):
         engine = self._engine()
         whole_number("dream", dream, least=0)
         step = engine.work.constant(dream, 1, dtype="int64")
-        return gradient.at_noise(self, X, eps, dream=(self.seed_, random.DREAM, step))
+        return gradient.loss_and_grad_at(self, X, eps, dream=(self.seed_, random.DREAM, step))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
     from npvae.evaluation.iwae import BoundCurve, iwae_bound
     from npvae.evaluation.latent import active_units
+    from npvae.evaluation.log_joint import LogJointTarget
     from npvae.evaluation.means import posterior_means
-    from npvae.evaluation.posterior import Posterior
     from npvae.evaluation.prior import prior_log_likelihood
 
 _HOMES = {
@@ -21,7 +21,7 @@ _HOMES = {
     "iwae": ("BoundCurve", "iwae_bound"),
     "latent": ("active_units",),
     "means": ("posterior_means",),
-    "posterior": ("Posterior",),
+    "log_joint": ("LogJointTarget",),
     "prior": ("prior_log_likelihood",),
 }
 __getattr__ = lazy.names(
@@ -29,8 +29,20 @@ __getattr__ = lazy.names(
 )
 
 __all__ = [
-    "AnnealedLogLikelihood", "BoundCurve", "Elbo", "HarmonicLogLikelihood", "LogLikelihood",
-    "Posterior", "active_units", "annealed_log_likelihood", "decode", "elbo", "encode",
-    "harmonic_log_likelihood", "iwae_bound", "log_likelihood", "posterior_means",
+    "AnnealedLogLikelihood",
+    "BoundCurve",
+    "Elbo",
+    "HarmonicLogLikelihood",
+    "LogJointTarget",
+    "LogLikelihood",
+    "active_units",
+    "annealed_log_likelihood",
+    "decode",
+    "elbo",
+    "encode",
+    "harmonic_log_likelihood",
+    "iwae_bound",
+    "log_likelihood",
+    "posterior_means",
     "prior_log_likelihood",
 ]  # fmt: skip

@@ -1,16 +1,16 @@
 """The marginal likelihood by annealed importance sampling (Neal 2001; Wu et al. 2017).
 
-Between a density q_0 that can be drawn from, the prior or q(z|x), and p(z|x) lie the densities
+Between an initial density q_0, the prior or q(z|x), and p(z|x) lie the tempered densities
 
     f_β(z) ∝ q_0(z)^(1−β) · p(x, z)^β,       0 = β_0 < β_1 < … < β_T = 1
 
-A chain starts at z ~ q_0. At every rise of β it is weighed, and then moved by HMC, which leaves
-f_β as it is:
+A chain starts at z ~ q_0. At every temperature its weight is updated, and then z by an HMC
+transition, which leaves f_β invariant:
 
     log w = Σ_t (β_t − β_{t−1}) [log p(x, z_{t−1}) − log q_0(z_{t−1})],      E[w] = p(x)
 
-whatever the moves. With T = 1 this is importance sampling from q_0. The leapfrog's step sizes
-are found by chains of their own that run first, so that they depend on none that is weighed.
+whatever the transitions. With T = 1 this is importance sampling from q_0. The leapfrog's step sizes
+are tuned by pilot chains of their own, so that they depend on no chain that has a weight.
 """
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.errors import ParameterError
-from npvae.evaluation.chains import Chains, Noise, Report
-from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
+from npvae.evaluation.chains import ChainDiagnostics, ChainNoise, Chains
+from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
 from npvae.evaluation.hmc import Point
-from npvae.evaluation.importance import LogLikelihood, add, summary
-from npvae.evaluation.posterior import Posterior, Start, start_at
+from npvae.evaluation.importance import LogLikelihood, accumulate_weights, summary
+from npvae.evaluation.log_joint import InitialDensity, LogJointTarget, initial_density
 from npvae.memory import Workspace
 from npvae.models import Engine
 
-STEEPNESS = 4.0  # of the sigmoid that β follows: slow near both ends
-PILOTS = 4  # chains of a datapoint that find the step sizes
+STEEPNESS = 4.0  # of the sigmoid schedule of β: slow near both ends
+PILOTS = 4  # pilot chains of a datapoint, which tune the step sizes
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class AnnealedLogLikelihood(LogLikelihood):
     ----------
     n_temperatures : int
         T.
-    chains : Report
-        How they fared.
+    chains : ChainDiagnostics
+        Diagnostics of HMC.
     """
 
     n_temperatures: int
-    chains: Report
+    chains: ChainDiagnostics
     advice: ClassVar[str] = "take more temperatures"
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class AnnealedLogLikelihood(LogLikelihood):
 
 
 def temperatures(T: int) -> list[float]:
-    """β_0 … β_T on a sigmoid, from 0 to 1.
+    """The temperature schedule β_0 … β_T, a sigmoid from 0 to 1.
 
     Examples
     --------
@@ -71,14 +71,14 @@ def annealed_log_likelihood(
 ) -> AnnealedLogLikelihood:  # fmt: skip
     """Estimate log p(x) for every row of ``X`` (N, D) by annealed importance sampling.
 
-    On average low, as importance sampling is, but able to reach where q(z|x) does not.
+    Biased low, as importance sampling is, but able to reach where q(z|x) does not.
 
     Parameters
     ----------
     n_chains : int
-        L, annealed independently for each datapoint, after four that find ε.
+        L, annealed independently for each datapoint, after four pilot chains that tune ε.
     n_temperatures : int
-        T, rises of β.
+        T.
     start : str
         q_0: ``"prior"``, or ``"posterior"`` for q(z|x).
     n_leapfrog : int
@@ -102,66 +102,66 @@ def annealed_log_likelihood(
     columns = engine.xp.empty((6, len(X)), engine.theta.dtype)
     betas, L, pilots = temperatures(n_temperatures), n_chains, min(n_chains, PILOTS)
 
-    def anneal(work: Workspace, part: tuple[int, int]) -> None:
+    def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         first, last = part
-        posterior = Posterior(engine, load(engine, X[first:last], scale, work), work)
-        q_0 = start_at(start, posterior)
-        noise = Noise(engine.ops, seed, n_temperatures + 1, first * pilots)
-        steps, _, _ = follow(posterior, q_0, betas, pilots, n_leapfrog, noise)
-        noise = Noise(engine.ops, seed, 0, first * L)
-        _, log_w, chains = follow(posterior, q_0, betas, L, n_leapfrog, noise, steps)
-        fared = chains.report().check().columns()
-        values = *summary(engine.xp, add(engine.xp, None, log_w), L), *fared
+        target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
+        q_0 = initial_density(start, target)
+        noise = ChainNoise(engine.ops, seed, n_temperatures + 1, first * pilots)
+        step_sizes, _, _ = anneal(target, q_0, betas, pilots, n_leapfrog, noise)
+        noise = ChainNoise(engine.ops, seed, 0, first * L)
+        _, log_w, chains = anneal(target, q_0, betas, L, n_leapfrog, noise, step_sizes)
+        diagnostics = chains.diagnostics().check().columns()
+        values = *summary(engine.xp, accumulate_weights(engine.xp, None, log_w), L), *diagnostics
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
-    each_chunk(engine, anneal, len(X), max(1, rows_at_a_time(engine, L)), progress)
-    value, error, ess, *fared = columns
-    report = Report(n_temperatures, *fared)
-    return AnnealedLogLikelihood(value, error, ess, L, n_temperatures, report)
+    for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine, L)), progress)
+    value, error, ess, *diagnostics = columns
+    chains = ChainDiagnostics(n_temperatures, *diagnostics)
+    return AnnealedLogLikelihood(value, error, ess, L, n_temperatures, chains)
 
 
-def follow(
-    posterior: Posterior, q_0: Start, betas: list[float], L: int, n_leapfrog: int, noise: Noise,
-    steps: list[Array] | None = None,
+def anneal(
+    target: LogJointTarget, q_0: InitialDensity, betas: list[float], L: int, n_leapfrog: int,
+    noise: ChainNoise, step_sizes: list[Array] | None = None,
 ) -> tuple[list[Array], Array, Chains]:  # fmt: skip
-    """Anneal L chains a datapoint: the step sizes of every β, log w (L, M) float64, the chains.
+    """Anneal L chains a datapoint → the step sizes of every β, log w (L, M) float64, the chains.
 
-    Without ``steps`` they are tuned on the way, and the weights are of no use: each step size
-    has seen the chains that it moves.
+    Without ``step_sizes`` they are tuned on the way, and the weights are biased: each step size
+    depends on the chains that it moves.
     """
-    xp, mu = posterior.engine.xp, q_0.mu
-    z = q_0.draw(noise(0, xp.empty((L, len(mu), q_0.n_noise), mu.dtype)))
-    chains = Chains(posterior.energy, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
-    taken, log_w = [], xp.zeros(z.shape[:-1], "float64")
+    xp, mu = target.engine.xp, q_0.mu
+    z = q_0.rsample(noise(0, xp.empty((L, len(mu), q_0.n_noise), mu.dtype)))
+    chains = Chains(target.energy, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
+    found, log_w = [], xp.zeros(z.shape[:-1], "float64")
     for t, (below, beta) in enumerate(pairwise(betas)):
         z = chains.point.z
-        (U_0, slope_0), (U_1, slope_1) = q_0.energy(z), posterior.energy(z)
+        (U_0, grad_0), (U_1, grad_1) = q_0.energy(z), target.energy(z)
         log_w += (beta - below) * (U_0 - U_1)
-        chains.point = Point(z, mixed(beta, U_0, U_1), mixed(beta, slope_0, slope_1))
-        if steps:
-            chains.step_size = steps[t]
-        chains.move(Between(q_0, posterior, beta), tune=not steps)
-        taken.append(chains.step_size)
-    return taken, log_w, chains
+        chains.point = Point(z, interpolate(beta, U_0, U_1), interpolate(beta, grad_0, grad_1))
+        if step_sizes:
+            chains.step_size = step_sizes[t]
+        chains.move(TemperedTarget(q_0, target, beta), tune=not step_sizes)
+        found.append(chains.step_size)
+    return found, log_w, chains
 
 
 @dataclass(frozen=True)
-class Between:
-    """−log f_β and its gradient: a target of HMC."""
+class TemperedTarget:
+    """A tempered target of HMC: −log f_β and its gradient."""
 
-    q_0: Start
-    posterior: Posterior
+    q_0: InitialDensity
+    target: LogJointTarget
     beta: float
 
     def __call__(self, z: Array) -> tuple[Array, Array]:
-        (U_0, slope_0), (U_1, slope_1) = self.q_0.energy(z), self.posterior.energy(z)
-        return mixed(self.beta, U_0, U_1), mixed(self.beta, slope_0, slope_1)
+        (U_0, grad_0), (U_1, grad_1) = self.q_0.energy(z), self.target.energy(z)
+        return interpolate(self.beta, U_0, U_1), interpolate(self.beta, grad_0, grad_1)
 
-    def slope(self, z: Array) -> Array:
-        return mixed(self.beta, self.q_0.energy(z)[1], self.posterior.slope(z))
+    def grad(self, z: Array) -> Array:
+        return interpolate(self.beta, self.q_0.energy(z)[1], self.target.grad(z))
 
 
-def mixed(beta: float, of_0: Array, of_1: Array) -> Array:
-    """(1 − β) of one and β of the other."""
+def interpolate(beta: float, of_0: Array, of_1: Array) -> Array:
+    """Linear interpolation: (1 − β) of one and β of the other."""
     return (1 - beta) * of_0 + beta * of_1

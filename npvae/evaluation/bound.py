@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 from npvae import random
 from npvae.backend import Array
-from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
 
@@ -49,20 +49,21 @@ def elbo(
     xp, N = engine.xp, len(X)
     reconstruction = xp.empty(N, engine.theta.dtype)
     kl = xp.empty(N, engine.theta.dtype)
-    for start, stop in chunks(N, rows_at_a_time(engine, n_samples)):
+    for start, stop in chunks(N, chunk_size(engine, n_samples)):
         if eps is None:
-            noise = draw(engine, seed, n_samples, stop - start, start * n_samples, engine.work)
+            before = start * n_samples  # samples
+            noise = sample_noise(engine, seed, n_samples, stop - start, before, engine.work)
         else:
             noise = engine.backend.asarray(eps[:, start:stop], engine.theta.dtype)  # (L, M, J)
-        x = load(engine, X[start:stop], scale, engine.work)  # (M, D)
+        x = load_rows(engine, X[start:stop], scale, engine.work)  # (M, D)
         terms = engine.forward(x, Noise(noise)).terms
         reconstruction[start:stop] = -terms.nll.mean(axis=0)
         kl[start:stop] = terms.kl.mean(axis=0)
     return Elbo(reconstruction - kl, reconstruction, kl)
 
 
-def draw(engine: Engine, seed: int, L: int, M: int, start: int, work: Workspace) -> Array:
-    """ε for L samples of M datapoints, ``start`` samples having come before.   (L, M, J)"""
+def sample_noise(engine: Engine, seed: int, L: int, M: int, start: int, work: Workspace) -> Array:
+    """Noise ε of L samples of M datapoints, after ``start`` samples of others.   (L, M, J)"""
     eps = work("eps", L, M, engine.model.n_noise)
     step = work.constant(0, 1, dtype="int64")
     engine.ops.fill_noise(seed, random.EVALUATE, step, start, eps)

@@ -1,7 +1,7 @@
-"""Chains of Hamiltonian Monte Carlo: their numbers, their step sizes, and how they fared.
+"""Chains of Hamiltonian Monte Carlo: their noise, step-size adaptation and diagnostics.
 
-A chain goes on from where it is by the transitions of ``hmc.py``. While it warms up ε is tuned,
-which makes it no exact sampler; then it draws, and says in words if it could not be trusted.
+A chain goes on from its state by the transitions of ``hmc.py``. In the warm-up ε is adapted,
+which makes it no exact sampler; then it samples, and the diagnostics say if it can be trusted.
 """
 from dataclasses import dataclass
 from math import sqrt
@@ -12,13 +12,13 @@ from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
 
-ACCEPTANCE = 0.9  # what ε is tuned to: the paper's (appendix E)
-STUCK = 0.01  # an acceptance below which chains do not move
+ACCEPTANCE = 0.9  # the target acceptance rate of ε: the paper's (appendix E)
+MIN_ACCEPTANCE = 0.01  # an acceptance below which chains do not move
 
 
 @dataclass(frozen=True)
-class Noise:
-    """The chains' random numbers, a pure function of (seed, transition, chain).
+class ChainNoise:
+    """The noise of the chains, a pure function of (seed, transition, chain).
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Noise:
 
 
 class Chains:
-    """Chains that go on from where they are: L for each of M datapoints.
+    """Markov chains, L for each of M datapoints.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class Chains:
         z → U and its gradient. It may change from move to move if ``point`` is set anew.
     z : array (L, M, J)
         Where they start.
-    noise : Noise
-        Move i takes transition i; i = 0 is left for drawing the start.
+    noise : ChainNoise
+        Transition i takes noise i; i = 0 is that of the initial z.
     n_leapfrog : int
         Leapfrog steps a move.
     step_size : array (1, M) or (1, 1), or float
@@ -75,7 +75,7 @@ class Chains:
     """
 
     def __init__(
-        self, target: Target, z: Array, noise: Noise, n_leapfrog: int = 10,
+        self, target: Target, z: Array, noise: ChainNoise, n_leapfrog: int = 10,
         step_size: Array | float = 0.5,
     ):  # fmt: skip
         xp = array_module(z)
@@ -87,21 +87,21 @@ class Chains:
         self.moves = self.tuned = 0
         with ignore_overflow(xp):
             self.point = Point(z, *target(z))
-            finite = xp.isfinite(self.point.energy + self.point.slope.sum(axis=-1))  # (L, M)
+            finite = xp.isfinite(self.point.energy + self.point.grad.sum(axis=-1))  # (L, M)
         if not bool(finite.all()):
             raise NumericalError(
                 f"the energy is not finite where {int((~finite).sum())} of {finite.size} chains "
                 "start; look at the parameters and at the data"
             )
-        self.forget()
+        self.reset_counts()
 
-    def forget(self) -> None:
-        """Count acceptances and divergences from here on."""
+    def reset_counts(self) -> None:
+        """Count acceptances and divergences anew, as after the warm-up."""
         self.counted = 0
         self.acceptance = self.divergences = array_module(self.point.z).zeros(1)
 
     def move(self, target: Target, tune: bool = False) -> None:
-        """One transition of every chain; ``tune`` moves ε, after which it is no exact sampler.
+        """One transition of every chain; ``tune`` adapts ε: such chains are no exact sampler.
 
         log ε += γ (a − 0.9) with the mean acceptance a of the chains that share it (Robbins &
         Monro 1951). γ = 2/√t at first, to find the scale; it stays at 0.2, to follow a target.
@@ -122,15 +122,17 @@ class Chains:
             gain = max(2 / sqrt(self.tuned), 0.2)
             self.step_size = self.step_size * xp.exp(gain * (a - ACCEPTANCE))
 
-    def report(self) -> "Report":
-        """How they fared since :meth:`forget`."""
+    def diagnostics(self) -> "ChainDiagnostics":
+        """Diagnostics since :meth:`reset_counts`."""
         steps = self.step_size[0] + 0 * self.acceptance  # (M,), if one serves all
-        return Report(self.counted, self.acceptance / self.counted, self.divergences, steps)
+        return ChainDiagnostics(
+            self.counted, self.acceptance / self.counted, self.divergences, steps
+        )
 
 
 @dataclass(frozen=True)
-class Report:
-    """How the chains of each datapoint fared.
+class ChainDiagnostics:
+    """Diagnostics of the chains of each datapoint.
 
     Attributes
     ----------
@@ -163,10 +165,10 @@ class Report:
         return text
 
     def columns(self) -> tuple[Array, Array, Array]:
-        """What there is of each datapoint."""
+        """Acceptance, divergences and step size of each datapoint."""
         return self.acceptance, self.divergences, self.step_size
 
-    def check(self) -> "Report":
+    def check(self) -> "ChainDiagnostics":
         """Itself.
 
         Raises
@@ -174,7 +176,7 @@ class Report:
         NumericalError
             If the chains of a datapoint do not move: they sample nothing.
         """
-        stuck = int((~(self.acceptance >= STUCK)).sum())
+        stuck = int((~(self.acceptance >= MIN_ACCEPTANCE)).sum())
         if stuck:
             raise NumericalError(
                 f"the chains of {stuck} of {len(self.acceptance)} datapoints do not move: fewer "
@@ -191,29 +193,30 @@ class Samples:
     Attributes
     ----------
     z : array (S, L, M, J)
-        S draws of each of L chains.
+        S samples of each of L chains.
     energy : array (S, L, M)
         U there.
-    report : Report
-        How the chains fared while they drew them.
+    diagnostics : ChainDiagnostics
+        Of the transitions that gave them.
     """
 
     z: Array
     energy: Array
-    report: Report
+    diagnostics: ChainDiagnostics
 
     def __str__(self) -> str:
         S, L, M, J = self.z.shape
-        return f"{S * L} samples of {J} variables, {L} chains, for {M} datapoints; {self.report}"
+        what = f"{S * L} samples of {J} variables, {L} chains, for {M} datapoints"
+        return f"{what}; {self.diagnostics}"
 
 
 def sample(target: Target, chains: Chains, n_samples: int, warm_up: int = 100) -> Samples:
-    """Move the chains ``warm_up`` times to find ε and the target, then draw at every move.
+    """Sample a target: ``warm_up`` transitions to adapt ε and reach it, then sample at every one.
 
     Parameters
     ----------
     n_samples : int
-        S, draws of each chain.
+        S, of each chain.
     warm_up : int
         Moves before them, while ε is tuned.
 
@@ -228,7 +231,7 @@ def sample(target: Target, chains: Chains, n_samples: int, warm_up: int = 100) -
     >>> from npvae.backend import get_backend
     >>> def target(z):                                  # N(3, 1) in each of two variables
     ...     return 0.5 * ((z - 3) ** 2).sum(axis=-1), z - 3
-    >>> noise = Noise(get_backend("numpy").ops, seed=0)
+    >>> noise = ChainNoise(get_backend("numpy").ops, seed=0)
     >>> samples = sample(target, Chains(target, np.zeros((50, 1, 2)), noise), n_samples=200)
     >>> samples.z.mean(axis=(0, 1)).round(1)
     array([[3., 3.]])
@@ -236,10 +239,10 @@ def sample(target: Target, chains: Chains, n_samples: int, warm_up: int = 100) -
     xp, point = array_module(chains.point.z), chains.point
     for _ in range(warm_up):
         chains.move(target, tune=True)
-    chains.forget()
+    chains.reset_counts()
     z = xp.empty((n_samples, *point.z.shape), point.z.dtype)
     energy = xp.empty((n_samples, *point.energy.shape), point.energy.dtype)
     for s in range(n_samples):
         chains.move(target)
         z[s], energy[s] = chains.point.z, chains.point.energy
-    return Samples(z, energy, chains.report().check())
+    return Samples(z, energy, chains.diagnostics().check())

@@ -1,4 +1,4 @@
-"""Any number of datapoints in bounded memory: rows in, rows out, a chunk at a time."""
+"""Chunks of rows, so that any number of datapoints takes bounded memory."""
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
@@ -10,8 +10,8 @@ from npvae.ops.cpu.threads import parallel_for
 BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays in the cache
 
 
-def rows_at_a_time(engine: Engine, n_samples: int = 1) -> int:
-    """How many datapoints of ``n_samples`` samples each a chunk holds; at least one."""
+def chunk_size(engine: Engine, n_samples: int = 1) -> int:
+    """Datapoints in a chunk, of ``n_samples`` samples each; at least one."""
     budget = BUDGET * engine.backend.chunk_factor
     widest = max(engine.layout.max_width, engine.model.max_width)
     return max(1, budget // (widest * n_samples))
@@ -28,8 +28,8 @@ def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, n)) for start in range(0, n, size))
 
 
-def load(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
-    """Some rows of the data as the engine computes with them: on its device, scaled.   (M, D)
+def load_rows(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
+    """Load rows of the data onto the engine's device, in its dtype and scaled.   (M, D)
 
     In a buffer of ``work``, or the data itself where nothing needs to change: to be read only.
     """
@@ -43,7 +43,7 @@ def load(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
     return x
 
 
-def each_chunk(
+def for_each_chunk(
     engine: Engine, step: Callable[..., None], n: int, size: int,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> None:  # fmt: skip
@@ -63,12 +63,12 @@ def each_chunk(
 def map_rows(
     engine: Engine, step: Callable[..., None], X: Array, scale: float, n_out: int
 ) -> Array:
-    """What ``step``, a method of the model, makes of the rows of ``X`` (N, ·).   (N, n_out)"""
+    """Map ``step``, a method of the model, over the rows of ``X`` (N, ·).   → (N, n_out)"""
     out = engine.xp.empty((len(X), n_out), engine.work.dtype)
-    size, work = rows_at_a_time(engine), engine.work
+    size, work = chunk_size(engine), engine.work
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        step(engine.ctx, load(engine, X[rows], scale, work), out[rows])
+        step(engine.ctx, load_rows(engine, X[rows], scale, work), out[rows])
     return out
 
 

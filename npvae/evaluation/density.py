@@ -1,6 +1,6 @@
 """Densities fitted to samples, for M datapoints at once: a normal, and Gaussian kernels.
 
-Samples are first made round, u = C⁻¹(z − m) with their mean m and covariance C Cᵀ, so that one
+Samples are first whitened, u = C⁻¹(z − m) with their mean m and covariance C Cᵀ, so that one
 bandwidth suits every direction:
 
     normal    q(z) = N(u; 0, I) / |C|
@@ -24,11 +24,11 @@ FACTORS = tuple(0.05 * 1.6**i for i in range(10))  # 0.05 … 3.4, of Scott's ba
 
 def normal_density(xp: Any, z: Array) -> Density:
     """The normal of the mean and covariance of ``z`` (S, C, M, J)."""
-    rounded, log_volume = whitening(xp, z)
+    whiten, log_volume = whitening(xp, z)
     J = z.shape[-1]
 
     def log_q(z: Array) -> Array:
-        u = rounded(z)
+        u = whiten(z)
         return -0.5 * (u * u).sum(axis=-1) - 0.5 * J * log(2 * pi) - log_volume
 
     return log_q
@@ -37,12 +37,12 @@ def normal_density(xp: Any, z: Array) -> Density:
 def kernel_density(xp: Any, z: Array) -> Density:
     """Gaussian kernels on ``z`` (S, C, M, J), S samples of each of C chains."""
     S, C, M, J = z.shape
-    rounded, log_volume = whitening(xp, z)
-    centres = rounded(z).reshape(S * C, M, J)
+    whiten, log_volume = whitening(xp, z)
+    centres = whiten(z).reshape(S * C, M, J)
     h_scott = (S * C) ** (-1 / (J + 4))
     chain = xp.arange(S * C) % C
     others = (chain[:, None] != chain[None, :])[:, :, None]  # (L, L, 1)
-    between = squares(xp, centres, centres)  # (L, L, M)
+    between = squared_distances(xp, centres, centres)  # (L, L, M)
     best, h = xp.full(M, -xp.inf), xp.empty(M)
     for factor in FACTORS:
         width = factor * h_scott
@@ -51,8 +51,8 @@ def kernel_density(xp: Any, z: Array) -> Density:
         best = xp.maximum(score, best)
 
     def log_q(z: Array) -> Array:
-        u = rounded(z).reshape(-1, M, J)
-        log_p = log_kernels(xp, squares(xp, u, centres), h, J) - log_volume
+        u = whiten(z).reshape(-1, M, J)
+        log_p = log_kernels(xp, squared_distances(xp, u, centres), h, J) - log_volume
         return log_p.reshape(z.shape[:-1])
 
     return log_q
@@ -87,23 +87,23 @@ def whitening(xp: Any, z: Array) -> tuple[Callable[[Array], Array], Array]:
         found = False
     if not found:
         raise NumericalError(
-            "no density can be fitted to samples whose covariance is not positive definite; draw "
-            "more samples, or take annealed_log_likelihood"
+            "no density can be fitted to samples whose covariance is not positive definite; take "
+            "more samples, or annealed_log_likelihood"
         )
     return lambda z: xp.einsum("mij,scmj->scmi", inverse, z - mean), log_volume
 
 
-def squares(xp: Any, u: Array, centres: Array) -> Array:
+def squared_distances(xp: Any, u: Array, centres: Array) -> Array:
     """‖u − centre‖².   u (K, M, J), centres (L, M, J) → (K, L, M)"""
-    apart = (u[:, None] - centres[None]) ** 2
-    return apart.sum(axis=-1)
+    distances = (u[:, None] - centres[None]) ** 2
+    return distances.sum(axis=-1)
 
 
-def log_kernels(xp: Any, apart: Array, h: Array | float, J: int) -> Array:
+def log_kernels(xp: Any, distances: Array, h: Array | float, J: int) -> Array:
     """log of the mean kernel over the centres that are not infinitely far.   (K, L, M) → (K, M)"""
-    exponent = -0.5 * apart / (h * h)
+    exponent = -0.5 * distances / (h * h)
     top = exponent.max(axis=1)
     total = xp.exp(exponent - top[:, None]).sum(axis=1)
-    near = xp.isfinite(apart).sum(axis=1)
+    near = xp.isfinite(distances).sum(axis=1)
     norm = xp.log(near * 1.0) + 0.5 * J * log(2 * pi) + J * xp.log(h + 0 * top)
     return top + xp.log(total) - norm

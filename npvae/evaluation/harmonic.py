@@ -2,9 +2,9 @@
 
 For any density q(z) the posterior's mean of q(z)/p(x, z) is ∫ q(z) dz / p(x) = 1/p(x). So:
 
-    1. draw L samples of p(z|x) by HMC,
+    1. sample p(z|x) by HMC, L times,
     2. fit q(z) to them,
-    3. draw L new samples:      p(x) ≈ [ (1/L) Σ_l q(z_l) / (p(z_l) p(x|z_l)) ]⁻¹
+    3. take L new samples:      p(x) ≈ [ (1/L) Σ_l q(z_l) / (p(z_l) p(x|z_l)) ]⁻¹
 
 The new samples come from chains of their own, for q must not have seen them. It takes no
 encoder. Where importance sampling is low on average this is high, and it is only as good as q:
@@ -17,11 +17,11 @@ from typing import Any
 from npvae.backend import Array
 from npvae.distributions.compatibility import heavy_tailed
 from npvae.errors import NumericalError, ParameterError
-from npvae.evaluation.chains import Chains, Noise, Report, sample
-from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
+from npvae.evaluation.chains import ChainDiagnostics, ChainNoise, Chains, sample
+from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
 from npvae.evaluation.density import DENSITIES
 from npvae.evaluation.importance import LogLikelihood
-from npvae.evaluation.posterior import Posterior, start_at
+from npvae.evaluation.log_joint import LogJointTarget, initial_density
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -37,11 +37,11 @@ class HarmonicLogLikelihood(LogLikelihood):
 
     Attributes
     ----------
-    chains : Report
-        How they fared.
+    chains : ChainDiagnostics
+        Diagnostics of HMC.
     """
 
-    chains: Report
+    chains: ChainDiagnostics
 
     def __str__(self) -> str:
         good = self.effective_sample_size >= TOO_FEW
@@ -67,7 +67,7 @@ def harmonic_log_likelihood(
     n_samples : int
         L, samples that q is fitted to, and as many new ones.
     n_chains : int
-        Chains that draw them, each time others. The samples of one chain depend on one another,
+        Chains that sample them, each time others. The samples of one chain depend on one another,
         so the standard error is from the deviation among chains: with few it is uncertain,
         and with heavy-tailed weights too small, by up to a half where the truth is known.
     density : str
@@ -105,36 +105,37 @@ def harmonic_log_likelihood(
     name = engine.model.prior.name
     if start == "prior" and heavy_tailed(name):
         raise ParameterError(
-            f"chains that start at draws of prior={name!r} begin too far out to find p(z|x) in a "
+            f"chains that start at samples of prior={name!r} begin too far out to find p(z|x) in a "
             "warm-up; take start='posterior' or method='annealed'"
         )
     columns = engine.xp.empty((6, len(X)), engine.theta.dtype)
 
-    def estimate(work: Workspace, part: tuple[int, int]) -> None:
+    def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         first, last = part
         xp = engine.xp
-        posterior = Posterior(engine, load(engine, X[first:last], scale, work), work)
-        noise, q_0 = Noise(engine.ops, seed, 0, first * 2 * C), start_at(start, posterior)
+        target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
+        noise = ChainNoise(engine.ops, seed, 0, first * 2 * C)
+        q_0 = initial_density(start, target)
         shape = (2 * C, last - first, q_0.n_noise)
-        z = q_0.draw(noise(0, xp.empty(shape, engine.theta.dtype)))
-        chains = Chains(posterior, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
-        drawn = sample(posterior, chains, L // C, warm_up)  # (L/C, 2C, M, ·)
-        z, energy = drawn.z.astype("float64"), drawn.energy.astype("float64")
+        z = q_0.rsample(noise(0, xp.empty(shape, engine.theta.dtype)))
+        chains = Chains(target, z, noise, n_leapfrog, 0.5 * q_0.sigma.min(axis=-1)[None])
+        samples = sample(target, chains, L // C, warm_up)  # (L/C, 2C, M, ·)
+        z, energy = samples.z.astype("float64"), samples.energy.astype("float64")
         q = DENSITIES[density](xp, z[:, :C])
         log_r = q(z[:, C:]) + energy[:, C:]  # log q(z) − log p(x, z)   (L/C, C, M)
-        values = *summary(xp, log_r), *drawn.report.columns()
+        values = *summary(xp, log_r), *samples.diagnostics.columns()
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
     widest = max(2 * C, L * L // engine.layout.max_width)  # q takes L² numbers of a datapoint
-    each_chunk(engine, estimate, len(X), rows_at_a_time(engine, widest), progress)
-    value, error, ess, *fared = columns
+    for_each_chunk(engine, estimate_chunk, len(X), chunk_size(engine, widest), progress)
+    value, error, ess, *diagnostics = columns
     if not bool((ess >= TOO_FEW).any()):
         raise NumericalError(
             f"one sample outweighs the others at all of {len(X)} datapoints: q does not fit the "
-            "posterior; draw more samples, or take annealed_log_likelihood"
+            "posterior; take more samples, or annealed_log_likelihood"
         )
-    return HarmonicLogLikelihood(value, error, ess, L, Report(L // C, *fared))
+    return HarmonicLogLikelihood(value, error, ess, L, ChainDiagnostics(L // C, *diagnostics))
 
 
 def summary(xp: Any, log_r: Array) -> tuple[Array, Array, Array]:

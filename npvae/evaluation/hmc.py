@@ -24,15 +24,15 @@ JITTER = 0.15  # at most, of log ε: or a trajectory as long as an orbit ends wh
 
 
 class Point(NamedTuple):
-    """Where chains are, and the target there."""
+    """A state of the chains: z, and the target's energy and gradient there."""
 
     z: Array  # (L, M, J)
     energy: Array  # U(z)     (L, M)
-    slope: Array  # ∂U/∂z     (L, M, J)
+    grad: Array  # ∂U/∂z     (L, M, J)
 
 
 class Outcome(NamedTuple):
-    """What became of one proposal a chain."""
+    """Acceptance statistics of one proposal a chain."""
 
     acceptance: Array  # min(1, e^{−ΔH})                                  (L, M)
     diverged: Array  # ΔH above DIVERGENT or not finite: never accepted   (L, M) bool
@@ -40,20 +40,20 @@ class Outcome(NamedTuple):
 
 def leapfrog(target: Target, start: Point, p: Array, step: Array, n: int) -> tuple[Point, Array]:
     """``n`` leapfrog steps of size ``step`` (L, M, 1) or a number, to a point and its p."""
-    z, _, slope = start
-    p = p - 0.5 * step * slope
+    z, _, grad = start
+    p = p - 0.5 * step * grad
     for _ in range(n - 1):
         z = z + step * p
-        p = p - step * slope_of(target, z)
+        p = p - step * grad_of(target, z)
     z = z + step * p
-    energy, slope = target(z)
-    return Point(z, energy, slope), p - 0.5 * step * slope
+    energy, grad = target(z)
+    return Point(z, energy, grad), p - 0.5 * step * grad
 
 
-def slope_of(target: Target, z: Array) -> Array:
-    """∂U/∂z: on the way U is not needed, and a target may have a ``slope`` that costs less."""
-    slope = getattr(target, "slope", None)
-    return slope(z) if slope else target(z)[1]
+def grad_of(target: Target, z: Array) -> Array:
+    """∂U/∂z alone: by the target's ``grad`` where it has one, which costs less."""
+    grad = getattr(target, "grad", None)
+    return grad(z) if grad else target(z)[1]
 
 
 def hamiltonian(point: Point, p: Array) -> Array:
@@ -64,36 +64,37 @@ def hamiltonian(point: Point, p: Array) -> Array:
 def transition(
     target: Target, start: Point, step: Array, n: int, noise: Array
 ) -> tuple[Point, Outcome]:
-    """One proposal a chain, accepted or not.
+    """One HMC transition of every chain: a proposal, and the Metropolis test of it.
 
     Parameters
     ----------
     target : callable
         z → U and its gradient.
     start : Point
-        Where the chains are.
+        The current state.
     step : array (1 or L, 1 or M)
         ε.
     n : int
         Leapfrog steps.
     noise : array (L, M, J + 3)
-        Standard normals: the momentum; two whose ½(n₁² + n₂²) is exponential, as −log u of a
-        uniform u is, so that u ≤ e^{−ΔH} reads ΔH ≤ ½(n₁² + n₂²); one for the jitter of ε.
+        Standard normals: the momentum; two that give log u = −½(n₁² + n₂²) of a uniform u,
+        for u ≤ e^{−ΔH}; one for the jitter of ε.
     """
     xp, J = array_module(noise), start.z.shape[-1]
-    p, luck, jitter = noise[..., :J], noise[..., J : J + 2], noise[..., J + 2]
+    p, pair, jitter = noise[..., :J], noise[..., J : J + 2], noise[..., J + 2]
+    log_u = -0.5 * (pair * pair).sum(axis=-1)  # (L, M)
     step = (step * xp.exp(JITTER * xp.tanh(jitter)))[..., None]  # (L, M, 1)
     with ignore_overflow(xp):  # what overflows is counted as diverged
         end, p_end = leapfrog(target, start, p, step, n)
-        rise = hamiltonian(end, p_end) - hamiltonian(start, p)  # ΔH   (L, M)
-        diverged = ~(xp.isfinite(rise) & (rise <= DIVERGENT))
-        rise = xp.where(diverged, DIVERGENT, rise)
-        accepted = (rise <= 0.5 * (luck * luck).sum(axis=-1)) & ~diverged
-        acceptance = xp.exp(-xp.maximum(rise, 0))
+        delta_H = hamiltonian(end, p_end) - hamiltonian(start, p)  # ΔH   (L, M)
+        diverged = ~(xp.isfinite(delta_H) & (delta_H <= DIVERGENT))
+        delta_H = xp.where(diverged, DIVERGENT, delta_H)
+        accepted = (log_u <= -delta_H) & ~diverged
+        acceptance = xp.exp(-xp.maximum(delta_H, 0))
     there = accepted[..., None]
     point = Point(
         xp.where(there, end.z, start.z),
         xp.where(accepted, end.energy, start.energy),
-        xp.where(there, end.slope, start.slope),
+        xp.where(there, end.grad, start.grad),
     )
     return point, Outcome(acceptance, diverged)

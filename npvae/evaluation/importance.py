@@ -2,7 +2,7 @@
 
     log p(x) ≈ log (1/S) Σ_s w_s,   w_s = p(x|z_s) p(z_s) / q(z_s|x),   z_s ~ q(z|x)
 
-The estimate is low on average, less so with more samples. Its standard error and the number
+The estimate is biased low, less so with more samples. Its standard error and the number
 of samples that carry the weight, (Σ w)² / Σ w², say whether q covers the posterior. Samples
 come in blocks and only three sums of a datapoint are kept, so memory does not grow with S.
 """
@@ -14,8 +14,8 @@ from warnings import warn
 from npvae.backend import Array, ignore_overflow
 from npvae.distributions.compatibility import lighter_tailed, support_covers
 from npvae.errors import ParameterError
-from npvae.evaluation.bound import draw
-from npvae.evaluation.chunks import chunks, each_chunk, load, rows_at_a_time
+from npvae.evaluation.bound import sample_noise
+from npvae.evaluation.chunks import chunk_size, chunks, for_each_chunk, load_rows
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
 
@@ -40,7 +40,7 @@ class LogLikelihood:
     standard_error: Array
     effective_sample_size: Array
     n_samples: int
-    advice: ClassVar[str] = "draw more"
+    advice: ClassVar[str] = "take more samples"
 
     @property
     def mean_error(self) -> float:
@@ -52,12 +52,14 @@ class LogLikelihood:
         return (
             f"log p(x) = {self.estimate.mean():.3f} ± {self.mean_error:.3f} nats, mean of {N} "
             f"datapoints by {self.n_samples} samples each; "
-            + said(self.effective_sample_size, self.n_samples, self.advice)
+            + format_ess(self.effective_sample_size, self.n_samples, self.advice)
         )
 
 
-def said(effective_sample_size: Array, n_samples: int, advice: str = "draw more") -> str:
-    """The worst effective sample size in words, and what to do about those near 1."""
+def format_ess(
+    effective_sample_size: Array, n_samples: int, advice: str = "take more samples"
+) -> str:
+    """Format the worst effective sample size, with advice on those near 1."""
     lost = int((effective_sample_size != effective_sample_size).sum())
     if lost:
         return f"{lost} of the estimates are NaN, for so are weights: look at the parameters"
@@ -95,33 +97,33 @@ def log_likelihood(
     UserWarning
         If q(z|x) has lighter tails than the prior: the estimate is low by more than it says.
     """
-    check_cover(engine)
+    check_support(engine)
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     xp, S = engine.xp, n_samples
     columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
 
-    def weigh(work: Workspace, part: tuple[int, int]) -> None:
+    def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         sums: Any = None
         for log_w in log_weights(engine, X, scale, part, S, seed, work):
-            sums = add(xp, sums, log_w)
+            sums = accumulate_weights(xp, sums, log_w)
         for column, value in zip(columns, summary(xp, sums, S), strict=True):
             column[slice(*part)] = value
 
-    each_chunk(engine, weigh, len(X), max(1, rows_at_a_time(engine) // S), progress)
+    for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine) // S), progress)
     estimate, standard_error, ess = columns
     return LogLikelihood(estimate, standard_error, ess, n_samples)
 
 
-def check_cover(engine: Engine) -> None:
-    """Raise a ParameterError if q(z|x) is 0 where the prior is not: E[w] then is not p(x).
+def check_support(engine: Engine) -> None:
+    """Check the support: a ParameterError if q(z|x) is 0 where the prior is not, and E[w] ≠ p(x).
 
     Where its tails are lighter than the prior's, E[w²] is infinite: that is a warning.
     """
     posterior, prior = engine.model.posterior, engine.model.prior
     if posterior is None:
         raise ParameterError(
-            "there is no q(z|x) to draw samples from; take method='annealed', 'harmonic' or 'prior'"
+            "there is no q(z|x) to sample from; take method='annealed', 'harmonic' or 'prior'"
         )
     real = prior.variables.family.support == "real"  # over which HMC moves
     if lighter_tailed(posterior.name, prior.name):
@@ -142,21 +144,24 @@ def log_weights(
     engine: Engine, X: Array, scale: float, part: tuple[int, int], S: int, seed: int,
     work: Workspace,
 ) -> Iterator[Array]:  # fmt: skip
-    """log w of S samples for each datapoint of ``part``, in blocks of some.   (s, M) float64"""
+    """The log importance weights of S samples of each datapoint of ``part``, block by block.
+
+    (s, M) float64
+    """
     start, stop = part
     ctx = engine.context(work)
-    x = load(engine, X[start:stop], scale, work)  # (M, D)
-    block = rows_at_a_time(engine)  # samples and datapoints share a chunk's rows
+    x = load_rows(engine, X[start:stop], scale, work)  # (M, D)
+    block = chunk_size(engine)  # samples and datapoints share a chunk's rows
     for first, last in chunks(S, max(1, block // (stop - start))):
         # all samples of some datapoints, or some samples of one: both lie in a row
-        eps = draw(engine, seed, last - first, stop - start, start * S + first, work)
+        eps = sample_noise(engine, seed, last - first, stop - start, start * S + first, work)
         terms = engine.model.forward(ctx, x, Noise(eps)).terms  # its kl is log q − log p(z)
         yield (-terms.nll - terms.kl).astype(engine.xp.float64)
 
 
-def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
-    """Add a block (s, M) to (top, Σ e^{log w − top}, Σ e^{2(log w − top)}), each (M,)."""
-    top = finite_top(xp, log_w, 0)
+def accumulate_weights(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
+    """Accumulate log w (s, M) in (top, Σ e^{log w − top}, Σ e^{2(log w − top)}), each (M,)."""
+    top = finite_max(xp, log_w, 0)
     if sums is not None:
         top = xp.maximum(top, sums[0])
     w = xp.exp(log_w - top)
@@ -167,8 +172,8 @@ def add(xp: Any, sums: Any, log_w: Array) -> tuple[Array, Array, Array]:
     return top, total, squares
 
 
-def finite_top(xp: Any, log_w: Array, axis: int, keepdims: bool = False) -> Array:
-    """The largest log w along an axis; where all are −∞ the least number, for −∞ − −∞ is none."""
+def finite_max(xp: Any, log_w: Array, axis: int, keepdims: bool = False) -> Array:
+    """The maximum along an axis, or the least finite number where all are −∞: −∞ − −∞ is NaN."""
     return xp.maximum(log_w.max(axis=axis, keepdims=keepdims), xp.finfo(log_w.dtype).min)
 
 

@@ -2,7 +2,7 @@
 
     L_k = E[ log (1/k) Σ_{i≤k} w_i ],      w = p(x|z) p(z) / q(z|x),  z ~ q(z|x)
 
-L_1 is the ELBO, L_k never falls with k, and its limit is log p(x). One set of S draws serves
+L_1 is the ELBO, L_k never falls with k, and its limit is log p(x). One set of S samples serves
 every k: it is cut into S/k groups, and each gives one estimate of L_k. Groups of a larger k are
 unions of those of a smaller one, so by Jensen's inequality the curve of every datapoint rises,
 not only on average.
@@ -14,13 +14,13 @@ from typing import Any
 
 from npvae.backend import Array, ignore_overflow
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import each_chunk, rows_at_a_time
+from npvae.evaluation.chunks import chunk_size, for_each_chunk
 from npvae.evaluation.importance import (
-    add,
-    check_cover,
-    finite_top,
+    accumulate_weights,
+    check_support,
+    finite_max,
+    format_ess,
     log_weights,
-    said,
     summary,
 )
 from npvae.memory import Workspace
@@ -40,7 +40,7 @@ class BoundCurve:
     standard_error : array (K, N)
         Of the estimate: the deviation over S/k groups by √(S/k).
     effective_sample_size : array (N,)
-        (Σ w)² / Σ w² of all S draws, from 1 to S.
+        (Σ w)² / Σ w² of all S samples, from 1 to S.
     n_samples : int
         S.
     """
@@ -59,7 +59,7 @@ class BoundCurve:
         ]
         return "\n".join([
             f"      k  L_k, nats: mean of {N} datapoints by {self.n_samples} samples each", *rows,
-            said(self.effective_sample_size, self.n_samples),
+            format_ess(self.effective_sample_size, self.n_samples),
         ])  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def iwae_bound(
         If one of ``k`` is less than 1 or does not divide the next, or the last leaves one group;
         or if q(z|x) does not reach all of the prior.
     """
-    check_cover(engine)
+    check_support(engine)
     ks, S = tuple(k), n_samples
     for small, large in pairwise((1, *ks, S)):
         if small < 1 or large % small:
@@ -103,25 +103,25 @@ def iwae_bound(
     bounds, errors = (xp.empty((len(ks), len(X)), engine.theta.dtype) for _ in range(2))
     ess = xp.empty(len(X), engine.theta.dtype)
 
-    def weigh(work: Workspace, part: tuple[int, int]) -> None:
+    def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         here = slice(*part)
         log_w = xp.empty((S, part[1] - part[0]), "float64")
         done = 0
         for block in log_weights(engine, X, scale, part, S, seed, work):
             log_w[done : done + len(block)] = block
             done += len(block)
-        _, _, ess[here] = summary(xp, add(xp, None, log_w), S)
+        _, _, ess[here] = summary(xp, accumulate_weights(xp, None, log_w), S)
         for i, n in enumerate(ks):
             groups = log_mean_exp(xp, log_w.reshape(S // n, n, -1), axis=1)  # (S/k, M)
             bounds[i, here] = groups.mean(axis=0)
             errors[i, here] = xp.sqrt(groups.var(axis=0, ddof=1) / (S // n))
 
-    each_chunk(engine, weigh, len(X), max(1, rows_at_a_time(engine) // S), progress)
+    for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine) // S), progress)
     return BoundCurve(ks, bounds, errors, ess, S)
 
 
 def log_mean_exp(xp: Any, a: Array, axis: int) -> Array:
     """log of the mean of e^a along an axis, without overflow."""
-    top = finite_top(xp, a, axis, keepdims=True)
+    top = finite_max(xp, a, axis, keepdims=True)
     with ignore_overflow(xp):
         return xp.log(xp.exp(a - top).mean(axis=axis)) + top.squeeze(axis)

@@ -8,10 +8,10 @@ tell the good from the poor:
 """
 
 from npvae.backend import Array
-from npvae.evaluation.annealed import PILOTS, follow, temperatures
-from npvae.evaluation.chains import Noise
-from npvae.evaluation.chunks import each_chunk, load, rows_at_a_time
-from npvae.evaluation.posterior import Posterior, start_at
+from npvae.evaluation.annealed import PILOTS, anneal, temperatures
+from npvae.evaluation.chains import ChainNoise
+from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
+from npvae.evaluation.log_joint import LogJointTarget, initial_density
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -25,9 +25,9 @@ def posterior_means(
     Parameters
     ----------
     n_chains : int
-        Of each datapoint, after four that find the leapfrog's step sizes.
+        Of each datapoint, after four pilot chains that tune the step sizes.
     n_temperatures : int
-        Steps on the way from the prior to the posterior.
+        Temperatures, from the prior to the posterior.
     n_moves : int
         Moves that are averaged, once there.
     n_leapfrog : int
@@ -43,22 +43,22 @@ def posterior_means(
     xp, L, T, J = engine.xp, n_chains, n_temperatures, engine.model.decoder.n_in
     means, betas = xp.empty((len(X), J), engine.theta.dtype), temperatures(T)
 
-    def anneal(work: Workspace, part: tuple[int, int]) -> None:
+    def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         first, last = part
-        posterior = Posterior(engine, load(engine, X[first:last], scale, work), work)
-        q_0, after = start_at("prior", posterior), T + n_moves + 1
-        noise = Noise(engine.ops, seed, after, first * PILOTS)
-        steps, _, _ = follow(posterior, q_0, betas, PILOTS, n_leapfrog, noise)
-        noise = Noise(engine.ops, seed, 0, first * L)
-        _, log_w, chains = follow(posterior, q_0, betas, L, n_leapfrog, noise, steps)
-        chains.report().check()
+        target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
+        q_0, after = initial_density("prior", target), T + n_moves + 1
+        noise = ChainNoise(engine.ops, seed, after, first * PILOTS)
+        step_sizes, _, _ = anneal(target, q_0, betas, PILOTS, n_leapfrog, noise)
+        noise = ChainNoise(engine.ops, seed, 0, first * L)
+        _, log_w, chains = anneal(target, q_0, betas, L, n_leapfrog, noise, step_sizes)
+        chains.diagnostics().check()
         total = xp.zeros_like(chains.point.z)  # (L, M, J)
         for _ in range(n_moves):
-            chains.move(posterior)
+            chains.move(target)
             total += chains.point.z
         w = xp.exp(log_w - log_w.max(axis=0))
         w = (w / w.sum(axis=0))[..., None]  # (L, M, 1)
         means[first:last] = (w * total / n_moves).sum(axis=0)
 
-    each_chunk(engine, anneal, len(X), rows_at_a_time(engine, L))
+    for_each_chunk(engine, estimate_chunk, len(X), chunk_size(engine, L))
     return means

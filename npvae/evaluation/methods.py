@@ -1,4 +1,4 @@
-"""The ways there are to estimate log p(x), by name: which to take when.
+"""Estimators of log p(x), by name, and which to take when.
 
 =============  ==================================  =============================================
 importance     samples of q(z|x)                   fast, where the encoder covers the posterior

@@ -19,12 +19,12 @@ from npvae import random
 from npvae.backend import Array
 from npvae.distributions import BernoulliLikelihood
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import chunks, load
-from npvae.evaluation.importance import LogLikelihood, add, summary
+from npvae.evaluation.chunks import chunks, load_rows
+from npvae.evaluation.importance import LogLikelihood, accumulate_weights, summary
 from npvae.models import Engine
 
 BLOCK = 2000  # samples decoded at a time, at most
-WEIGHTS = 2**22  # held at a time, each of a sample and a datapoint
+WEIGHTS = 2**22  # importance weights at a time, one a sample and datapoint
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,24 @@ def prior_log_likelihood(
     model, ctx = engine.model, engine.ctx
     ops, xp, work, J = engine.ops, engine.xp, engine.work, model.decoder.n_in
     p, n_noise = model.prior_at(ctx), model.prior.n_noise(J)
-    x = load(engine, X, scale, work)  # (N, D)
+    x = load_rows(engine, X, scale, work)  # (N, D)
     sums: Any = None
     linear = isinstance(model.likelihood, BernoulliLikelihood)
     numbers = len(x) if linear else len(x) * engine.layout.max_width  # of a sample
     block = max(1, min(BLOCK, WEIGHTS // numbers))
-    of_all = of_all_linear if linear else of_all_pairs
+    log_p_of_pairs = pairwise_log_p_bernoulli if linear else pairwise_log_p
     for first, last in progress(list(chunks(n_samples, block))):
         eps, step = work("eps", last - first, 1, n_noise), work.constant(0, 1, dtype="int64")
         ops.fill_noise(seed, random.EVALUATE, step, first, eps)
         z, _ = p.transform(p.rsample(eps[:, 0]))  # (s, J)
         a, _ = model.decoder.forward(ctx, z)  # (s, Σ heads)
-        sums = add(xp, sums, of_all(engine, a, x).astype("float64"))
+        sums = accumulate_weights(xp, sums, log_p_of_pairs(engine, a, x).astype("float64"))
     estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
     return SharedLogLikelihood(estimate, error, ess, n_samples)
 
 
-def of_all_linear(engine: Engine, a: Array, x: Array) -> Array:
-    """log p(x|z) of all pairs under a Bernoulli likelihood: one product.
+def pairwise_log_p_bernoulli(engine: Engine, a: Array, x: Array) -> Array:
+    """log p(x|z) of all pairs of z and x under a Bernoulli likelihood: one matrix product.
 
     The decoder's a (s, D), x (N, D) → (s, N)
     """
@@ -92,7 +92,7 @@ def of_all_linear(engine: Engine, a: Array, x: Array) -> Array:
     return log_p
 
 
-def of_all_pairs(engine: Engine, a: Array, x: Array) -> Array:
+def pairwise_log_p(engine: Engine, a: Array, x: Array) -> Array:
     """The same under any likelihood, pair by pair.   a (s, Σ heads), x (N, D) → (s, N)"""
     pairs = engine.work("prior.pairs", len(a), len(x), a.shape[-1])
     pairs[...] = a[:, None]

@@ -7,7 +7,7 @@ history            one JSON object a line, one line an epoch                 :mo
 config             the options of a run, one ``key = value`` a line         :mod:`.toml`
 =================  =======================================================  =====================
 
-This floor knows nothing of models: whoever calls it gives names to the arrays and meaning to
+This package knows nothing of models: whoever calls it gives names to the arrays and meaning to
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
 from npvae.io.archive import check_arrays, read_archive, write_archive

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from npvae.errors import ModelFileError, ParameterError
-from npvae.io.files import StrPath, atomic_write, reading
+from npvae.io.atomic import StrPath, atomic_write, reading
 from npvae.io.jsonl import to_json
 
 Kind = Literal["model", "checkpoint"]

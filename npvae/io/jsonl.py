@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
-from npvae.io.files import StrPath, atomic_write
+from npvae.io.atomic import StrPath, atomic_write
 
 
 def to_json(mapping: Mapping[str, Any]) -> str:

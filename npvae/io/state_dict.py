@@ -9,7 +9,7 @@ import numpy as np
 
 from npvae.errors import ModelFileError, optional_import
 from npvae.io.archive import UNREADABLE, check_container, read_member
-from npvae.io.files import StrPath, reading
+from npvae.io.atomic import StrPath, reading
 
 HOW = (
     "save it with safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), or with "

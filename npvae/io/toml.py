@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae.errors import ParameterError
-from npvae.io.files import StrPath, atomic_write, reading
+from npvae.io.atomic import StrPath, atomic_write, reading
 
 
 def write_toml(path: StrPath, mapping: Mapping[str, Any]) -> Path:

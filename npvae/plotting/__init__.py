@@ -11,8 +11,8 @@ from npvae.plotting.curves import learning_curve
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter, manifold, manifold_pixels
-from npvae.plotting.paper import save
 from npvae.plotting.run import write_plots
+from npvae.plotting.style import save
 from npvae.plotting.tiles import tile
 
 __all__ = [

@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from npvae.errors import DataError, optional_import
-from npvae.plotting.paper import INK, ONE, OTHER, chart, new_figure
+from npvae.plotting.style import INK, ONE, OTHER, chart, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def learning_curve(history: History) -> "Figure":
         If the history has no epoch.
     """
     if not history.get("epoch"):
-        raise DataError("the history has no epoch to draw: train the model for one first")
+        raise DataError("the history has no epoch to plot: train the model for one first")
     whole, title, part = ("elbo", "Lower bound (ELBO)", ("kl", "KL(q(z|x) ‖ p(z))"))
     if "log_joint" in history:
         whole, title, part = ("log_joint", "log p(x, z)", ("log_prior", "log p(z)"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae.backend import to_numpy
-from npvae.plotting.paper import GREY, INK, ONE, chart, label, new_figure, picture
+from npvae.plotting.style import GREY, INK, ONE, chart, label, new_figure, picture
 from npvae.plotting.tiles import tile
 
 if TYPE_CHECKING:

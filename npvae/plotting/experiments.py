@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae.plotting.paper import COLOURS, DPI, GREY, INK, chart, label, new_figure
+from npvae.plotting.style import COLOURS, DPI, GREY, INK, chart, label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ import numpy as np
 
 from npvae.distributions.priors import MixturePrior
 from npvae.errors import ParameterError
-from npvae.estimators.arguments import posterior_of, prior_of
-from npvae.plotting.paper import COLOURS, GREY, INK, chart, new_figure, picture
+from npvae.estimators.arguments import resolve_posterior, resolve_prior
+from npvae.plotting.style import COLOURS, GREY, INK, chart, new_figure, picture
 from npvae.plotting.tiles import tile
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np
     """The grey pixels of :func:`manifold`, whose arguments and errors these are, without axes."""
     if model.latent_dim != 2:
         raise ParameterError(f"a manifold needs 2 latent dimensions, and this model has "
-                             f"{model.latent_dim}: train one with latent_dim=2, or draw samples")
+                             f"{model.latent_dim}: train one with latent_dim=2, or plot samples")
     if n < 1:
         raise ParameterError(f"n = {n} images a side make no manifold: choose 1 or more")
     centres = quantiles(model, [(i + 0.5) / n for i in range(n)])
@@ -67,18 +67,18 @@ def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np
 
 
 def quantiles(model: Any, shares: list[float]) -> np.ndarray:
-    """Where a latent's prior has so much of itself below.
+    """Quantiles of a latent's prior, its inverse CDF.
 
     Raises
     ------
     ParameterError
-        If a draw of the prior is no function of one uniform number a latent.
+        If a sample of the prior is no function of one uniform number a latent.
     """
-    prior: Any = prior_of(model.prior, posterior_of(model.posterior), 1)
+    prior: Any = resolve_prior(model.prior, resolve_posterior(model.posterior), 1)
     eps = np.array([NORMAL.inv_cdf(share) for share in shares])
     if not has_quantiles(model):
         raise ParameterError(f"prior={prior.name!r} has no quantiles of one latent by itself, of "
-                             "which a manifold is made: draw samples")
+                             "which a manifold is made: plot samples")
     p_z = prior.variables.standard(np.zeros(1))
     below, above = p_z.rsample(np.array([[-1.0], [1.0]]))
     z, _ = p_z.transform(p_z.rsample(eps[:, None] if below < above else -eps[:, None]))
@@ -87,13 +87,13 @@ def quantiles(model: Any, shares: list[float]) -> np.ndarray:
 
 def has_quantiles(model: Any) -> bool:
     """Whether :func:`quantiles` has an answer."""
-    prior = prior_of(model.prior, posterior_of(model.posterior), 1)
+    prior = resolve_prior(model.prior, resolve_posterior(model.posterior), 1)
     family = prior.variables.family
     return not isinstance(prior, MixturePrior) and len(family.noise) == 1 and not family.joint
 
 
 def latent_scatter(model: Any, images: np.ndarray, labels: np.ndarray | None = None) -> "Figure":
-    """Where the encoder puts the data.
+    """A scatter plot of the latent codes of the data.
 
     Parameters
     ----------

@@ -5,11 +5,11 @@ from typing import Any
 
 from npvae.data import Dataset
 from npvae.errors import ModelFileError
-from npvae.io.files import StrPath
+from npvae.io.atomic import StrPath
 from npvae.plotting.curves import History, learning_curve
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.latent_space import has_quantiles, latent_scatter, manifold
-from npvae.plotting.paper import save
+from npvae.plotting.style import save
 
 FEW = 200  # where there is no encoder, and a code is the mean of a chain
 MOST = 5000  # datapoints that are encoded: enough to see, and within memory for any data set
@@ -22,7 +22,7 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     ----------
     model : VAE, Autoencoder or the like
         Fitted. Where it declares ``has_prior`` False there is none to sample from or
-        to draw the manifold of.
+        to show the manifold of.
     history : dict of lists
         As :func:`learning_curve` takes it; an empty one is passed over.
     dataset : Dataset

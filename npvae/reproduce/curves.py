@@ -82,7 +82,7 @@ class Training:
         """A row for each epoch so far."""
         return read_jsonl(self.run.folder / "history.jsonl")
 
-    def standing(self) -> str:
+    def progress_line(self) -> str:
         """How far it is, and its lower bound there, in one line."""
         history, total = self.history, self.run.settings["epochs"]
         line = f"{self.curve.name:<24} {len(history) / total:>5.0%}"
@@ -103,7 +103,7 @@ def prepare(curve: Curve, budget: float, folder: Path) -> runs.Run:
     ModelFileError
         If the folder holds a run of other settings.
     """
-    settings = runs.settle(curve.settings(budget))
+    settings = runs.resolve_settings(curve.settings(budget))
     if not (folder / "config.toml").exists():
         return runs.create(settings, folder)
     reopen(curve, folder)
@@ -121,7 +121,7 @@ def reopen(curve: Curve, folder: Path) -> runs.Run:
     ModelFileError
         If it is of other settings.
     """
-    run, settings = runs.open_run(folder), runs.settle(curve.settings(1))
+    run, settings = runs.open_run(folder), runs.resolve_settings(curve.settings(1))
     for key in sorted(settings.keys() | run.settings.keys()):
         old, new = run.settings.get(key), settings.get(key)
         if key != "epochs" and old != new:
@@ -163,7 +163,7 @@ def train_curves(
     jobs = min(jobs or processors(), max(1, len(waiting)))
     threads = max(1, processors() // jobs)
     running: list[Training] = []
-    show = Standings()
+    show = ProgressDisplay()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -189,7 +189,7 @@ def train_curves(
     return [training.run for training in trainings]
 
 
-class Standings:
+class ProgressDisplay:
     """Progress: on a terminal all running curves, again and again; elsewhere each when done."""
 
     def __init__(self) -> None:
@@ -198,7 +198,7 @@ class Standings:
     def __call__(self, running: Sequence[Training]) -> None:
         if sys.stdout.isatty():
             self.clear()
-            print("\n".join(training.standing() for training in running), flush=True)
+            print("\n".join(training.progress_line() for training in running), flush=True)
             self.lines = len(running)
 
     def clear(self) -> None:
@@ -209,4 +209,4 @@ class Standings:
     def done(self, training: Training) -> None:
         """A line that stays."""
         self.clear()
-        print(training.standing(), flush=True)
+        print(training.progress_line(), flush=True)

@@ -8,13 +8,20 @@ from typing import Any
 from npvae import plotting
 from npvae.errors import ParameterError
 from npvae.estimators import load
-from npvae.io.files import atomic_write
+from npvae.io.atomic import atomic_write
 from npvae.reproduce.curves import CurveError, reopen, train_curves
-from npvae.reproduce.lines import Comparison, Line, bound, compare, likelihood, table
+from npvae.reproduce.learning_curves import (
+    Comparison,
+    LearningCurve,
+    bound,
+    compare,
+    likelihood,
+    table,
+)
 from npvae.reproduce.paper import ALGORITHMS, PUBLISHED, Curve, bounds, likelihoods
 from npvae.runs import Run
 
-Found = dict[Curve, tuple[Run, Line]]  # the curves that there are
+Found = dict[Curve, tuple[Run, LearningCurve]]  # the curves that there are
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Figure:
         What it shows.
     panels : dict of str to tuple of Curve
         By their titles, in the paper's order.
-    draw : callable
+    plot : callable
         Makes a picture of the curves there are, if they give one.
     marginal : bool
         Whether it shows the marginal likelihood, and not the lower bound.
@@ -38,7 +45,7 @@ class Figure:
     name: str
     about: str
     panels: dict[str, tuple[Curve, ...]]
-    draw: Callable[["Figure", Found], Any]
+    plot: Callable[["Figure", Found], Any]
     marginal: bool = False
 
     @property
@@ -102,7 +109,7 @@ class Figure:
         self.write(path, few, rows)
         lines.append(str(path))
         try:
-            picture = self.draw(self, few)
+            picture = self.plot(self, few)
             if picture is not None:
                 lines.append(str(plotting.save(picture, path.with_suffix(".png"))))
         except ImportError as error:
@@ -132,7 +139,7 @@ class Figure:
             file.write(json.dumps(result).encode())
 
 
-def draw_lines(figure: Figure, found: Found) -> Any:
+def plot_curves(figure: Figure, found: Found) -> Any:
     """A panel for each model: training and test of each algorithm, and the paper's values."""
     panels = {
         title: [
@@ -146,19 +153,19 @@ def draw_lines(figure: Figure, found: Found) -> Any:
     return plotting.experiment(panels, "log p(x)" if figure.marginal else "lower bound")
 
 
-def draw_manifolds(figure: Figure, found: Found) -> Any:
+def plot_manifolds(figure: Figure, found: Found) -> Any:
     """Figure 4: the decoder's images over the unit square, through the prior's inverse CDF."""
-    return draw_sheets(figure, found, lambda m: plotting.manifold_pixels(m, m.image_shape_))
+    return plot_sheets(figure, found, lambda m: plotting.manifold_pixels(m, m.image_shape_))
 
 
-def draw_samples(figure: Figure, found: Found) -> Any:
-    """Figure 5: 100 draws from the prior of each model."""
-    return draw_sheets(
+def plot_samples(figure: Figure, found: Found) -> Any:
+    """Figure 5: 100 samples from the prior of each model."""
+    return plot_sheets(
         figure, found, lambda m: plotting.tile(m.sample(100, rng=0), m.image_shape_, 10, 10)
     )
 
 
-def draw_sheets(figure: Figure, found: Found, pixels: Callable[[Any], Any]) -> Any:
+def plot_sheets(figure: Figure, found: Found, pixels: Callable[[Any], Any]) -> Any:
     """A sheet for each panel: its one curve's model, turned into images; None if there is none."""
     panels = {title: found[curve][0] for title, (curve,) in figure.panels.items() if curve in found}
     there = {title: run.model_file for title, run in panels.items() if run.model_file.exists()}
@@ -178,23 +185,23 @@ FIGURES = {
             "figure2", "the lower bound while AEVB and wake-sleep train",
             {f"MNIST, J = {J}": bounds("mnist", J) for J in (3, 5, 10, 20, 200)}
             | {f"Frey Face, J = {J}": bounds("freyfaces", J) for J in (2, 5, 10, 20)},
-            draw_lines,
+            plot_curves,
         ),
         Figure(
             "figure3", "the marginal likelihood under AEVB, wake-sleep and Monte Carlo EM",
             {f"N = {n:,}": likelihoods(n) for n in (1_000, 50_000)},
-            draw_lines, marginal=True,
+            plot_curves, marginal=True,
         ),
         Figure(
             "figure4", "learned two-dimensional manifolds",
             {"Learned Frey Face manifold": one("freyfaces", 2),
              "Learned MNIST manifold": one("mnist", 2)},
-            draw_manifolds,
+            plot_manifolds,
         ),
         Figure(
             "figure5", "samples from the prior",
             {f"{J}-D latent space": one("mnist", J) for J in (2, 5, 10, 20)},
-            draw_samples,
+            plot_samples,
         ),
     )
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """The gradient checker: a backward pass written by hand, held against the forward pass alone.
 
-With the noise frozen the loss is an ordinary function of θ, and its values give its slope
-along any direction v:
+With the noise frozen the loss is an ordinary function of θ, and its values give its
+derivative along any direction v:
 
     central    (loss(θ + h v) − loss(θ − h v)) / 2h      error O(h²): about nine digits
     complex    Im loss(θ + i h v) / h                    no subtraction: all sixteen digits
@@ -9,7 +9,7 @@ along any direction v:
 The directions are the axes, so that every element of θ is walked, or a few random ones a
 parameter where there are too many elements to walk. All arithmetic is in float64, on a copy.
 
-Where a relu switches on or off the loss has a kink: the slopes to the right and to the left
+Where a relu switches on or off the loss has a kink: the one-sided derivatives
 differ, and there is no derivative to compare with. Kinks are counted, not failed.
 
 Some estimators give a gradient that is not the derivative of their loss, but agrees with it in
@@ -32,15 +32,15 @@ from npvae.ops import reference
 from npvae.random import as_generator
 from npvae.testing.report import GradientReport, ParameterCheck
 
-WALKABLE = 20_000  # parameters; a model with more is tried along random directions
+MAX_ELEMENTWISE = 20_000  # parameters; a model with more is tried along random directions
 DIRECTIONS = 10  # of them a parameter
 
-Way = tuple[slice, Array]  # a part of θ, and the unit vector v along which it is moved
+Direction = tuple[slice, Array]  # a part of θ, and the unit vector v along which it is moved
 
 
 @dataclass(frozen=True)
 class Method:
-    """How far θ is moved, on the real or on the imaginary axis, and what that can show."""
+    """A differentiation scheme: its step, on the real or the imaginary axis, and its errors."""
 
     unit: complex
     sides: tuple[int, ...]  # one is enough where the other mirrors it
@@ -79,7 +79,7 @@ def check_gradients(
     X : array-like (M, D)
         A few datapoints.
     eps : array-like (L, M, J), optional
-        The noise; drawn from ``rng`` if not given, with the L of the model.
+        The noise; standard normals from ``rng`` if not given, with the L of the model.
     method : {"central", "complex"}
         Central differences need no more than the forward pass of the model. The complex step
         is exact to rounding; it runs the readable bodies of the ops on complex numbers.
@@ -123,11 +123,11 @@ def check_gradients(
         raise ParameterError(f"method={method!r} is not known; choose 'central' or 'complex'")
     if directions is not None and directions < 1:
         raise ParameterError(f"directions={directions} must be at least 1, or None")
-    given, L = (model, 1) if isinstance(model, Engine) else (model._engine(), model.n_samples)
-    how, rng = METHODS[method], as_generator(rng)
-    theta = given.theta.astype("float64")
-    engine = Engine(given.model, given.backend, theta, given.penalty, given.objective)
-    x = check_data(X, given.model.n_features, xp=array_module(X))
+    original, L = (model, 1) if isinstance(model, Engine) else (model._engine(), model.n_samples)
+    scheme, rng = METHODS[method], as_generator(rng)
+    theta = original.theta.astype("float64")
+    engine = Engine(original.model, original.backend, theta, original.penalty, original.objective)
+    x = check_data(X, original.model.n_features, xp=array_module(X))
     x = engine.backend.asarray(x, "float64")  # (M, D)
     eps = _noise(eps, (L, len(x), engine.model.n_noise), rng)
     noise = Noise(engine.backend.asarray(eps, "float64"))  # (L, M, J)
@@ -138,23 +138,23 @@ def check_gradients(
     engine.loss_and_grad(x, noise)
     gradient = to_numpy(engine.grad)  # (P,)
     floor = 1e-3 * max(float((g * g).mean() ** 0.5) for g in engine.layout.named(gradient).values())
-    if directions is None and gradient.size > WALKABLE:
+    if directions is None and gradient.size > MAX_ELEMENTWISE:
         directions = DIRECTIONS
-    slopes = Slopes(engine, x, noise, how)
+    derivatives = DirectionalDerivatives(engine, x, noise, scheme)
 
     rows, start = [], 0
     for name, shape in engine.layout.shapes.items():
         part = slice(start, start := start + prod(shape))
-        ways = _random(part, directions, rng) if directions else _axes(part)
-        analytic = numpy.array([gradient[part] @ v for part, v in ways])
-        numeric, error, kinked = _compare(slopes, ways, analytic, floor)
+        vectors = _random(part, directions, rng) if directions else _axes(part)
+        analytic = numpy.array([gradient[part] @ v for part, v in vectors])
+        numeric, error, kinked = _compare(derivatives, vectors, analytic, floor)
         k = int(error.argmax())  # a NaN, if there is one
         where = (k,) if directions else tuple(map(int, numpy.unravel_index(k, shape)))
         rows.append(ParameterCheck(
-            name, shape, len(ways), int(kinked.sum()), float(error[k]), where,
+            name, shape, len(vectors), int(kinked.sum()), float(error[k]), where,
             float(numeric[k]), float(analytic[k]),
         ))  # fmt: skip
-    return GradientReport(method, directions, how.tolerance, tuple(rows), engine.exact)
+    return GradientReport(method, directions, scheme.tolerance, tuple(rows), engine.exact)
 
 
 def _noise(eps: Any, shape: Shape, rng: numpy.random.Generator) -> Array:
@@ -168,84 +168,87 @@ def _noise(eps: Any, shape: Shape, rng: numpy.random.Generator) -> Array:
     return eps
 
 
-def _axes(part: slice) -> list[Way]:
+def _axes(part: slice) -> list[Direction]:
     """The directions that move one element of a parameter each."""
     one = numpy.ones(1)
     return [(slice(k, k + 1), one) for k in range(part.start, part.stop)]
 
 
-def _random(part: slice, count: int, rng: numpy.random.Generator) -> list[Way]:
+def _random(part: slice, count: int, rng: numpy.random.Generator) -> list[Direction]:
     """Directions that move all elements of a parameter, uniform on the unit sphere."""
     v = rng.standard_normal((count, part.stop - part.start))
     v /= numpy.linalg.norm(v, axis=1, keepdims=True)
     return [(part, row) for row in v]
 
 
-class Slopes:
-    """The slopes of the loss along lines through θ.
+class DirectionalDerivatives:
+    """Directional derivatives of the loss at θ, by differences.
 
     The complex step runs the readable bodies of the ops: a device's kernels know real numbers
     alone. Then the analytic gradient of the kernels is held against the formulas themselves.
     """
 
-    def __init__(self, engine: Engine, x: Array, noise: Noise, how: Method):
-        if how.unit == 1j:
+    def __init__(self, engine: Engine, x: Array, noise: Noise, method: Method):
+        if method.unit == 1j:
             backend = replace(engine.backend, ops=reference(engine.xp))
             theta, x, eps = (array.astype("complex128") for array in (engine.theta, x, noise.eps))
             engine = Engine(engine.model, backend, theta, engine.penalty, engine.objective)
             noise = noise._replace(eps=eps)
-        self.engine, self.x, self.noise, self.how = engine, x, noise, how
+        self.engine, self.x, self.noise, self.method = engine, x, noise, method
         self.at = replace(engine.ctx, P=engine.layout.views(engine.theta.copy()))
         self.here = self._loss()
 
     def _loss(self) -> complex:
         return complex(self.engine.differentiated(self.at, self.x, self.noise))
 
-    def __call__(self, way: Way, h: float) -> float:
-        """The slope from a step h: to the right of θ if h > 0, to the left if h < 0."""
-        theta, (part, v) = self.engine.theta, way
-        step, kept = self.how.unit * h, theta[part].copy()
+    def __call__(self, direction: Direction, h: float) -> float:
+        """The derivative by a step h: to the right of θ if h > 0, to the left if h < 0."""
+        theta, (part, v) = self.engine.theta, direction
+        step, kept = self.method.unit * h, theta[part].copy()
         theta[part] += step * self.engine.backend.asarray(v)
         change = self._loss() - self.here
         theta[part] = kept
         return (change / step).real
 
     def rounding(self, h: float) -> float:
-        """The error that the rounding of the loss leaves in a slope."""
-        return self.how.rounding * abs(self.here) / h
+        """The error that the rounding of the loss leaves in a derivative."""
+        return self.method.rounding * abs(self.here) / h
 
 
 def _compare(
-    slopes: Slopes, ways: list[Way], analytic: Array, floor: float
+    derivatives: DirectionalDerivatives, vectors: list[Direction], analytic: Array, floor: float
 ) -> tuple[Array, Array, Array]:
     """Numeric derivatives of one parameter, their errors, and which of them are at a kink."""
-    tolerance = slopes.how.tolerance
-    h = slopes.how.step * len(ways[0][1]) ** 0.5  # every element moves by about one step
-    sides = slopes.how.sides
-    numeric = numpy.array([sum(slopes(way, s * h) for s in sides) / len(sides) for way in ways])
-    floor = max(floor, slopes.rounding(h) / tolerance)
+    tolerance = derivatives.method.tolerance
+    h = derivatives.method.step * len(vectors[0][1]) ** 0.5  # every element moves by about one step
+    sides = derivatives.method.sides
+    numeric = numpy.array([sum(derivatives(v, s * h) for s in sides) / len(sides) for v in vectors])
+    floor = max(floor, derivatives.rounding(h) / tolerance)
     scale = float(numpy.max([*abs(analytic), *abs(numeric), floor])) or 1.0
     error = abs(numeric - analytic) / scale
-    kinked = numpy.zeros(len(ways), bool)
+    kinked = numpy.zeros(len(vectors), bool)
     for k in numpy.flatnonzero(~(error <= tolerance)):
-        kinked[k] = _at_kink(slopes, ways[k], h, analytic[k], tolerance * scale)
+        kinked[k] = _at_kink(derivatives, vectors[k], h, analytic[k], tolerance * scale)
     return numeric, numpy.where(kinked, 0, error), kinked
 
 
-def _at_kink(slopes: Slopes, way: Way, h: float, analytic: float, allowed: float) -> bool:
+def _at_kink(
+    derivatives: DirectionalDerivatives, direction: Direction, h: float, analytic: float,
+    allowed: float,
+) -> bool:  # fmt: skip
     """Whether a derivative disagrees because of a kink near θ: smaller steps tell.
 
     The error of a wrong gradient stays as it is when the step shrinks. That of a kink beside θ
     is gone as soon as the step no longer reaches it. A kink at θ itself leaves a gap between
-    the slopes to the right and to the left, twice the error, that does not shrink either, as
+    the one-sided derivatives, twice the error, that does not shrink either, as
     one made by curvature would.
     """
-    right, left = slopes(way, h), slopes(way, -h)
+    right, left = derivatives(direction, h), derivatives(direction, -h)
     worst, gap = abs((right + left) / 2 - analytic), abs(right - left)
     for finer in (h / 3, h / 10, h / 30, h / 100):
-        right, left = slopes(way, finer), slopes(way, -finer)
+        right, left = derivatives(direction, finer), derivatives(direction, -finer)
         error, before, gap = abs((right + left) / 2 - analytic), gap, abs(right - left)
-        if error <= min(worst / 4, allowed + slopes.rounding(finer)):
+        if error <= min(worst / 4, allowed + derivatives.rounding(finer)):
             return True  # beside θ
         if gap > max(before / 2, 1.96 * error):
             return True  # at θ

@@ -1,8 +1,8 @@
 """Minibatches, the loop, and checkpoints."""
 from npvae.training.batches import BINARIZE, Minibatches, binarized, data_moments
+from npvae.training.config import TrainConfig
 from npvae.training.loop import train
 from npvae.training.progress import HistoryFile, print_backend, print_epoch
-from npvae.training.recipe import Recipe
 from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
 from npvae.training.step import TrainStep
 
@@ -10,7 +10,7 @@ __all__ = [
     "BINARIZE",
     "HistoryFile",
     "Minibatches",
-    "Recipe",
+    "TrainConfig",
     "TrainStep",
     "TrainingState",
     "binarized",

@@ -11,7 +11,7 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
 
 from npvae import random
 from npvae.backend import Array
-from npvae.evaluation.chunks import chunks, load, rows_at_a_time
+from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.models import Engine
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
@@ -38,7 +38,7 @@ class Minibatches:
             data, scale = binarized(engine, data, scale, seed), 1.0
         self.engine, self.seed, self.batch_size = engine, seed, batch_size
         self.data, self.scale = engine.backend.asarray(data), scale
-        self.taken = f"x.taken.{self.data.dtype}"  # the buffer for rows as they are stored
+        self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
         self.threshold = {"threshold": 0.5, "dynamic": None}.get(binarize, "none")
 
     @property
@@ -63,7 +63,7 @@ class Minibatches:
         work, dtype = self.engine.work, self.data.dtype
         x = work("x", M, D)
         self.engine.ops.gather(
-            self.data, rows, self.scale, work(self.taken, M, D, dtype=dtype), x
+            self.data, rows, self.scale, work(self.gather_scratch, M, D, dtype=dtype), x
         )
         if self.threshold is None:
             self.engine.ops.sample_bernoulli(self.seed, random.BINARIZE, step, x)
@@ -87,8 +87,8 @@ def data_moments(engine: Engine, data: Array, scale: float, threshold: bool) -> 
     """Mean (D,) of the data (N, D) as a model sees them, and their mean variance (1,); float64."""
     (N, D), xp = data.shape, engine.xp
     total, squares = xp.zeros(D, xp.float64), xp.zeros(1, xp.float64)
-    for start, stop in chunks(N, rows_at_a_time(engine)):
-        x = load(engine, data[start:stop], scale, engine.work)  # in C order, whatever the data's
+    for start, stop in chunks(N, chunk_size(engine)):
+        x = load_rows(engine, data[start:stop], scale, engine.work)  # in C order
         x = (x > 0.5 if threshold else x).astype(xp.float64)
         total += x.sum(axis=0)
         squares += (x * x).sum()

@@ -13,7 +13,7 @@ from typing import Any
 
 from npvae.errors import NumericalError
 from npvae.training.batches import Minibatches
-from npvae.training.recipe import Recipe
+from npvae.training.config import TrainConfig
 from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep, diagnose
 
@@ -23,13 +23,13 @@ Callback = Callable[[TrainingState], Any]
 def train(
     state: TrainingState,
     batches: Minibatches,
-    recipe: Recipe,
+    config: TrainConfig,
     validate: Callable[[], dict[str, float]] | None = None,
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
-    course: Callable[..., TrainStep] = TrainStep,
+    make_step: Callable[..., TrainStep] = TrainStep,
 ) -> TrainingState:
-    """Run epochs until ``recipe.epochs`` of them are done.
+    """Run epochs until ``config.epochs`` of them are done.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def train(
         Called with the state after every epoch; one that returns True ends the run.
     checkpoint : callable, optional
         Called with the state after every epoch, and on Ctrl-C before the interrupt goes on.
-    course : callable
-        Makes the course of training from state, batches and recipe: what a step is.
+    make_step : callable
+        Makes the :class:`TrainStep` of a state, batches and a config.
 
     Raises
     ------
@@ -54,15 +54,15 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand.
     """
-    steps = course(state, batches, recipe)
-    if recipe.patience is not None and state.best is None and state.best_elbo is not None:
-        # asked for now: the parameters of a better epoch are gone, and those of none are at hand
-        # in the middle of one
-        hold(state, None if state.batch else state.last()["validation_elbo"])
+    steps = make_step(state, batches, config)
+    if config.patience is not None and state.best is None and state.best_elbo is not None:
+        # early stopping was not asked for before: the best parameters are not kept, and in the
+        # middle of an epoch there are none to keep
+        keep_best(state, None if state.batch else state.last()["validation_elbo"])
     with interrupts() as interrupted:
-        while state.epoch < recipe.epochs and not out_of_patience(state, recipe):
+        while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
-            steps.open_epoch()
+            steps.begin_epoch()
             while state.batch < batches.n_batches and not interrupted():
                 steps.advance()
             if not interrupted():
@@ -75,19 +75,19 @@ def train(
                 raise KeyboardInterrupt
             if any(done):
                 break
-    if recipe.patience is not None and state.best is not None:
+    if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
 
 
 def close_epoch(
-    course: TrainStep, seconds: float, validate: Callable[[], dict[str, float]] | None
+    steps: TrainStep, seconds: float, validate: Callable[[], dict[str, float]] | None
 ) -> None:
-    """Turn the sums of an epoch into a row of the history, and keep the best parameters."""
-    state, recipe, means = course.state, course.recipe, course.means()
+    """End an epoch: a row of the history from its sums, validation, and the best parameters."""
+    state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
-    samples = state.epoch * len(course.batches.data)
+    samples = state.epoch * len(steps.batches.data)
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     if validate:
         row |= validate()
@@ -95,21 +95,21 @@ def close_epoch(
             what = f"the validation ELBO is {row['validation_elbo']} after epoch {state.epoch}"
             raise NumericalError(diagnose(state, what))
         if state.best_elbo is None or row["validation_elbo"] > state.best_elbo:
-            hold(state, row["validation_elbo"], recipe.patience is not None)
+            keep_best(state, row["validation_elbo"], config.patience is not None)
     state.record(row)
 
 
-def hold(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:
-    """Take this epoch for the best, and keep its parameters if they are to come back."""
+def keep_best(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:
+    """Keep this epoch as the best one, with its parameters if early stopping restores them."""
     state.best_elbo, state.best_epoch = elbo, state.epoch
     state.best = state.engine.theta.copy() if parameters and elbo is not None else None
 
 
-def out_of_patience(state: TrainingState, recipe: Recipe) -> bool:
+def out_of_patience(state: TrainingState, config: TrainConfig) -> bool:
     """Whether the validation bound has not improved for ``patience`` epochs."""
-    if recipe.patience is None or state.best_elbo is None:
+    if config.patience is None or state.best_elbo is None:
         return False
-    return state.epoch - state.best_epoch >= recipe.patience
+    return state.epoch - state.best_epoch >= config.patience
 
 
 def check_finite(state: TrainingState) -> None:

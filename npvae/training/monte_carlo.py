@@ -1,6 +1,6 @@
 """Monte Carlo EM (appendix E): every datapoint has a chain, which goes on from step to step.
 
-    E    the chains of a minibatch move once by HMC:    z ~ p(z|x) for the θ there is
+    E    one HMC transition of a minibatch's chains:    z ~ p(z|x) at the current θ
     M    n updates of θ along ∇ log p(x, z), z held where it is
 
 As θ changes slowly, so does p(z|x), and a chain that has reached it stays there. What one step
@@ -11,35 +11,35 @@ leaves to the next is kept in the training state, so that a resumed run continue
     age           (1,)     steps since they began
     acceptance    (N,)     of its last proposal
     diverged      (N,)     whether that one's energy rose beyond all bounds
-    refused       (N,)     its proposals that were refused since it last moved
+    refused       (N,)     its proposals that were rejected since it last moved
 """
 
 from npvae import random
 from npvae.backend import Array
 from npvae.errors import NumericalError
-from npvae.evaluation.chains import ACCEPTANCE, STUCK
+from npvae.evaluation.chains import ACCEPTANCE, MIN_ACCEPTANCE
 from npvae.evaluation.hmc import Point, transition
-from npvae.evaluation.posterior import Posterior
+from npvae.evaluation.log_joint import LogJointTarget
 from npvae.models import Engine, Noise
 from npvae.training.batches import Minibatches
-from npvae.training.recipe import Recipe
+from npvae.training.config import TrainConfig
 from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep
 
 FIRST_STEP_SIZE = 0.5
-SETTLED = 50  # steps by which ε has found its scale
-TOO_LONG = 20  # refusals in a row: at an acceptance of 0.9 there are never so many
+TUNING_STEPS = 50  # of the step size: by then ε has found its scale
+MAX_REJECTIONS = 20  # in a row: at an acceptance of 0.9 there are never so many
 
 
 def new_chains(engine: Engine, n_data: int, seed: int, step: int = 0) -> dict[str, Array]:
-    """Chains that start where the prior N(0, I) puts them, at step number ``step``."""
+    """Chains that start at samples of the prior N(0, I), at step number ``step``."""
     xp, dtype, J = engine.xp, engine.theta.dtype, engine.model.n_noise
     z = xp.empty((1, n_data, J), dtype)
     number = xp.full(1, step + 1, "int64")  # number 0 of the stream are the first parameters
     engine.ops.fill_noise(seed, random.INITIALIZE, number, 0, z)
     step_size, age = xp.full(n_data, FIRST_STEP_SIZE, dtype), xp.zeros(1, dtype)
-    fared = {name: xp.zeros(n_data, dtype) for name in ("acceptance", "diverged", "refused")}
-    return {"z": z[0], "step_size": step_size, "age": age, **fared}
+    diagnostics = {name: xp.zeros(n_data, dtype) for name in ("acceptance", "diverged", "refused")}
+    return {"z": z[0], "step_size": step_size, "age": age, **diagnostics}
 
 
 class MonteCarloEM(TrainStep):
@@ -47,7 +47,7 @@ class MonteCarloEM(TrainStep):
 
     Parameters
     ----------
-    state, batches, recipe
+    state, batches, config
         As a :class:`TrainStep` has them; the state has chains, one for each datapoint.
     n_leapfrog : int
         Leapfrog steps of a move.
@@ -56,14 +56,14 @@ class MonteCarloEM(TrainStep):
     """
 
     def __init__(
-        self, state: TrainingState, batches: Minibatches, recipe: Recipe, n_leapfrog: int = 10,
+        self, state: TrainingState, batches: Minibatches, config: TrainConfig, n_leapfrog: int = 10,
         n_updates: int = 5,
     ):  # fmt: skip
-        super().__init__(state, batches, recipe, n_updates)
+        super().__init__(state, batches, config, n_updates)
         self.n_leapfrog = n_leapfrog
 
-    def one_step(self, M: int, look: bool = False) -> None:
-        """The chains of a minibatch move; the parameters follow."""
+    def one_step(self, M: int, sync: bool = False) -> None:
+        """An HMC transition of the minibatch's chains (E), then updates of θ (M)."""
         engine = self.engine
         x = self.fetch(M)  # (M, D)
         z = Noise(self.move(x, self.rows[:M]))  # (1, M, J)
@@ -72,14 +72,14 @@ class MonteCarloEM(TrainStep):
             loss = engine.objective(engine.ctx, cache.terms)
             if k == 0:
                 self.accumulate(cache.terms, loss)
-                if look:
-                    self.look(1)
+                if sync:
+                    self.sync_and_check(1)
             engine.model.backward(engine.ctx, cache, loss.seeds)
             engine.penalty.backward(engine)
             self.update(k)
 
     def move(self, x: Array, rows: Array) -> Array:
-        """Move the chains of the datapoints x (M, D) in ``rows``; where they are then.   (1, M, J)
+        """One HMC transition of the chains in ``rows``, of the datapoints x (M, D).   → z (1, M, J)
 
         ε is tuned on the way (Robbins & Monro 1951). That of all chains follows the minibatch's
         mean acceptance a, log ε += γ (a − 0.9); that of each departs as it needs to, log ε_i +=
@@ -87,13 +87,13 @@ class MonteCarloEM(TrainStep):
         chain: an ε_i that for ever told where its chain has just been would bend p(z|x).
         """
         engine, chains = self.engine, self.state.chains
-        xp, posterior = engine.xp, Posterior(engine, x)
+        xp, target = engine.xp, LogJointTarget(engine, x)
         z = chains["z"][rows][None]  # (1, M, J)
         noise = engine.work("noise", 1, len(rows), z.shape[-1] + 3)
-        engine.ops.fill_noise(self.recipe.seed, random.POSTERIOR, self.now, 0, noise)
-        start, step_size = Point(z, *posterior(z)), chains["step_size"]  # (N,)
+        engine.ops.fill_noise(self.config.seed, random.POSTERIOR, self.step, 0, noise)
+        start, step_size = Point(z, *target(z)), chains["step_size"]  # (N,)
         end, (acceptance, diverged) = transition(
-            posterior, start, step_size[rows][None], self.n_leapfrog, noise
+            target, start, step_size[rows][None], self.n_leapfrog, noise
         )
         chains["age"] += 1
         mean, gain = acceptance.mean(), 2 / xp.sqrt(chains["age"])  # γ
@@ -108,8 +108,8 @@ class MonteCarloEM(TrainStep):
         return end.z
 
     def means(self) -> dict[str, float]:
-        """What the history keeps of an epoch: means over its datapoints, in nats; and how the
-        chains fared.
+        """What the history keeps of an epoch: means over its datapoints, in nats, and the chains'
+        diagnostics.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class MonteCarloEM(TrainStep):
         reconstruction, distance = (s / len(self.batches.data) for s in self.state.sums)
         chains = self.state.chains
         acceptance, diverged = float(chains["acceptance"].mean()), int(chains["diverged"].sum())
-        if acceptance < STUCK and float(chains["age"][0]) >= SETTLED:
+        if acceptance < MIN_ACCEPTANCE and float(chains["age"][0]) >= TUNING_STEPS:
             raise NumericalError(
                 f"the chains do not move: {100 * acceptance:.2g} % of proposals were accepted in "
                 f"epoch {self.state.epoch + 1} and {diverged} diverged, at a step size of "
@@ -135,17 +135,18 @@ class MonteCarloEM(TrainStep):
         }
 
 
-def complaint(chains: dict[str, Array]) -> str:
-    """One line on how the chains fell short in the last epoch; empty if they fared well."""
+def chain_warning(chains: dict[str, Array]) -> str:
+    """A warning of chains that mixed badly in the last epoch; empty if they did not."""
     acceptance, diverged = float(chains["acceptance"].mean()), int(chains["diverged"].sum())
-    stuck, N = int((chains["refused"] >= TOO_LONG).sum()), len(chains["z"])
+    stuck, N = int((chains["refused"] >= MAX_REJECTIONS).sum()), len(chains["z"])
     faults = []
     if acceptance < ACCEPTANCE - 0.1:
         faults.append(f"{100 * acceptance:.0f} % of proposals were accepted, not 90 %")
     if diverged > 0.01 * N:
         faults.append(f"{diverged} of {N} diverged")
     if stuck:
-        faults.append(f"the chains of {stuck} datapoints have not moved for {TOO_LONG} epochs")
+        epochs = MAX_REJECTIONS
+        faults.append(f"the chains of {stuck} datapoints have not moved for {epochs} epochs")
     if not faults:
         return ""
     return (

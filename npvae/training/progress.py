@@ -1,4 +1,4 @@
-"""What a person sees while a model trains, and what a file keeps of it."""
+"""Progress on a terminal, and the history file."""
 import sys
 from pathlib import Path
 

@@ -58,8 +58,8 @@ class TrainingState:
     chains: State = field(default_factory=dict)
     objective_state: State = field(default_factory=dict)
 
-    def carried(self) -> dict[str, Array]:
-        """Every array beside θ that a step leaves to the next, by its name in a checkpoint."""
+    def state_arrays(self) -> dict[str, Array]:
+        """State arrays beside θ, that a step leaves to the next, by their names in a checkpoint."""
         groups = {
             "optimizer": self.moments, "chains": self.chains, "objective": self.objective_state
         }  # fmt: skip
@@ -92,7 +92,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     ModelFileError
         If it cannot be written; what stood there before is left as it was.
     """
-    arrays = {"theta": state.engine.theta} | state.carried()
+    arrays = {"theta": state.engine.theta} | state.state_arrays()
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
@@ -104,12 +104,12 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     )
 
 
-def flat(config: dict[str, Any]) -> dict[str, Any]:
-    """A config with its groups dissolved, so that a difference is one setting's.
+def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without its groups, so that a difference is one setting's.
 
     Examples
     --------
-    >>> flat({"class": "VAE", "params": {"latent_dim": 2, "hidden": [500]}})
+    >>> flatten_config({"class": "VAE", "params": {"latent_dim": 2, "hidden": [500]}})
     {'class': 'VAE', 'latent_dim': 2, 'hidden': [500]}
     """
     groups = (v if isinstance(v, dict) else {k: v} for k, v in config.items())
@@ -131,7 +131,7 @@ def load_checkpoint(
     """
     found, arrays = read_archive(path, "checkpoint")
     progress = found.pop("progress", {})
-    found, config = flat(found), flat(config)
+    found, config = flatten_config(found), flatten_config(config)
     found = {k: v for k, v in (defaults or {}).items() if k in config} | found
     for key in sorted(found.keys() | config.keys()):
         if found.get(key) != config.get(key):
@@ -141,7 +141,7 @@ def load_checkpoint(
             )
     if missing := [name for name in COUNTERS if name not in progress]:
         raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
-    into = {"theta": state.engine.theta} | state.carried()
+    into = {"theta": state.engine.theta} | state.state_arrays()
     expected = {name: array.shape for name, array in into.items()}
     if "best" in arrays:
         expected["best"] = state.engine.theta.shape

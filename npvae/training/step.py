@@ -2,8 +2,8 @@
 
 What differs between two steps (which rows, which noise, which learning rate) is read where
 the parameters live: a step number that each step moves on, and tables of the epoch.
-So nothing in a step depends on where the host thinks it is, and a device that can record its
-launches replays a whole run of steps without being told anything in between.
+So nothing in a step depends on where the host thinks it is: steps can be captured as a CUDA
+graph, and many of them replayed in one launch.
 """
 from collections.abc import Callable
 from functools import partial
@@ -18,10 +18,10 @@ from npvae.models import Noise
 from npvae.objectives import Loss, Terms
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
 from npvae.training.batches import Minibatches
-from npvae.training.recipe import Recipe
+from npvae.training.config import TrainConfig
 from npvae.training.state import TrainingState
 
-REPLAY = 16  # steps in the longer of the two recordings
+STEPS_PER_GRAPH = 16  # of the longer of the two CUDA graphs; the other has one step
 
 
 class TrainStep:
@@ -33,137 +33,149 @@ class TrainStep:
         Where the run stands; kept up to date.
     batches : Minibatches
         The data.
-    recipe : Recipe
-        How to train.
+    config : TrainConfig
+        Optimiser, learning rate and the rest.
     n_updates : int
-        Of the parameters, in a step.
+        Optimiser updates a step.
 
     Attributes
     ----------
-    step, now, first : array (1,) int64
-        Number of the step to come, of the one in hand, and of the first of this epoch.
+    next_step, step, epoch_start : array (1,) int64
+        Step counters: of the step to come, of the current one, and of the first of this epoch.
     order : array (N,) int64
-        In which the epoch visits the data.
-    rates : array (n_batches, n_updates · K + S) float64
-        The optimiser's numbers for each step of the epoch, one update's after the other's; and
-        then the S numbers that the objective has for it.
+        Permutation in which the epoch visits the data.
+    step_scalars : array (n_batches, n_updates · K + S) float64
+        Scalars of every step of the epoch: the optimiser's (learning rate, bias corrections, ...),
+        one update's after the other's; then the S scalars of the objective (the KL weight).
+    current_scalars : array (n_updates · K + S,)
+        Those of the current step, of θ's dtype.
     sums : array (4,) float64
         Over the epoch's datapoints so far: the reconstruction, and the KL, in nats; and both as
         the objective has them, if that is not the bound.
     """
 
     def __init__(
-        self, state: TrainingState, batches: Minibatches, recipe: Recipe, n_updates: int = 1
+        self, state: TrainingState, batches: Minibatches, config: TrainConfig, n_updates: int = 1
     ):
-        self.state, self.batches, self.recipe = state, batches, recipe
+        self.state, self.batches, self.config = state, batches, config
         self.n_updates = n_updates
         self.engine = state.engine
         xp, theta = self.engine.xp, self.engine.theta
-        self.step, self.now, self.first = (xp.full(1, state.step, xp.int64) for _ in range(3))
+        self.next_step, self.step, self.epoch_start = (
+            xp.full(1, state.step, xp.int64) for _ in range(3)
+        )
         self.sums = xp.empty(4, xp.float64)
         self.rows = xp.empty(batches.batch_size, xp.int64)
-        K = n_updates * len(recipe.optimizer.numbers(recipe.learning_rate, 1))
+        K = n_updates * len(config.optimizer.numbers(config.learning_rate, 1))
         self.order = xp.empty(len(batches.data), xp.int64)
         S = len(self.engine.objective.scalars(0, batches.n_batches))
-        self.rates = xp.empty((batches.n_batches, K + S), xp.float64)
-        self.current = aligned(xp.empty, K + S, theta.dtype)
+        self.step_scalars = xp.empty((batches.n_batches, K + S), xp.float64)
+        self.current_scalars = aligned(xp.empty, K + S, theta.dtype)
         self.squares, self.factor = xp.empty(PARTS, xp.float64), xp.ones(1, theta.dtype)
-        numbers = [self.current[k : k + 1].reshape(()) for k in range(K + S)]
-        self.numbers, self.scalars = numbers[:K], tuple(numbers[K:])
-        self._next: tuple[int, Array | None] = (-1, None)  # an epoch, and its order
-        self._warm = False  # whether a whole minibatch has made the buffers
-        self._replays: dict[int, Callable[[], None]] = {}  # steps → what replays them
-        self._recorded_at = -1  # allocations of the workspace then
+        numbers = [self.current_scalars[k : k + 1].reshape(()) for k in range(K + S)]
+        self.optimizer_scalars, self.objective_scalars = numbers[:K], tuple(numbers[K:])
+        self._next_order: tuple[int, Array | None] = (-1, None)  # an epoch, and its permutation
+        self._buffers_ready = False  # whether a whole minibatch has allocated the buffers
+        self.cuda_graphs: dict[int, Callable[[], None]] = {}  # number of steps → their replay
+        self._captured_at = -1  # the workspace's count of allocations at the capture
 
-    def open_epoch(self) -> None:
-        """Lay out the tables of the epoch that the state is in."""
-        state, batches, recipe, xp = self.state, self.batches, self.recipe, self.engine.xp
-        first, steps = state.step - state.batch, recipe.epochs * batches.n_batches
-        self.first[...], self.step[...] = first, state.step
-        epoch, order = self._next
+    def begin_epoch(self) -> None:
+        """Fill the permutation and the scalars of the current epoch."""
+        state, batches, config, xp = self.state, self.batches, self.config, self.engine.xp
+        first, steps = state.step - state.batch, config.epochs * batches.n_batches
+        self.epoch_start[...], self.next_step[...] = first, state.step
+        epoch, order = self._next_order
         self.order[...] = order if epoch == state.epoch else batches.order(state.epoch)
         self.sums[...] = xp.asarray(state.sums + state.objective)
-        rates = [recipe.learning_rate * recipe.schedule(t / steps)
+        rates = [config.learning_rate * config.schedule(t / steps)
                  for t in range(first, first + batches.n_batches)]  # fmt: skip
-        numbers = recipe.optimizer.numbers
+        numbers = config.optimizer.numbers
         U = self.n_updates
         table = [[number for t in range(U * i + 1, U * i + U + 1) for number in numbers(rate, t)]
                  for i, rate in enumerate(rates, first)]  # fmt: skip
         n, scalars = batches.n_batches, self.engine.objective.scalars
         table = [[*row, *scalars(state.epoch * n + i, n)] for i, row in enumerate(table)]
-        self.rates[...] = xp.asarray(table, dtype=xp.float64)
+        self.step_scalars[...] = xp.asarray(table, dtype=xp.float64)
 
     def advance(self) -> None:
-        """Work through the next minibatch; replayed, through all until the host has to look."""
+        """Train on the next minibatch; by CUDA graphs on all until the host has to synchronise."""
         state, M = self.state, self.batches.batch_size
         whole = len(self.batches.data) // M - state.batch  # batches of M left in this epoch
         n = min(whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
-        if n > 0 and self._can_replay():
-            for _ in range(n // REPLAY):
-                self._replays[REPLAY]()
-            for _ in range(n % REPLAY):
-                self._replays[1]()
+        if n > 0 and self._can_replay_graphs():
+            for _ in range(n // STEPS_PER_GRAPH):
+                self.cuda_graphs[STEPS_PER_GRAPH]()
+            for _ in range(n % STEPS_PER_GRAPH):
+                self.cuda_graphs[1]()
             if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self._next = state.epoch + 1, self.batches.order(state.epoch + 1)
-            self.look(n)
+                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
+            self.sync_and_check(n)
         else:
             n = 1
-            self.one_step(self.batches.size(state.batch), look=True)
-            self._warm |= whole > 0
+            self.one_step(self.batches.size(state.batch), sync=True)
+            self._buffers_ready |= whole > 0
         state.step += n
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
-            self.recipe.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
+            self.config.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
 
-    def one_step(self, M: int, look: bool = False) -> None:
-        """From rows of the data to changed parameters; all of it on the device.
+    def one_step(self, M: int, sync: bool = False) -> None:
+        """A training step, forward, backward and update; all of it on the device.
 
-        With ``look`` the host stops at a bad loss, before it reaches the parameters.
+        With ``sync`` the host reads the loss and stops at one that is not finite, before it
+        reaches the parameters.
         """
-        engine, recipe = self.engine, self.recipe
+        engine, config = self.engine, self.config
         model, ctx = engine.model, engine.ctx
         x = self.fetch(M)  # (M, D)
-        eps = ctx.work("eps", recipe.n_samples, M, model.n_noise)  # (L, M, n_noise)
-        noise = Noise(eps, (recipe.seed, random.POSTERIOR, self.now))
+        eps = ctx.work("eps", config.n_samples, M, model.n_noise)  # (L, M, n_noise)
+        noise = Noise(eps, (config.seed, random.POSTERIOR, self.step))
         cache = engine.forward(x, noise)
-        loss = engine.objective(ctx, cache.terms, self.scalars, self.state.objective_state)
+        scalars, state = self.objective_scalars, self.state.objective_state
+        loss = engine.objective(ctx, cache.terms, scalars, state)
         self.accumulate(cache.terms, loss)
-        if look:
-            self.look(1)
+        if sync:
+            self.sync_and_check(1)
         model.backward(ctx, cache, loss.seeds)
         engine.penalty.backward(engine)
         self.update()
 
     def accumulate(self, terms: Terms, loss: Loss) -> None:
-        """Add a minibatch to the sums: of the lower bound, and of what is maximised if another."""
+        """Add a minibatch to the epoch's sums: of the ELBO, and of the objective if another."""
         self.engine.ops.accumulate_metrics(terms.nll, terms.kl, self.sums)  # into the first two
         if loss.nll is not terms.nll or loss.kl is not terms.kl:
             self.engine.ops.accumulate_metrics(loss.nll, loss.kl, self.sums[2:])
 
     def fetch(self, M: int) -> Array:
-        """A step begins: its minibatch, whose datapoints are the first M of ``rows``.   (M, D)"""
+        """Begin a step and gather its minibatch, the first M of ``rows``.   (M, D)"""
         rows = self.rows[:M]
         self.engine.ops.begin_step(
-            self.step, self.now, self.first, self.order, self.batches.batch_size, self.rates,
-            rows, self.current,
+            self.next_step, self.step, self.epoch_start, self.order, self.batches.batch_size,
+            self.step_scalars, rows, self.current_scalars,
         )  # fmt: skip
-        return self.batches.fetch(rows, self.now)
+        return self.batches.fetch(rows, self.step)
 
     def update(self, k: int = 0) -> None:
-        """Update number ``k`` of a step: the parameters, by the gradient at hand."""
-        engine, recipe, ops = self.engine, self.recipe, self.engine.ops
-        if recipe.clip_norm is not None:
-            clip_by_norm(ops, engine.grad, recipe.clip_norm, self.squares, self.factor)
+        """Optimiser update number ``k`` of a step, by the current gradient."""
+        engine, config, ops = self.engine, self.config, self.engine.ops
+        if config.clip_norm is not None:
+            clip_by_norm(ops, engine.grad, config.clip_norm, self.squares, self.factor)
         scratch = engine.work("update.scratch", engine.theta.size)
-        K = len(self.numbers) // self.n_updates
-        numbers = self.numbers[k * K : (k + 1) * K]
-        recipe.optimizer.step(
+        K = len(self.optimizer_scalars) // self.n_updates
+        numbers = self.optimizer_scalars[k * K : (k + 1) * K]
+        config.optimizer.step(
             ops, engine.theta, engine.grad, self.state.moments, scratch, *numbers
         )
 
-    def look(self, n: int) -> None:
-        """Read the sums, after ``n`` steps; raise a NumericalError if they are not finite."""
+    def sync_and_check(self, n: int) -> None:
+        """Synchronise after ``n`` steps and read the epoch's sums.
+
+        Raises
+        ------
+        NumericalError
+            If they are not finite.
+        """
         state = self.state
         sums = [float(total) for total in to_numpy(self.sums)]
         state.sums[:], state.objective[:] = sums[:2], sums[2:]
@@ -183,36 +195,36 @@ class TrainStep:
             row["objective"] = (reconstruction - term) / len(self.batches.data)
         return row | self.engine.penalty.report(self.engine)
 
-    def _can_replay(self) -> bool:
-        """Whether whole minibatches can be replayed; captured here, and anew if buffers moved."""
+    def _can_replay_graphs(self) -> bool:
+        """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
         allocations = self.engine.work.allocations
-        if self._warm and self._recorded_at != allocations:
-            self._replays, self._recorded_at = self._record(), allocations
-        return self._warm and bool(self._replays)
+        if self._buffers_ready and self._captured_at != allocations:
+            self.cuda_graphs, self._captured_at = self._capture_graphs(), allocations
+        return self._buffers_ready and bool(self.cuda_graphs)
 
-    def _record(self) -> dict[int, Callable[[], None]]:
-        """What replays one step and what replays several; nothing if the device cannot, or if a
-        step makes arrays on the way, to where a replay would write when they are gone.
+    def _capture_graphs(self) -> dict[int, Callable[[], None]]:
+        """The replays of one step and of several; none where the device cannot capture, or a step
+        allocates arrays, to where a replay would write when they are freed.
         """
-        replays = {}
+        graphs = {}
         try:
-            for n in (1, REPLAY):
-                replay = self.engine.backend.capture(partial(self._whole_steps, n))
+            for n in (1, STEPS_PER_GRAPH):
+                replay = self.engine.backend.capture(partial(self._run_steps, n))
                 if replay is None:
                     return {}
-                replays[n] = replay
+                graphs[n] = replay
         except Exception as error:  # of whatever kind: training can do without
-            warn(f"steps cannot be recorded, so each is launched anew: {error}", stacklevel=2)
+            warn(f"steps cannot be captured, so each is launched anew: {error}", stacklevel=2)
             return {}
-        return replays
+        return graphs
 
-    def _whole_steps(self, n: int) -> None:
+    def _run_steps(self, n: int) -> None:
         for _ in range(n):
             self.one_step(self.batches.batch_size)
 
 
 def diagnose(state: TrainingState, what: str) -> str:
-    """One line on where the numbers stopped being finite.
+    """One line that names the first array with a value that is not finite.
 
     Searched in the order in which a bad number spreads: the gradient of the last update (still
     there), the moments, the parameters, and the buffers of a step as the forward pass fills them.

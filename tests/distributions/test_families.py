@@ -82,7 +82,7 @@ def family(name: str) -> Any:
     return made or getattr(distributions, name)()
 
 
-def drawn(name: str, n: int, seed: int) -> tuple[Any, Any]:
+def sample_with_noise(name: str, n: int, seed: int) -> tuple[Any, Any]:
     """A family's noise, and its samples at the settings of the table.   z: (n, …, 4)"""
     q, params = family(name), SETTINGS[name]
     noise = q.draw_noise(seed, (n, *np.shape(params[0])))
@@ -218,7 +218,7 @@ def test_erlang_counts_its_exponentials():
 def test_samples_fit_the_density(name):
     """Kolmogorov-Smirnov. A true sampler fails once in 130 seeds, of 76 fits at 1e-4 each."""
     truth = CASES[name].scipy(*CASES[name].params)
-    _, z = drawn(name, 10_000, seed=11)
+    _, z = sample_with_noise(name, 10_000, seed=11)
     for j in range(4):
         fit = stats.kstest(z[:, j], lambda at, j=j: truth.cdf(at[:, None])[:, j])
         assert fit.pvalue > 1e-4, f"setting {j}"
@@ -229,7 +229,7 @@ def test_samples_have_the_moments(name):
     """Within 5 standard errors, where the moment and its error are finite: fails once in 10⁴."""
     n = 10_000
     mean, variance, kurtosis = CASES[name].scipy(*CASES[name].params).stats("mvk")
-    _, z = drawn(name, n, seed=12)
+    _, z = sample_with_noise(name, n, seed=12)
     known = np.isfinite(variance) & np.isfinite(mean)
     error = 5 * np.sqrt(variance / n)
     assert (np.abs(z.mean(axis=0) - mean) <= error)[known].all()
@@ -240,7 +240,7 @@ def test_samples_have_the_moments(name):
 
 def test_dirichlet_samples_fit_its_marginals():
     """z_k ~ Beta(α_k, Σα − α_k), and so for sums. Fails once in 830 seeds, of 12 fits at 1e-4."""
-    _, z = drawn("Dirichlet", 10_000, seed=13)  # (n, 3, 4)
+    _, z = sample_with_noise("Dirichlet", 10_000, seed=13)  # (n, 3, 4)
     alpha = exp(JOINT["Dirichlet"][0])
     np.testing.assert_allclose(z.sum(axis=-1), 1, rtol=1e-14)
     for i, k in product(range(2), range(4)):
@@ -289,7 +289,7 @@ def test_elliptical_with_a_diagonal_factor_is_the_normal():
 
 def test_dirichlet_is_scipy_s():
     q, (log_alpha,) = family("Dirichlet"), JOINT["Dirichlet"]
-    _, z = drawn("Dirichlet", 20, seed=16)
+    _, z = sample_with_noise("Dirichlet", 20, seed=16)
     z = np.maximum(z, 1e-12)
     z /= z.sum(axis=-1, keepdims=True)
     for i, alpha in enumerate(exp(log_alpha)):
@@ -565,7 +565,7 @@ def results(q: Any, noise: Any, z: Any, params: Any, ones: Any) -> list[Any]:
 @each_family
 def test_a_device_gives_the_same(name, monkeypatch):
     """With CuPy's strict stand-in, no array of NumPy takes part. To the bit, for it is NumPy's."""
-    q, (noise, z), params = family(name), drawn(name, 6, seed=18), SETTINGS[name]
+    q, (noise, z), params = family(name), sample_with_noise(name, 6, seed=18), SETTINGS[name]
     ones = np.ones(z.shape[:-1] if name in JOINT else z.shape)
     expected = results(q, noise, z, params, ones)
     with strict_cupy.installed() as cupy:

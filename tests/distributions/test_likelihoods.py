@@ -219,7 +219,7 @@ def test_log_factorials_are_those_of_the_gamma_function():
         np.testing.assert_allclose(out, special.gammaln(x.astype(float) + 1), rtol)
 
 
-# --- means and draws ----------------------------------------------------------------------------
+# --- means and samples ----------------------------------------------------------------------------
 
 
 def density_of(name, row):
@@ -264,7 +264,7 @@ def test_all_heads_lie_where_the_mean_looks_for_them(name):
 
 
 N = 20_000
-HEADS = {  # of draws
+HEADS = {  # of samples
     "continuous-bernoulli": [[0.0], [1e-9], [-7.0], [2.0]],
     "normal": [[0.4]],
     "laplace": [[0.4, -1.0], [-3.0, 2.0]],
@@ -276,7 +276,7 @@ HEADS = {  # of draws
 
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name in NEW for row in HEADS[name]])
 def test_draws_fit_the_density(name, row):
-    """20,000 draws: a chi-squared test of counts, or Kolmogorov-Smirnov.
+    """20,000 samples: a chi-squared test of counts, or Kolmogorov-Smirnov.
 
     Sixteen tests at 1e-5 fail for one seed in 6,000; the seed is fixed.
     """
@@ -309,11 +309,11 @@ def test_draws_go_by_step_and_element_alone(name):
     p = made(name)
     a = np.zeros((5000, sum(p.heads(3).values())))
 
-    def draws(B, step):
+    def samples(B, step):
         return p.sample(context(), a[:B].copy(), np.zeros(a.shape[1]), (7, 0, np.array([step])))
 
-    np.testing.assert_array_equal(draws(5000, 1)[:10], draws(10, 1))
-    assert (draws(10, 1) != draws(10, 2)).any()
+    np.testing.assert_array_equal(samples(5000, 1)[:10], samples(10, 1))
+    assert (samples(10, 1) != samples(10, 2)).any()
 
 
 # --- in a model ---------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def test_a_normal_of_any_unit_begins_there():
 
 @pytest.mark.parametrize("name", ["laplace", "continuous-bernoulli", "discretized-logistic"])
 def test_other_first_biases_have_about_the_mean_and_the_variance(name):
-    """By moments of draws; λ is on the right side of ½, and levels are inside their range."""
+    """By moments of samples; λ is on the right side of ½, and levels are inside their range."""
     p = made(name)
     x = np.round(8 * np.random.default_rng(7).beta(2, [1, 2, 9], (4000, 3))) / 8
     a = heads_at(p, x)
@@ -411,8 +411,8 @@ def test_other_first_biases_have_about_the_mean_and_the_variance(name):
         return
     np.testing.assert_allclose(got, x.mean(0), atol=0.05)
     key = 0, 1, np.zeros(1, "i8")
-    draws = p.sample(context(), np.repeat(a, 4000, 0), np.zeros(6), key)
-    assert draws.var(0).mean() == pytest.approx(x.var(0).mean(), rel=0.2)
+    samples = p.sample(context(), np.repeat(a, 4000, 0), np.zeros(6), key)
+    assert samples.var(0).mean() == pytest.approx(x.var(0).mean(), rel=0.2)
 
 
 def test_means_out_of_the_sigmoids_range_are_drawn_into_it():

@@ -195,7 +195,7 @@ def test_the_closed_kl_is_the_integral_of_the_log_ratio(q, p):
 
 @pytest.mark.parametrize(("q", "p"), [(q, p) for q, p, e in TRIPLES if e == "B"])
 def test_estimators_agree_in_expectation(q, p):
-    """The mean of A's log-ratio over 5,000 draws of each of 3 datapoints, within 5 of its errors.
+    """The mean of A's log-ratio over 5,000 samples of each of 3 datapoints, within 5 of its errors.
 
     Over seeds a true pair fails once in 6 · 10⁵, and some of the 70 here once in 8,000.
     """
@@ -261,7 +261,7 @@ def test_extremes_are_finite(name, p, estimator, dtype):
 @pytest.mark.parametrize("name", ["beta", "gamma", "chi-squared", "dirichlet"])
 def test_a_z_beyond_the_floats_costs_what_it_should(name):
     """Small shapes put most of z nearer to 0 than any float. The log-ratio of the two estimators
-    has the same mean all the same: 20,000 draws in float32, within 5 standard errors.
+    has the same mean all the same: 20,000 samples in float32, within 5 standard errors.
     """
     A, B = (make(name, name, e, dtype="float32", likelihood="bernoulli") for e in "AB")
     for vae in (A, B):
@@ -451,7 +451,7 @@ def test_importance_sampling_finds_what_quadrature_finds(q, p):
 
 @pytest.mark.parametrize(("q", "p"), CURVES)
 def test_samples_of_the_prior_find_what_quadrature_finds(q, p):
-    """Within 4.5 standard errors: the datapoints share their samples, and so their luck."""
+    """Within 4.5 standard errors: the datapoints share their samples, and so their errors."""
     vae, truth = one_latent(q, p)
     result = vae.log_likelihood(X, 20_000, rng=0, method="prior")
     assert result.standard_error.max() < 0.05

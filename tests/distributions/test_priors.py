@@ -1,4 +1,4 @@
-"""Priors: their densities against SciPy, draws against densities, gradients against differences."""
+"""Priors: their densities against SciPy, samples, and gradients against differences."""
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -12,7 +12,7 @@ from npvae.distributions.compatibility import ALIASES, LEARNED
 from npvae.distributions.latents import FAMILIES, BoundDistribution, LatentFamily, family
 from npvae.distributions.priors import FamilyPrior, Mixture, VampPrior, named_prior
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import rows_at_a_time
+from npvae.evaluation.chunks import chunk_size
 from npvae.memory import Context, Workspace
 from npvae.testing import check_gradients
 
@@ -37,7 +37,7 @@ def coordinates(name, z):
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_fixed_prior_is_the_family_with_parameters_zero(name):
-    """Its density is SciPy's; and its draws fit that by Kolmogorov-Smirnov, at 1e-4 each: of the
+    """Its density is SciPy's; and its samples fit that by Kolmogorov-Smirnov, at 1e-4 each: of the
     15 here a true one fails once in 660 seeds."""
     truth = SCIPY[name](*np.zeros(len(family(name).parameters)))
     prior = FamilyPrior(name)
@@ -47,9 +47,9 @@ def test_a_fixed_prior_is_the_family_with_parameters_zero(name):
     at = prior.density(CTX, None, J)
     np.testing.assert_allclose(at.log_prob(y), expected, rtol=1e-12)
     eps = np.random.default_rng(0).standard_normal((5000, prior.n_noise(J)))
-    drawn, _ = at.transform(at.rsample(eps))
-    assert drawn.shape == (5000, J)
-    assert stats.kstest(drawn.ravel(), truth.cdf).pvalue > 1e-4
+    z, _ = at.transform(at.rsample(eps))
+    assert z.shape == (5000, J)
+    assert stats.kstest(z.ravel(), truth.cdf).pvalue > 1e-4
 
 
 def test_twins_are_one_distribution():
@@ -227,7 +227,7 @@ def test_sample_draws_from_the_prior():
 
 def test_a_chunk_holds_fewer_datapoints_of_many_components():
     few, many = (make("normal", "mixture", "A", prior_components=k).engine_ for k in (3, 3000))
-    assert rows_at_a_time(many) <= rows_at_a_time(few) // 500
+    assert chunk_size(many) <= chunk_size(few) // 500
 
 
 def test_a_prior_is_made_by_its_name():

@@ -9,7 +9,7 @@ from scipy import stats
 
 import npvae
 from npvae.errors import DataError, ModelFileError, NotFittedError, ParameterError
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.optim import Adam, AdamW, Cosine, Momentum, Step, WarmUp
 
 DIGITS = npvae.data.load_digits()
@@ -135,11 +135,11 @@ def test_first_weights_have_the_deviation_asked_for_and_files_keep_it(tmp_path):
 
 
 def test_all_of_the_prior_decodes_to_something_like_the_data():
-    """From a bias of 0, half of these draws are brighter than any digit (README's pictures)."""
+    """From a bias of 0, half of these samples are brighter than any digit (README's pictures)."""
     model = npvae.VAE(hidden=(64,), epochs=10, random_state=0, verbose=False)
     X = npvae.data.load_digits().images
-    draws = model.fit(X).sample(1000, rng=0)
-    assert draws.mean(1).max() < X.mean(1).max()
+    samples = model.fit(X).sample(1000, rng=0)
+    assert samples.mean(1).max() < X.mean(1).max()
 
 
 # Where npvae differs on purpose, or not yet does what the check wants.
@@ -507,7 +507,7 @@ def test_a_file_alone_rebuilds_the_model(kind, tmp_path):
     loaded.save(second)
     assert path.read_bytes() == second.read_bytes()
     for kind in ("optimizer", "schedule"):
-        once, again = (made_of(kind, m.get_params()[kind]) for m in (model, loaded))
+        once, again = (resolve_option(kind, m.get_params()[kind]) for m in (model, loaded))
         assert once == again
 
 

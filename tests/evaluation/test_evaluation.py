@@ -151,8 +151,8 @@ def test_effective_sample_size_is_between_one_and_all():
     poor = linear_model(shift=20, widen=-5).log_likelihood(X, 300, 0)
     assert (poor.effective_sample_size >= 1).all()
     assert poor.effective_sample_size.min() < 2
-    assert "draw more" in str(poor)
-    assert "draw more" not in str(linear_model().log_likelihood(X, 300, 0))
+    assert "take more samples" in str(poor)
+    assert "take more samples" not in str(linear_model().log_likelihood(X, 300, 0))
 
 
 def test_effective_sample_size_is_that_of_the_weights():
@@ -230,7 +230,7 @@ def test_blocks_add_up_whatever_their_size(order):
     log_w = np.sort(np.random.default_rng(0).uniform(-5000, 5000, (60, 3)), axis=0)[::order]
     sums = None
     for block in np.split(log_w, [1, 2, 10, 11, 40]):
-        sums = importance.add(np, sums, block)
+        sums = importance.accumulate_weights(np, sums, block)
     estimate, _, ess = importance.summary(np, sums, 60)
     total, squares = special.logsumexp(log_w, axis=0), special.logsumexp(2 * log_w, axis=0)
     np.testing.assert_allclose(estimate, total - np.log(60), rtol=1e-14)
@@ -244,7 +244,7 @@ def test_samples_of_no_weight_count_as_none():
     log_w[:10], log_w[20:25], log_w[39], log_w[:, 3] = -np.inf, -np.inf, -np.inf, -np.inf
     sums = None
     for block in np.split(log_w, [1, 5, 20, 22, 39]):
-        sums = importance.add(np, sums, block)
+        sums = importance.accumulate_weights(np, sums, block)
     estimate, error, ess = importance.summary(np, sums, 40)
     total, squares = (special.logsumexp(n * log_w[:, :3], axis=0) for n in (1, 2))
     np.testing.assert_allclose(estimate[:3], total - np.log(40), atol=1e-14)
@@ -406,8 +406,10 @@ def test_one_sample_has_no_standard_error():
 
 
 def wrong_sign(monkeypatch):
-    add = importance.add
-    monkeypatch.setattr(importance, "add", lambda xp, sums, log_w: add(xp, sums, -log_w))
+    add = importance.accumulate_weights
+    monkeypatch.setattr(
+        importance, "accumulate_weights", lambda xp, sums, log_w: add(xp, sums, -log_w)
+    )
     return importance.log_likelihood
 
 
@@ -447,7 +449,7 @@ def noise_of_the_batch(monkeypatch):
         eps = np.random.default_rng(seed + M).standard_normal((L, 1, J))
         return np.broadcast_to(eps, (L, M, J))
 
-    monkeypatch.setattr(importance, "draw", noise)
+    monkeypatch.setattr(importance, "sample_noise", noise)
     return importance.log_likelihood
 
 

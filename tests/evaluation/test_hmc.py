@@ -11,9 +11,9 @@ from npvae import models
 from npvae.backend import get_backend
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation import hmc
-from npvae.evaluation.chains import Chains, Noise, sample
+from npvae.evaluation.chains import ChainNoise, Chains, sample
 from npvae.evaluation.hmc import Point, leapfrog, transition
-from npvae.evaluation.posterior import Posterior, Start, start_at
+from npvae.evaluation.log_joint import InitialDensity, LogJointTarget, initial_density
 from npvae.models import Engine
 from npvae.ops import ACTIVATIONS
 
@@ -24,8 +24,8 @@ PRECISION = np.linalg.inv(COVARIANCE)
 
 def normal(z):
     """N(0, COVARIANCE)."""
-    slope = z @ PRECISION
-    return 0.5 * (slope * z).sum(axis=-1), slope
+    grad = z @ PRECISION
+    return 0.5 * (grad * z).sum(axis=-1), grad
 
 
 def wells(z):
@@ -40,7 +40,7 @@ def at(target, z):
 
 
 def exact(n, seed=0):
-    """Independent draws of the normal, one a chain.   (n, 1, 2)"""
+    """Independent samples of the normal, one a chain.   (n, 1, 2)"""
     rng = np.random.default_rng(seed)
     return rng.multivariate_normal(np.zeros(2), COVARIANCE, n)[:, None]
 
@@ -96,15 +96,15 @@ def unit(z):
 N = 40_000
 
 
-def one_move(z, seed=0):
-    """One transition of each of N chains, with steps so long that a good part is refused."""
+def one_transition(z, seed=0):
+    """One transition of each of N chains, with steps so long that a good part is rejected."""
     noise = np.random.default_rng(seed + 100).standard_normal((*z.shape[:2], 5))
     return transition(normal, at(normal, z), np.full((1, 1), 0.5), 3, noise)
 
 
 def assert_stationary():
-    """Exact draws are exact draws after a move: a true sampler fails once in 300 seeds."""
-    point, _ = one_move(exact(N))
+    """Exact samples stay exact after a transition: a true sampler fails once in 300 seeds."""
+    point, _ = one_transition(exact(N))
     u = np.linalg.solve(np.linalg.cholesky(COVARIANCE), point.z[:, 0].T)  # (2, N)
     for values in u:
         assert stats.kstest(values, stats.norm.cdf).pvalue > 1e-3
@@ -112,9 +112,9 @@ def assert_stationary():
 
 
 def assert_detailed_balance():
-    """From exact draws, E[g(z) h(z')] = E[h(z) g(z')]: within 4 standard errors."""
+    """From exact samples, E[g(z) h(z')] = E[h(z) g(z')]: within 4 standard errors."""
     z = exact(N, seed=1)
-    after = one_move(z, seed=1)[0].z
+    after = one_transition(z, seed=1)[0].z
     features = [lambda z: z[:, 0, 0], lambda z: z[:, 0, 0] ** 2, lambda z: np.tanh(z[:, 0, 1]),
                 lambda z: (z[:, 0, 0] > 1) * 1.0]  # fmt: skip
     for g in features:
@@ -123,12 +123,12 @@ def assert_detailed_balance():
             assert abs(flow.mean()) <= 4 * flow.std() / np.sqrt(N) + 1e-15
 
 
-def test_a_move_leaves_the_target_as_it_is():
-    assert 0.5 < one_move(exact(N))[1].acceptance.mean() < 0.9
+def test_a_transition_leaves_the_target_invariant():
+    assert 0.5 < one_transition(exact(N))[1].acceptance.mean() < 0.9
     assert_stationary()
 
 
-def test_a_move_is_in_detailed_balance():
+def test_a_transition_is_in_detailed_balance():
     assert_detailed_balance()
 
 
@@ -149,7 +149,7 @@ def no_half_step(monkeypatch):
     def euler(target, start, p, step, n):
         point = start
         for _ in range(n):
-            p = p - step * point.slope
+            p = p - step * point.grad
             point = at(target, point.z + step * p)
         return point, p
 
@@ -172,7 +172,7 @@ def test_a_mistake_is_caught(mistake, monkeypatch):
 
 def chains(target, L, M=1, J=2, seed=0, **settings):
     z = np.random.default_rng(seed).standard_normal((L, M, J))
-    return Chains(target, z, Noise(OPS, seed), **settings)
+    return Chains(target, z, ChainNoise(OPS, seed), **settings)
 
 
 def test_chains_find_a_correlated_normal():
@@ -204,13 +204,13 @@ def test_chains_find_a_density_known_by_quadrature():
 @pytest.mark.parametrize("n_leapfrog", [4, 10])
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3])
 def test_acceptance_reaches_its_target(scale, n_leapfrog):
-    """Ten chains for each of 20 datapoints, 50 draws: 0.9 within 0.03, with no divergence."""
+    """Ten chains for each of 20 datapoints, 50 samples: 0.9 within 0.03, with no divergence."""
 
     def target(z):
-        U, slope = normal(z / scale)
-        return U, slope / scale
+        U, grad = normal(z / scale)
+        return U, grad / scale
 
-    report = sample(target, chains(target, 10, 20, n_leapfrog=n_leapfrog), 50).report
+    report = sample(target, chains(target, 10, 20, n_leapfrog=n_leapfrog), 50).diagnostics
     assert report.acceptance.mean() == pytest.approx(0.9, abs=0.03)
     assert report.acceptance.min() > 0.8
     assert not report.divergences.any() and "diverged" not in str(report)
@@ -223,17 +223,17 @@ def test_one_step_size_may_serve_all_and_chains_go_on():
     for scale in (1.0, 0.5, 0.25):
 
         def target(z, scale=scale):
-            U, slope = normal(z / scale)
-            return U, slope / scale
+            U, grad = normal(z / scale)
+            return U, grad / scale
 
         c.point = at(target, c.point.z)
         for _ in range(40):
             c.move(target, tune=True)
-        c.forget()
+        c.reset_counts()
         for _ in range(10):
             c.move(target)
-        assert c.step_size.shape == (1, 1) and c.report().step_size.shape == (200,)
-        assert c.report().acceptance.mean() == pytest.approx(0.9, abs=0.03)
+        assert c.step_size.shape == (1, 1) and c.diagnostics().step_size.shape == (200,)
+        assert c.diagnostics().acceptance.mean() == pytest.approx(0.9, abs=0.03)
     assert c.moves == 150
     assert c.point.z.std(axis=(0, 1)) == pytest.approx(0.25 * np.sqrt(np.diag(COVARIANCE)), rel=0.2)
 
@@ -241,10 +241,10 @@ def test_one_step_size_may_serve_all_and_chains_go_on():
 def test_chains_do_not_depend_on_the_chunk():
     """Of 5 datapoints with 4 chains each, the last 3 alone move as in company, to the bit."""
     z = np.random.default_rng(0).standard_normal((4, 5, 2))
-    whole = sample(normal, Chains(normal, z, Noise(OPS, 7)), 3, warm_up=20)
-    part = sample(normal, Chains(normal, z[:, 2:].copy(), Noise(OPS, 7, start=2 * 4)), 3, 20)
+    whole = sample(normal, Chains(normal, z, ChainNoise(OPS, 7)), 3, warm_up=20)
+    part = sample(normal, Chains(normal, z[:, 2:].copy(), ChainNoise(OPS, 7, start=2 * 4)), 3, 20)
     np.testing.assert_allclose(part.z, whole.z[:, :, 2:], rtol=1e-12)
-    other = sample(normal, Chains(normal, z, Noise(OPS, 7, first=100)), 3, warm_up=20)
+    other = sample(normal, Chains(normal, z, ChainNoise(OPS, 7, first=100)), 3, warm_up=20)
     assert np.abs(other.z - whole.z).min() > 0
 
 
@@ -256,7 +256,7 @@ def test_divergence_is_counted_and_said():
     c = chains(normal, 5, 3, step_size=40.0)
     for _ in range(2):
         c.move(normal)
-    report = c.report()
+    report = c.diagnostics()
     assert (report.divergences == 10).all() and (report.acceptance == 0).all()
     assert "30 of them diverged, for 3 of 3 datapoints" in str(report)
     with pytest.raises(NumericalError, match=r"3 of 3 datapoints do not move: .* 30 diverged"):
@@ -273,7 +273,7 @@ def test_energies_that_are_not_finite_are_never_accepted():
             return np.where(out, outside, 0.0), np.where(out[..., None], np.nan, 0 * z)
 
         z = np.zeros((200, 1, 2))
-        result = sample(box, Chains(box, z, Noise(OPS, 0), 3), 20, warm_up=20)
+        result = sample(box, Chains(box, z, ChainNoise(OPS, 0), 3), 20, warm_up=20)
         assert np.abs(result.z).max() <= 1
         assert result.z.std() == pytest.approx(1 / np.sqrt(3), rel=0.1)  # uniform in the box
         assert "diverged" in str(result)
@@ -284,7 +284,7 @@ def test_chains_that_never_move_are_an_error():
         return np.where((z == 0).all(axis=-1), 0.0, np.nan), np.zeros_like(z)
 
     with pytest.raises(NumericalError, match="2 of 2 datapoints do not move"):
-        sample(needle, Chains(needle, np.zeros((3, 2, 2)), Noise(OPS, 0)), 5)
+        sample(needle, Chains(needle, np.zeros((3, 2, 2)), ChainNoise(OPS, 0)), 5)
 
 
 def test_a_start_that_is_not_finite_is_an_error():
@@ -294,7 +294,7 @@ def test_a_start_that_is_not_finite_is_an_error():
     z = np.ones((2, 3, 1))
     z[0, 1] = 0
     with pytest.raises(NumericalError, match="not finite where 1 of 6 chains start"):
-        Chains(log_of, z, Noise(OPS, 0))
+        Chains(log_of, z, ChainNoise(OPS, 0))
 
 
 # --- the posterior of a decoder -----------------------------------------------------------
@@ -309,13 +309,13 @@ def test_the_gradient_of_log_p_is_that_of_the_complex_step(likelihood, activatio
     model = small_models.vae(likelihood=likelihood, hidden=hidden, activation=activation)
     engine = small_models.engine(model)
     x, z = small_models.batch(model)  # z (3, 5, 2)
-    _, slope = Posterior(engine, x).energy(z)
+    _, grad = LogJointTarget(engine, x).energy(z)
     along = Engine(model, get_backend("numpy"), engine.theta.astype(complex))
-    posterior, h = Posterior(along, x.astype(complex)), 1e-30
+    posterior, h = LogJointTarget(along, x.astype(complex)), 1e-30
     for j in range(2):
         step = z + 1j * h * np.eye(2)[j]
         numeric = posterior.energy(step)[0].imag / h
-        assert relative_error(slope[..., j], numeric) <= 1e-13
+        assert relative_error(grad[..., j], numeric) <= 1e-13
 
 
 def test_log_p_is_that_of_scipy():
@@ -325,7 +325,7 @@ def test_log_p_is_that_of_scipy():
     h = np.tanh(z @ p["decoder.hidden.0.weight"].T + p["decoder.hidden.0.bias"])
     l = h @ p["decoder.logits.weight"].T + p["decoder.logits.bias"]
     log_p = (x * special.log_expit(l) + (1 - x) * special.log_expit(-l)).sum(axis=-1)
-    U, _ = Posterior(engine, x).energy(z)
+    U, _ = LogJointTarget(engine, x).energy(z)
     np.testing.assert_allclose(-U, log_p + stats.norm.logpdf(z).sum(axis=-1), rtol=1e-13)
 
 
@@ -335,9 +335,9 @@ def test_gradients_that_somebody_reads_stay():
     x, eps = small_models.batch(model)
     engine.loss_and_grad(x, models.Noise(eps))
     before = engine.grad.copy()
-    first = Posterior(engine, x).energy(eps)
+    first = LogJointTarget(engine, x).energy(eps)
     kept = [a.copy() for a in first]
-    Posterior(engine, x).energy(eps + 1)
+    LogJointTarget(engine, x).energy(eps + 1)
     np.testing.assert_array_equal(engine.grad, before)
     for a, b in zip(first, kept, strict=True):  # what is returned is no buffer
         np.testing.assert_array_equal(a, b)
@@ -348,18 +348,19 @@ def test_chains_start_at_the_prior_or_at_q():
     engine = small_models.engine(model)
     x, eps = small_models.batch(model)
     cache = engine.forward(x, models.Noise(eps))
-    posterior, expected = Posterior(engine, x), cache.latent.z.copy()
-    q = start_at("posterior", posterior)
-    np.testing.assert_allclose(q.draw(eps), expected, rtol=1e-13)
-    U, slope = q.energy(eps)
+    posterior, expected = LogJointTarget(engine, x), cache.latent.z.copy()
+    q = initial_density("posterior", posterior)
+    np.testing.assert_allclose(q.rsample(eps), expected, rtol=1e-13)
+    U, grad = q.energy(eps)
     np.testing.assert_allclose(-U, stats.norm.logpdf(eps, q.mu, q.sigma).sum(axis=-1), 1e-13)
-    numeric = Start(q.mu, q.sigma).energy(eps + 1j * 1e-30 * np.array([1, 0]))[0].imag / 1e-30
-    np.testing.assert_allclose(slope[..., 0], numeric, rtol=1e-13)
-    prior = start_at("prior", posterior)
-    np.testing.assert_array_equal(prior.draw(eps), eps)
+    along = eps + 1j * 1e-30 * np.array([1, 0])
+    numeric = InitialDensity(q.mu, q.sigma).energy(along)[0].imag / 1e-30
+    np.testing.assert_allclose(grad[..., 0], numeric, rtol=1e-13)
+    prior = initial_density("prior", posterior)
+    np.testing.assert_array_equal(prior.rsample(eps), eps)
     assert prior.energy(np.zeros((1, 5, 2)))[0] == pytest.approx(np.full((1, 5), np.log(2 * pi)))
     with pytest.raises(ParameterError, match="start='here' is not known; choose from prior, pos"):
-        start_at("here", posterior)
-    other = Posterior(small_models.engine(small_models.autoencoder()), x)
+        initial_density("here", posterior)
+    other = LogJointTarget(small_models.engine(small_models.autoencoder()), x)
     with pytest.raises(ParameterError, match="needs a normal"):
-        start_at("posterior", other)
+        initial_density("posterior", other)

@@ -45,7 +45,7 @@ from npvae.evaluation import (
     prior,
     prior_log_likelihood,
 )  # fmt: skip
-from npvae.evaluation.chains import Noise
+from npvae.evaluation.chains import ChainNoise
 
 FEW = X[:8]
 TRUE = TRUTH.logpdf(FEW)
@@ -123,24 +123,27 @@ def test_weights_are_unbiased():
 
 
 def another_start(monkeypatch):
-    true = annealed.start_at
+    true = annealed.initial_density
 
     def wider(name, posterior):
         q = true(name, posterior)
         return SimpleNamespace(mu=q.mu, sigma=q.sigma, energy=q.energy, n_noise=q.n_noise,
-                               draw=lambda eps: q.draw(1.5 * eps))  # fmt: skip
+                               rsample=lambda eps: q.rsample(1.5 * eps))  # fmt: skip
 
-    monkeypatch.setattr(annealed, "start_at", wider)
+    monkeypatch.setattr(annealed, "initial_density", wider)
 
 
 def no_density_of_the_start(monkeypatch):
-    true = annealed.Start.energy
-    monkeypatch.setattr(annealed.Start, "energy", lambda q, z: (0 * true(q, z)[0], true(q, z)[1]))
+    start = annealed.InitialDensity
+    true = start.energy
+    monkeypatch.setattr(start, "energy", lambda q, z: (0 * true(q, z)[0], true(q, z)[1]))
 
 
 def moves_to_another_target(monkeypatch):
-    true = annealed.Between
-    monkeypatch.setattr(annealed, "Between", lambda q, p, beta: true(q, p, min(1.0, beta + 0.2)))
+    true = annealed.TemperedTarget
+    monkeypatch.setattr(
+        annealed, "TemperedTarget", lambda q, p, beta: true(q, p, min(1.0, beta + 0.2))
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,7 @@ def test_a_mistake_is_caught(mistake, monkeypatch):
 def test_one_temperature_is_importance_sampling():
     """Against weights made from SciPy's densities and the documented noise."""
     vae, S = linear(), 50
-    eps = Noise(get_backend("numpy").ops, 3)(0, np.empty((S, 8, 2)))
+    eps = ChainNoise(get_backend("numpy").ops, 3)(0, np.empty((S, 8, 2)))
     p = vae.parameters
     mu = FEW @ p["encoder.mean.weight"].T + p["encoder.mean.bias"]
     sigma = np.exp(0.5 * p["encoder.logvar.bias"])
@@ -177,7 +180,7 @@ def test_annealing_reaches_where_q_does_not():
     """
     vae = linear(shift=3.0, widen=-3.0)
     lost = log_likelihood(vae.engine_, FEW, n_samples=4000)
-    assert np.abs(lost.estimate - TRUE).max() > 5 and "draw more" in str(lost)
+    assert np.abs(lost.estimate - TRUE).max() > 5 and "take more samples" in str(lost)
     found = annealed_log_likelihood(vae.engine_, FEW, n_temperatures=100)
     assert_true(found, TRUE, largest=0.3)
 
@@ -270,7 +273,7 @@ def test_one_sample_that_outweighs_all_is_refused():
     log_r[2, 3, 1] = 50
     estimate, error, ess = harmonic.summary(np, log_r)
     assert np.isnan(estimate).tolist() == np.isnan(error).tolist() == [False, True, False]
-    report = harmonic.Report(4, np.full(3, 0.9), np.zeros(3), np.ones(3))
+    report = harmonic.ChainDiagnostics(4, np.full(3, 0.9), np.zeros(3), np.ones(3))
     text = str(harmonic.HarmonicLogLikelihood(estimate, error, ess, 20, report))
     assert "mean of 2 datapoints" in text and "1 more are NaN" in text and "= nan" not in text
     expected = -np.log(np.exp(log_r[..., 0]).mean())
@@ -354,8 +357,9 @@ def test_the_errors_of_the_curve_are_honest():
 
 def test_a_poor_q_is_said():
     curve = iwae_bound(linear(shift=20, widen=-5).engine_, FEW, k=(1, 10), n_samples=100)
-    assert "carry the weight: draw more" in str(curve)
-    assert "draw more" not in str(iwae_bound(linear().engine_, FEW, k=(1, 10), n_samples=100))
+    assert "carry the weight: take more samples" in str(curve)
+    curve = iwae_bound(linear().engine_, FEW, k=(1, 10), n_samples=100)
+    assert "take more samples" not in str(curve)
 
 
 @pytest.mark.parametrize(("settings", "words"), [
@@ -380,17 +384,17 @@ def test_samples_of_the_prior_find_what_quadrature_finds():
 
 
 def test_the_error_of_their_mean_is_that_of_many_runs():
-    """Shared samples: the deviation of the mean over 30 seeds is what is said, to a factor of 1.5.
+    """Shared samples: the mean's deviation over 30 seeds is the reported error, to a factor of 1.5.
 
-    χ² with 29 degrees of freedom leaves that range for 1 seed in 500; the error said is an upper
-    bound, and near since every datapoint is at the same few places.
+    χ² with 29 degrees of freedom leaves that range for 1 seed in 500; the reported error is an
+    upper bound, and near since every datapoint is at the same few places.
     """
     vae = plane_model()
     runs = [prior_log_likelihood(vae.engine_, ONES, n_samples=500, seed=s) for s in range(30)]
-    said = np.mean([run.mean_error for run in runs])
+    reported = np.mean([run.mean_error for run in runs])
     alone = np.mean([LogLikelihood.mean_error.fget(run) for run in runs])
     spread = np.std([run.estimate.mean() for run in runs], ddof=1)
-    assert alone < spread < 1.5 * said
+    assert alone < spread < 1.5 * reported
 
 
 def test_samples_of_the_prior_come_in_any_blocks(monkeypatch):
@@ -412,7 +416,8 @@ def test_samples_of_the_prior_serve_any_likelihood():
     assert good.any() and (np.abs(deviations(result, TRUE))[good] <= 4).all()
     engine = plane_model().engine_
     a = np.random.default_rng(0).standard_normal((5, 6))
-    one, other = prior.of_all_pairs(engine, a.copy(), ONES), prior.of_all_linear(engine, a, ONES)
+    one = prior.pairwise_log_p(engine, a.copy(), ONES)
+    other = prior.pairwise_log_p_bernoulli(engine, a, ONES)
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
@@ -456,13 +461,13 @@ def test_of_lighter_tails_on_the_half_line_no_annealing_is_advised():
 
 def test_chains_that_would_start_far_out_are_refused():
     vae = npvae.VAE(latent_dim=1, hidden=(3,), posterior="laplace", prior="cauchy", estimator="A")
-    with pytest.raises(ParameterError, match=r"draws of prior='cauchy' begin too far out"):
+    with pytest.raises(ParameterError, match=r"samples of prior='cauchy' begin too far out"):
         vae.initialize(6).log_likelihood(ONES, method="harmonic")
 
 
 def test_without_an_encoder_there_is_nothing_to_draw_from():
     model = npvae.MCEM(latent_dim=1, hidden=(3,)).initialize(6)
-    with pytest.raises(ParameterError, match=r"there is no q\(z\|x\) to draw samples from; take"):
+    with pytest.raises(ParameterError, match=r"there is no q\(z\|x\) to sample from; take"):
         model.log_likelihood(ONES, method="importance")
 
 

@@ -145,7 +145,7 @@ def test_the_mean_over_zeta_is_the_bound_by_quadrature():
         kl = normal_kl(mu, np.exp(logvar / 2)).mean()
         return kl + theta / N - (log_p.mean((0, 1)) * np.outer(weights, weights)).sum()
 
-    def slope(value):
+    def derivative(value):
         value += 1e-5
         right = bound()
         value -= 2e-5
@@ -158,7 +158,7 @@ def test_the_mean_over_zeta_is_the_bound_by_quadrature():
     for step in range(1000):
         loss, grads = model.loss_and_grad(x, eps, random.normal(7, random.PARAMETERS, step, 2))
         samples.append([loss, *(float(g.sum()) for g in grads.values())])
-    expected = np.array([bound(), *(slope(value) for value in p.values())])
+    expected = np.array([bound(), *(derivative(value) for value in p.values())])
     error = np.std(samples, axis=0) / np.sqrt(len(samples))
     # that of differences: a gradient that no ζ moves is known to 1e-10
     assert (abs(np.mean(samples, axis=0) - expected) <= 4 * error + 1e-8).all()
@@ -328,9 +328,9 @@ def test_the_command_line_trains_and_checks_it(tmp_path, capsys, monkeypatch):
     train = ["train", "--model", "full-vb", "--hidden", "8", "--epochs", "1"]
     assert main([*train, "--out", str(tmp_path / "run")]) == 0
     model = npvae.load(tmp_path / "run" / "model.npz")
-    said = capsys.readouterr().out
-    assert f"parameters' KL {model.parameter_kl:>8.3f}   held out" in said
-    assert f"parameters KL {model.parameter_kl:.2f} nats" in said
+    output = capsys.readouterr().out
+    assert f"parameters' KL {model.parameter_kl:>8.3f}   held out" in output
+    assert f"parameters KL {model.parameter_kl:.2f} nats" in output
     check = ["gradcheck", "--model", "full-vb", "--hidden", "2", "--latent-dim", "1"]
     assert main(check) == 0
     assert "decoder.logits.bias.logvar" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 
 import npvae
 from npvae.cli import main
-from npvae.evaluation import Posterior, posterior_means
+from npvae.evaluation import LogJointTarget, posterior_means
 from npvae.models import MCEMModel
 from npvae.optim import Adam
 from npvae.testing import check_gradients
@@ -52,12 +52,12 @@ def test_the_loss_is_log_p_of_x_and_z_as_scipy_has_it():
 
 @pytest.mark.parametrize("likelihood", small_models.LIKELIHOODS)
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
-def test_a_slope_alone_is_that_which_comes_with_the_energy(likelihood, hidden):
+def test_the_gradient_alone_is_that_which_comes_with_the_energy(likelihood, hidden):
     vae = small_models.vae(likelihood, hidden=hidden)
     model = MCEMModel(vae.decoder, vae.likelihood, 6)
     x, z = small_models.batch(model)
-    posterior = Posterior(small_models.engine(model), x)
-    np.testing.assert_allclose(posterior.slope(z), posterior.energy(z)[1], rtol=1e-12, atol=1e-14)
+    posterior = LogJointTarget(small_models.engine(model), x)
+    np.testing.assert_allclose(posterior.grad(z), posterior.energy(z)[1], rtol=1e-12, atol=1e-14)
 
 
 # --- the chains ---------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def settled():
 
 
 def test_chains_have_the_posterior_s_moments(settled):
-    """Made round, 500 independent draws of N(0, I): a true sampler fails once in 250 seeds."""
+    """Whitened, 500 independent samples of N(0, I): a true sampler fails once in 250 seeds."""
     model, means = settled
     z = model._state.chains["z"]
     u = (z - means) @ np.linalg.cholesky(PRECISION)
@@ -106,7 +106,7 @@ def test_chains_have_the_posterior_s_moments(settled):
 def test_tuning_does_not_bend_what_chains_sample(n_leapfrog):
     """A posterior whose curvature changes by the place, so that the best ε does too.
 
-    4,000 chains begin at exact draws of it, as if after 1,000 moves, and make 100 more, tuned;
+    4,000 chains begin at exact samples of it, as if after 1,000 moves, and make 100 more, tuned;
     its first two moments, by quadrature, are theirs still: each fails once in 1,000 seeds. By
     an ε_i whose gain does not fade the variance comes out a fifth too small with one leapfrog
     step, and 3 % with ten. (Of the gain that all share, so many chains tell nothing.)
@@ -148,28 +148,28 @@ def test_nine_in_ten_proposals_are_accepted(settled):
 def test_each_step_size_finds_its_own_scale():
     """One datapoint's posterior is ten times narrower: its ε is, and its chain moves like others.
 
-    Its logvar's slope is 0 for the others, whose x is the same; so only the chain tells.
+    Its logvar's gradient is 0 for the others, whose x is the same; so only the chain tells.
     """
     model, X, _ = linear(200)
 
-    class Narrow(Posterior):  # the first datapoint of the data, where it is in the minibatch
+    class Narrow(LogJointTarget):  # the first datapoint of the data, where it is in the minibatch
         def energy(self, z):
-            U, slope = super().energy(z)
+            U, grad = super().energy(z)
             first = (self.x == X[0]).all(axis=-1)
-            return np.where(first, 100 * U, U), np.where(first[:, None], 100 * slope, slope)
+            return np.where(first, 100 * U, U), np.where(first[:, None], 100 * grad, grad)
 
         __call__ = energy
 
-        def slope(self, z):
+        def grad(self, z):
             return self.energy(z)[1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monte_carlo, "Posterior", Narrow)
+        patch.setattr(monte_carlo, "LogJointTarget", Narrow)
         for _ in range(80):
             model.partial_fit(X)
     steps = model._state.chains["step_size"]
     assert 0.02 < steps[0] / np.median(steps) < 0.4
-    assert model._state.chains["refused"][0] < monte_carlo.TOO_LONG
+    assert model._state.chains["refused"][0] < monte_carlo.MAX_REJECTIONS
 
 
 def test_the_parameters_reach_the_greatest_likelihood():
@@ -209,7 +209,7 @@ def test_a_step_is_so_many_updates_with_one_sample():
     with pytest.warns(UserWarning):  # ε is not found in one step
         model = make(**settings).fit(X)
     byhand = make(**settings).initialize(64)
-    npvae.estimators.training.begin_at_moments(byhand, X, 1.0)
+    npvae.estimators.training.init_output_bias(byhand, X, 1.0)
     byhand._set_n_data(M)
     engine = byhand.engine_
     scratch = np.empty_like(engine.theta)
@@ -262,7 +262,7 @@ def test_posterior_means_do_not_depend_on_the_chunk():
     whole = model.transform(X)
     engine = model.engine_
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("npvae.evaluation.means.rows_at_a_time", lambda *_: 4)
+        patch.setattr("npvae.evaluation.means.chunk_size", lambda *_: 4)
         np.testing.assert_allclose(posterior_means(engine, X, seed=model.seed_), whole, rtol=1e-9)
 
 
@@ -370,18 +370,18 @@ def test_chains_that_do_not_move_end_the_training(monkeypatch):
         make(epochs=40).fit(IMAGES)
 
 
-def test_chains_that_fared_badly_are_told_of():
+def test_chains_that_mixed_badly_are_warned_of():
     good = {"z": np.zeros((1000, 2)), "acceptance": np.full(1000, 0.9), "diverged": np.zeros(1000),
             "refused": np.zeros(1000), "step_size": np.ones(1000)}  # fmt: skip
-    assert monte_carlo.complaint(good) == ""
+    assert monte_carlo.chain_warning(good) == ""
     few = good["refused"].copy()
-    few[3] = monte_carlo.TOO_LONG
+    few[3] = monte_carlo.MAX_REJECTIONS
     for fault, words in [
         ({"acceptance": np.full(1000, 0.3)}, "30 % of proposals were accepted, not 90 %"),
         ({"diverged": np.arange(1000) < 20}, "20 of 1000 diverged"),
         ({"refused": few}, "the chains of 1 datapoints have not moved for"),
     ]:
-        assert words in monte_carlo.complaint(good | fault)
+        assert words in monte_carlo.chain_warning(good | fault)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monte_carlo, "ACCEPTANCE", 1.5)
         with pytest.warns(UserWarning, match="lower the learning rate") as caught:

@@ -218,7 +218,7 @@ def test_the_check_of_a_surrogate_can_fail(monkeypatch):
 # --- expectations -------------------------------------------------------------------------------
 
 
-def draws(e, x, k, n, seed):
+def gradients_of(e, x, k, n, seed):
     """n gradients of one datapoint, by noise of its own each.   (n, P)"""
     noise = np.random.default_rng(seed).standard_normal((n, k, len(x), e.model.n_noise))
     gradients = np.empty((n, e.theta.size))
@@ -258,7 +258,7 @@ def linear_elbo_loss(P, held, x, eps):
 
 @pytest.mark.parametrize("name", ["A", "B", "stl"])
 def test_estimators_of_the_bound_have_its_closed_form_for_a_mean(name):
-    """A linear model with a normal likelihood, 4,000 draws; at 4 standard errors, corrected for
+    """A linear model with a normal likelihood, 4,000 samples; at 4 standard errors, corrected for
     the number of components."""
     vae = npvae.VAE(
         J, (), likelihood="normal", likelihood_std=0.5, estimator=name, dtype="float64",
@@ -267,14 +267,15 @@ def test_estimators_of_the_bound_have_its_closed_form_for_a_mean(name):
     e, (x, _) = vae.engine_, batch(1, M=2)
     e.theta[...] = 0.4 * np.random.default_rng(3).standard_normal(e.theta.size)
     expected = complex_step(linear_elbo_loss, e.theta, e.layout, x, None)
-    z = z_scores(draws(e, x, 1, 4000, seed=4), expected)
+    z = z_scores(gradients_of(e, x, 1, 4000, seed=4), expected)
     assert np.abs(z).max() < limit(len(z))
 
 
 def test_dreg_and_iwae_have_the_same_mean():
-    """Paired differences on the same noise, 6,000 draws of k = 4; and dreg varies less for φ."""
+    """Paired differences on the same noise, 6,000 samples of k = 4; and dreg varies less for φ."""
     x, _ = batch(1, M=1)
-    iwae, dreg = (draws(engine(OBJECTIVES[n]()), x, 4, 6000, seed=5) for n in ("iwae", "dreg"))
+    engines = [engine(OBJECTIVES[name]()) for name in ("iwae", "dreg")]
+    iwae, dreg = (gradients_of(e, x, 4, 6000, seed=5) for e in engines)
     z = z_scores(dreg - iwae, 0.0)
     assert np.abs(z).max() < limit(len(z))
     encoder = np.zeros(iwae.shape[1], bool)
@@ -344,8 +345,8 @@ def test_the_state_of_an_objective_goes_on_from_a_checkpoint(tmp_path, monkeypat
 def test_a_score_function_objective_is_unbiased_for_the_bound():
     """Path 0 and a score: the seam carries what is no reparameterization. Paired with A."""
     x, _ = batch(1, M=1)
-    score = draws(engine(MovingBaseline()), x, 1, 6000, seed=6)
-    pathwise = draws(engine(OBJECTIVES["A"]()), x, 1, 6000, seed=6)
+    score = gradients_of(engine(MovingBaseline()), x, 1, 6000, seed=6)
+    pathwise = gradients_of(engine(OBJECTIVES["A"]()), x, 1, 6000, seed=6)
     z = z_scores(score - pathwise, 0.0)
     assert np.abs(z).max() < limit(len(z))
 

@@ -306,10 +306,10 @@ def test_train_says_both_where_they_differ(tmp_path, capsys, monkeypatch):
     quick = ["train", "--hidden", "8", "--epochs", "2"]
     assert main([*quick, "--kl-weight", "4", "--kl-warmup", "1", "--free-bits", "0.1",
                  "--out", str(tmp_path / "a")]) == 0  # fmt: skip
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     last = json.loads((tmp_path / "a" / "history.jsonl").read_text().splitlines()[-1])
-    assert f"\ntraining   ELBO {last['elbo']:.2f} = " in said
-    assert f"\nmaximised  {last['objective']:.2f} nats" in said
+    assert f"\ntraining   ELBO {last['elbo']:.2f} = " in output
+    assert f"\nmaximised  {last['objective']:.2f} nats" in output
     assert main([*quick, "--out", str(tmp_path / "b")]) == 0
     assert "maximised" not in capsys.readouterr().out
 

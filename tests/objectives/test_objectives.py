@@ -67,7 +67,7 @@ def test_the_loss_does_not_depend_on_how_often_a_datapoint_is_given(estimator):
 
 
 def test_estimators_agree_in_expectation_and_b_has_the_lower_variance():
-    """20,000 draws of ε for one datapoint, the same ones for both.
+    """20,000 samples of ε for one datapoint, the same ones for both.
 
     The difference of their means is within 4 of its standard errors: over seeds, one in
     16,000 would fail. A carries the noise of log q − log p on top of that of log p(x|z).
@@ -81,7 +81,7 @@ def test_estimators_agree_in_expectation_and_b_has_the_lower_variance():
         elbos[estimator] = -(terms.nll + terms.kl)[0]
     difference = elbos["A"] - elbos["B"]
     assert np.abs(difference.mean()) <= 4 * difference.std() / np.sqrt(n)
-    assert difference.std() > 0.1  # they do differ, draw by draw
+    assert difference.std() > 0.1  # they do differ, sample by sample
     # The standard error of a ratio of variances is 2/√n = 1.4 %.
     assert elbos["A"].var() > 1.1 * elbos["B"].var()
 

@@ -108,12 +108,12 @@ def test_compiles_for_a_gpu_into_registers(arch, dtype, record_property):
     """As CuPy compiles it. Nothing spills, though some blocks leave 64 registers a thread."""
     name = np.dtype(dtype).name
     flags = [*options(name), "-ftz=true", f"-arch={arch}", "--ptxas-options=-v"]
-    said = by_nvrtc(flags) or by_nvcc(flags)
-    if not said:
+    log = by_nvrtc(flags) or by_nvcc(flags)
+    if not log:
         pytest.skip("no CUDA compiler is installed (pip install nvidia-cuda-nvrtc)")
-    assert "warning" not in said, said
+    assert "warning" not in log, log
     function = r"properties for npvae_(\w+)\n.* (\d+) bytes spill stores.*\n.*Used (\d+) registers"
-    found = re.findall(function, said)
+    found = re.findall(function, log)
     assert {op for op, _, _ in found} == NAMES
     record_property("registers", {op: int(registers) for op, _, registers in found})
     assert not [op for op, spills, _ in found if int(spills)]
@@ -255,7 +255,7 @@ def test_more_elements_than_threads(name, monkeypatch):
 def test_noise_is_that_of_random(seed, stream, step):
     """Normals to the last digits, where two libraries' log and cos may differ; uniforms exactly."""
     at, eps = np.array([step]), np.full((3, 5, 7), np.nan)
-    draw(seed, stream, at, eps)
+    fill_noise(seed, stream, at, eps)
     expected = random.fill_noise(seed, stream, step, 3, 7, 5)
     np.testing.assert_allclose(eps, expected, 1e-14, 1e-15)
     u = random.thresholds(seed, stream, step, 1003)
@@ -265,8 +265,8 @@ def test_noise_is_that_of_random(seed, stream, step):
     assert not equal.any() and above.all()  # x > u fails for u and holds for its neighbour
 
 
-def draw(seed, stream, step, eps):
-    """Only the noise of the op that draws it."""
+def fill_noise(seed, stream, step, eps):
+    """Fill eps by the noise of the op alone."""
     _, M, J = eps.shape
     shapes = (M, 2 * J), (M, J), eps.shape, (1, M)
     a, sigma, z, kl = (np.zeros(shape, eps.dtype) for shape in shapes)
@@ -341,7 +341,7 @@ def test_binarise_takes_one_threshold_too(dtype):
 def test_nothing_is_launched_over_nothing(dtype):
     """No latents, as in an auto-encoder's noise; no datapoints, whose sums are zero."""
     none = np.empty((1, 4, 0), dtype)
-    draw(0, 0, np.array([0]), none)
+    fill_noise(0, 0, np.array([0]), none)
     nothing, kl = np.empty(0, dtype), np.full((1, 4), np.nan, dtype)
     DEVICE.normal_kl(none[0], nothing, none, none[0], none, kl)
     assert not kl.any()

@@ -61,7 +61,7 @@ def history(n=4, kl=True):
 
 
 def pixels(fig):
-    """The one image of a figure, as it is drawn: grey from 0 to 1, and no pixel invented."""
+    """The one image of a figure, as it is plotted: grey from 0 to 1, and no pixel invented."""
     (image,) = fig.axes[0].images
     assert image.get_clim() == (0, 1) and image.get_cmap().name == "gray"
     assert image.get_interpolation() == "nearest" and image.origin == "upper"
@@ -69,7 +69,7 @@ def pixels(fig):
 
 
 def points(ax):
-    """All scattered points of an axes, (N, 2), in the order in which they were drawn."""
+    """All scattered points of an axes, (N, 2), in the order in which they were plotted."""
     return np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections])
 
 
@@ -195,23 +195,23 @@ def test_data_that_are_no_images_are_drawn_as_points_or_lines(D):
     model, x = Generative(1, D), data(30, D)
     pair = plotting.reconstructions(model, x, None)
     cloud = plotting.samples(model, None, n=40, rng=1).axes[0]
-    drawn, x_hat = model.sample(40, 1), model.inverse_transform(model.transform(x))
+    sampled, x_hat = model.sample(40, 1), model.inverse_transform(model.transform(x))
     if D == 2:
         np.testing.assert_array_equal(points(pair.axes[0]), x)
         np.testing.assert_array_equal(points(pair.axes[1]), x_hat)
         assert pair.axes[0].get_xlim() == pair.axes[1].get_xlim()
-        np.testing.assert_array_equal(points(cloud), drawn)
+        np.testing.assert_array_equal(points(cloud), sampled)
     elif D == 3:
         assert pair.axes[1].name == cloud.name == "3d"
         assert pair.axes[0].get_zlim() == pair.axes[1].get_zlim()
-        np.testing.assert_array_equal(np.stack(cloud.collections[0]._offsets3d, 1), drawn)
+        np.testing.assert_array_equal(np.stack(cloud.collections[0]._offsets3d, 1), sampled)
     else:
         assert len(pair.axes) == 6
         original, reconstruction = pair.axes[0].lines
         np.testing.assert_array_equal(original.get_ydata(), x[0])
         # Six rows are encoded rather than thirty: the products may round differently.
         np.testing.assert_allclose(reconstruction.get_ydata(), x_hat[0], rtol=1e-12)
-        np.testing.assert_array_equal([line.get_ydata() for line in cloud.lines], drawn)
+        np.testing.assert_array_equal([line.get_ydata() for line in cloud.lines], sampled)
 
 
 # --- the latent space ---------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_what_cannot_be_written_is_one_line_and_loses_nothing(tmp_path):
 
 
 def pictures(D=6, shape=SHAPE):
-    """Every public function that draws, ready to be called."""
+    """Every public function that plots, ready to be called."""
     model, x = Generative(2, D), data(20, D)
     return {
         "learning_curve": lambda: plotting.learning_curve(history()),

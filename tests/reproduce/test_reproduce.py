@@ -16,8 +16,8 @@ from npvae.errors import MissingExtraError, ModelFileError, NpvaeError
 from npvae.io import read_jsonl
 from npvae.reproduce import FIGURES, Curve, train_curves
 from npvae.reproduce.curves import prepare
-from npvae.reproduce.lines import Line, bound, compare, table
-from npvae.reproduce.lines import line as line_of
+from npvae.reproduce.learning_curves import LearningCurve, bound, compare, table
+from npvae.reproduce.learning_curves import learning_curve as line_of
 from npvae.reproduce.marginal import MarginalLikelihood, marks
 from npvae.reproduce.paper import PUBLISHED
 
@@ -31,7 +31,7 @@ def test_every_curve_of_the_paper_is_there_by_its_settings():
     assert names - set(PUBLISHED) == {"mnist-2-vae"}  # pictures alone: figures 4 and 5
     for name in names:
         curve = next(f.curves[name] for f in FIGURES.values() if name in f.curves)
-        settings = runs.settle(curve.settings(1e7))
+        settings = runs.resolve_settings(curve.settings(1e7))
         assert settings.get("n_samples", 1) == 1 and settings["batch_size"] == 100
         assert settings["activation"] == "tanh" and settings["parameter_prior"]
         assert settings["learning_rate"] in (0.01, 0.02, 0.1)  # the paper's choices
@@ -90,7 +90,8 @@ def test_a_smaller_budget_takes_a_larger_one_back(tmp_path):
 
 
 def test_a_run_of_other_settings_is_no_curve_of_the_paper(tmp_path):
-    runs.create(runs.settle(SMALL.settings(500) | {"learning_rate": 0.5}), tmp_path / SMALL.name)
+    settings = runs.resolve_settings(SMALL.settings(500) | {"learning_rate": 0.5})
+    runs.create(settings, tmp_path / SMALL.name)
     figure = replace(FIGURES["figure2"], panels={"Digits": (SMALL,)})
     with pytest.raises(ModelFileError, match=r"learning_rate=0.5, and this curve has 0\.02"):
         figure.show(tmp_path)
@@ -135,7 +136,7 @@ def test_marks_are_log_spaced_and_the_end_is_one():
 
 def test_the_marginal_likelihood_lies_above_the_bound(tmp_path):
     settings = SMALL.settings(2500) | {"optimizer": "adam"}
-    run = runs.create(runs.settle(settings), tmp_path / "run")
+    run = runs.create(runs.resolve_settings(settings), tmp_path / "run")
     runs.train(run, callbacks=[MarginalLikelihood(run)])
     (row,) = read_jsonl(run.folder / "likelihood.jsonl")
     assert (row["epoch"], row["samples"]) == (5, 2500)
@@ -193,10 +194,10 @@ def test_a_line_keeps_its_end_and_few_points_of_the_way():
 
 def test_a_comparison_is_made_at_the_same_number_of_samples():
     curve = FIGURES["figure2"].curves["mnist-20-vae"]
-    line = Line([9_000_000, 10_000_000, 12_000_000], [-106.0, -105.0, -104.0], [None] * 3)
+    line = LearningCurve([9_000_000, 10_000_000, 12_000_000], [-106.0, -105.0, -104.0], [None] * 3)
     row = compare(curve, line)
     assert row.samples == 10_000_000 and row.paper[0] == -104.5 and row.ours[0] == -105.0
-    early = compare(curve, Line([1_000_000], [-110.0], [-111.0]))
+    early = compare(curve, LearningCurve([1_000_000], [-110.0], [-111.0]))
     assert early.paper == (None, None) and early.samples == 1_000_000
     text = table([row, early])
     assert "−0.5" in text and "−97.3 / −99.5 at 2.5e8" in text
@@ -251,10 +252,10 @@ def test_a_folder_in_the_way_is_said_before_the_work(tmp_path, monkeypatch):
 
 
 def test_without_matplotlib_there_are_numbers(tmp_path, monkeypatch, capsys):
-    def draw(*_):
+    def plot(*_):
         raise MissingExtraError("this needs matplotlib")
 
-    figure = replace(small_figure(monkeypatch, SMALL), draw=draw)
+    figure = replace(small_figure(monkeypatch, SMALL), plot=plot)
     monkeypatch.setitem(FIGURES, "figure2", figure)
     assert main(["reproduce", "figure2", "--budget", "500", "--out", str(tmp_path)]) == 0
     *_, numbers, picture = capsys.readouterr().out.splitlines()

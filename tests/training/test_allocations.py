@@ -6,9 +6,9 @@ bound that every step is held to is made of
     28 B for each noise variable    ε comes from Box-Muller in float64: u and z, 8 B each, and
                                     radius, angle and cosine, which a pair shares, 4 B each
      8 KB                           views, dicts, a few arrays of M or L·M numbers, buffers
-    12 B a pixel drawn at a time    the uniforms of dynamic binarisation, if that is on
+    12 B a pixel in one block       the uniforms of dynamic binarisation, if that is on
     32 B a count looked up at a time    its number, its place in a table, log x!: of a Poisson
-    28 B a normal drawn at a time   the noise of parameters that have a distribution
+    28 B a normal in one block      the noise of parameters that have a distribution
 
 NumPy's own iterators buffer what they cast or broadcast, at most 8,192 numbers an operand. That
 is a constant, up to 96 KB, which would hide what grows; so it is turned down for the test.
@@ -20,13 +20,13 @@ import pytest
 from small_models import replace_ops
 
 import npvae
-from npvae.estimators.arguments import made_of
+from npvae.estimators.arguments import resolve_option
 from npvae.models import Noise
 from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS, noise
 from npvae.ops.likelihoods import poisson
 from npvae.optim import OPTIMIZERS
-from npvae.training import BINARIZE, Minibatches, Recipe, TrainingState, TrainStep
+from npvae.training import BINARIZE, Minibatches, TrainConfig, TrainingState, TrainStep
 
 M = 100
 SHAPES = {"bernoulli": (784, 500, 20), "normal": (560, 200, 2)}  # D, H, J; others as the first
@@ -46,15 +46,16 @@ def start(binarize="none", dtype=np.uint8, model=npvae.VAE, **settings):
     vae = model(latent_dim=J, hidden=(H,), random_state=0, **settings).initialize(D)
     data = Minibatches(vae.engine_, X, 0.5, M, 0, binarize)
     L, state = vae.n_samples, vae._state
-    optimizer, schedule = made_of("optimizer", vae.optimizer), made_of("schedule", vae.schedule)
-    recipe = Recipe(optimizer, 1e-3, schedule, vae.clip_norm, 1, L, 0)
+    optimizer = resolve_option("optimizer", vae.optimizer)
+    schedule = resolve_option("schedule", vae.schedule)
+    config = TrainConfig(optimizer, 1e-3, schedule, vae.clip_norm, 1, L, 0)
     n_noise = L * M * vae.engine_.model.n_noise
     bound = 28 * n_noise + 8192 + (12 * noise.BLOCK if binarize == "dynamic" else 0)
     bound += 32 * poisson.BLOCK if settings.get("likelihood") == "poisson" else 0
     bound += 28 * noise.NORMAL_BLOCK if model is npvae.FullVB else 0
     assert bound < M * H * vae.engine_.theta.itemsize  # the smaller hidden layer, (M, H)
-    step = TrainStep(state, data, recipe)
-    step.open_epoch()
+    step = TrainStep(state, data, config)
+    step.begin_epoch()
     return state, step.advance, bound
 
 

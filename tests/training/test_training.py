@@ -20,7 +20,15 @@ from npvae.errors import ModelFileError, NumericalError, ParameterError
 from npvae.models import Engine
 from npvae.ops.likelihoods import bernoulli
 from npvae.optim import OPTIMIZERS, SGD, Adam, Cosine, Step, WarmUp
-from npvae.training import HistoryFile, Minibatches, Recipe, TrainingState, TrainStep, batches, loop
+from npvae.training import (
+    HistoryFile,
+    Minibatches,
+    TrainConfig,
+    TrainingState,
+    TrainStep,
+    batches,
+    loop,
+)
 
 DIGITS = npvae.data.load_digits()
 PIXELS = DIGITS.pixels[:250]  # uint8, 0 to 16
@@ -351,9 +359,9 @@ def run_recorded(schedule="constant", clip_norm=None, rate=0.01, epochs=4):
     """The rates and gradients of a run of 4 epochs of 3 steps, counted from 1 (Adam needs that)."""
     vae, recorder = model(clip_norm=clip_norm, dtype="float64").initialize(64), Recorder()
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    schedule = npvae.estimators.arguments.made_of("schedule", schedule)
-    recipe = Recipe(recorder, rate, schedule, clip_norm, epochs, n_samples=1, seed=1)
-    loop.train(vae._state, data, recipe)
+    schedule = npvae.estimators.arguments.resolve_option("schedule", schedule)
+    config = TrainConfig(recorder, rate, schedule, clip_norm, epochs, n_samples=1, seed=1)
+    loop.train(vae._state, data, config)
     assert recorder.steps == list(range(1, 13))
     return recorder.rates, recorder.grads
 
@@ -391,9 +399,9 @@ def scripted(bounds, patience, epochs=20):
     """A run whose validation bounds are these, and its parameters after each epoch."""
     vae, values, seen = model().initialize(64), iter(bounds), []
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    recipe = Recipe(Adam(), 1e-3, npvae.optim.Constant(), None, epochs, 1, 1, patience)
+    config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, epochs, 1, 1, patience)
     loop.train(
-        vae._state, data, recipe, lambda: {"validation_elbo": next(values)},
+        vae._state, data, config, lambda: {"validation_elbo": next(values)},
         (lambda state: seen.append(state.engine.theta.copy()),),
     )  # fmt: skip
     return vae._state, seen
@@ -422,8 +430,8 @@ def test_early_stopping_that_is_asked_for_at_a_resume_watches_from_there():
     state.epoch, state.best_epoch, state.best_elbo = 2, 1, -20.0
     state.history = {"epoch": [1, 2], "validation_elbo": [-20.0, -90.0]}
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    recipe = Recipe(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
-    loop.train(state, data, recipe, lambda: {"validation_elbo": -95.0})
+    config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
+    loop.train(state, data, config, lambda: {"validation_elbo": -95.0})
     assert (state.epoch, state.best_epoch, state.best_elbo) == (3, 2, -90.0)
     assert state.engine.theta.tobytes() == here.tobytes()
 
@@ -435,10 +443,10 @@ def test_early_stopping_that_is_asked_for_in_the_middle_of_an_epoch_waits_for_it
     state.epoch, state.batch, state.step, state.best_epoch, state.best_elbo = 2, 1, 7, 1, -20.0
     state.history = {"epoch": [1, 2], "validation_elbo": [-20.0, -90.0]}
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
-    recipe = Recipe(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
+    config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
     bounds = iter([-95.0, -96.0])
     loop.train(
-        state, data, recipe, lambda: {"validation_elbo": next(bounds)},
+        state, data, config, lambda: {"validation_elbo": next(bounds)},
         (lambda state: seen.append(state.engine.theta.copy()),),
     )  # fmt: skip
     assert (state.epoch, state.best_epoch, state.best_elbo) == (4, 3, -95.0)

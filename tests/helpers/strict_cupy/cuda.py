@@ -244,7 +244,7 @@ class Graph:
         """Nothing to do."""
 
     def debug_dot_str(self, flags: int = 0) -> str:
-        """The nodes as CUDA draws them, by the names of their kernels."""
+        """The nodes as CUDA prints them, by the names of their kernels."""
         nodes = "".join(
             f'"graph_1_node_{i}"[shape="octagon" label="{i}\n{work.func.__name__}\n"];\n'
             for i, (work, _) in enumerate(self.nodes)

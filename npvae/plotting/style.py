@@ -1,4 +1,4 @@
-"""The paper that every picture is drawn on: its size, its ink, and how it reaches the disk.
+"""The style of every figure: sizes, colours, axes; and how it is saved.
 
 Style is set on each artist rather than in ``rcParams``, which belong to the user, and figures
 are made without pyplot, which would choose a window system and keep every one of them alive.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae.errors import ParameterError, optional_import
-from npvae.io.files import StrPath, atomic_write
+from npvae.io.atomic import StrPath, atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def label(ax: "Axes", title: str, x: str = "", y: str = "") -> None:
 def picture(pixels: np.ndarray, title: str, margin: float = 0.2) -> tuple["Figure", "Axes"]:
     """Show grey ``pixels`` (H, W), 0 black and 1 white, on the unit square.
 
-    ``margin`` is the room at the left and below, in inches. A pixel takes a whole number of
+    ``margin`` is the space at the left and below, in inches. A pixel takes a whole number of
     dots, so that all come out equally large.
     """
     longest = max(pixels.shape)
@@ -84,7 +84,7 @@ def save(fig: "Figure", path: StrPath) -> Path:
     Parameters
     ----------
     fig : matplotlib.figure.Figure
-        What the functions of this room return.
+        What the functions of this package return.
     path : str or path-like
         Its suffix is the format: ``.png``, ``.pdf``, ``.svg``, ...
 

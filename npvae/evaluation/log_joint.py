@@ -1,10 +1,10 @@
-"""The posterior p(z|x) ∝ p(x, z) of a decoder, and where a path that leads there starts.
+"""The target of HMC, p(z|x) ∝ p(x, z) of a decoder, and the initial densities of its chains.
 
     U(z) = −log p(x, z) = −log p(x|z) − log p(z),       for p(z) = N(0, I) ½‖z‖² + ½ J log 2π
     ∂U/∂z = d_z of the decoder's backward pass and of the prior's, z for N(0, I)
 
 The same forward and backward pages that train the decoder give both. Its weights' gradients are
-left out, a third of the products; those of its biases, which come with d_z, go where nobody reads.
+left out, a third of the products; those of its biases, which come with d_z, are discarded.
 """
 from dataclasses import dataclass, replace
 from math import log, pi
@@ -18,11 +18,11 @@ from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.networks import MLPCache
 
-STARTS = ("prior", "posterior")
+INITIAL_DENSITIES = ("prior", "posterior")
 
 
-class Posterior:
-    """p(z|x) up to its normalisation, which is p(x), for M datapoints at once: a target of HMC.
+class LogJointTarget:
+    """The log joint density log p(x, z) of M datapoints, as a target of HMC: p(z|x) times p(x).
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class Posterior:
         biases = {name: view for name, view in views.items() if name.endswith(".bias")}
         self.ctx = replace(engine.context(self.work), G=biases)
         model = engine.model
-        lies = model.prior.variables.family.support
-        if lies != "real":
-            reaches = model.posterior is not None and support_covers(model.posterior.name)
+        support = model.prior.variables.family.support
+        if support != "real":
+            has_cover = model.posterior is not None and support_covers(model.posterior.name)
             raise ParameterError(
-                f"HMC moves over the whole real line, and the prior is on {SUPPORT_NAMES[lies]}; "
-                "take method=" + "'importance' or " * reaches + "'prior'"
+                f"HMC moves over the whole real line, and the prior is on {SUPPORT_NAMES[support]}; "
+                "take method=" + "'importance' or " * has_cover + "'prior'"
             )
         self.prior = model.prior_at(self.ctx)
 
@@ -59,22 +59,22 @@ class Posterior:
         """z (L, M, J) → U = −log p(x, z) (L, M), nats, and ∂U/∂z (L, M, J)."""
         a, decoder = self.engine.model.decoder.forward(self.ctx, z)  # (L, M, ·)
         U, cache = self.engine.model.likelihood.nll(self.ctx, a, self._bias, self.x)  # (L, M)
-        return U - self.prior.log_prob(z), self._slope(z, decoder, cache)
+        return U - self.prior.log_prob(z), self._grad(z, decoder, cache)
 
     __call__ = energy
 
-    def slope(self, z: Array) -> Array:
-        """∂U/∂z alone, (L, M, J): by a cheaper way where the likelihood knows one."""
+    def grad(self, z: Array) -> Array:
+        """∂U/∂z alone (L, M, J), without U, which costs less under some likelihoods."""
         a, decoder = self.engine.model.decoder.forward(self.ctx, z)
         cache = self.engine.model.likelihood.cache_only(self.ctx, a, self._bias, self.x)
-        return self._slope(z, decoder, cache)
+        return self._grad(z, decoder, cache)
 
     @property
     def _bias(self) -> Array:
         return self.ctx.P["decoder.heads.bias"]
 
-    def _slope(self, z: Array, decoder: MLPCache, cache: Any) -> Array:
-        """d_z (L, M, J) of −log p(x, z), from what the way there left."""
+    def _grad(self, z: Array, decoder: MLPCache, cache: Any) -> Array:
+        """d_z (L, M, J) of −log p(x, z), from the caches of the forward pass."""
         model, ctx, d_nll = self.engine.model, self.ctx, self.work.constant(1, *z.shape[:-1])
         d_a = model.likelihood.nll_backward(ctx, d_nll, cache, ctx.G["decoder.heads.bias"])
         d_z = self.engine.xp.empty(z.shape, z.dtype)  # chains keep it
@@ -83,18 +83,18 @@ class Posterior:
 
 
 @dataclass(frozen=True)
-class Start:
-    """N(μ, σ²), where chains start from: the prior N(0, I), or q(z|x).   mu, sigma (M, J)"""
+class InitialDensity:
+    """The initial density of the chains, N(μ, σ²): the prior, or q(z|x).   mu, sigma (M, J)"""
 
     mu: Array
     sigma: Array
 
     @property
     def n_noise(self) -> int:
-        """Standard normals that a draw is made of."""
+        """Standard normals that a sample of z takes."""
         return self.mu.shape[-1]
 
-    def draw(self, eps: Array) -> Array:
+    def rsample(self, eps: Array) -> Array:
         """z = μ + σ ε.   (L, M, J)"""
         return self.mu + self.sigma * eps
 
@@ -106,8 +106,8 @@ class Start:
 
 
 @dataclass(frozen=True)
-class OtherStart(Start):
-    """Any other density. Of it mu and sigma say only where it is, and how wide, about."""
+class GenericInitialDensity(InitialDensity):
+    """Any other initial density, with its location mu and its scale sigma, about."""
 
     density: Density
     numbers: int
@@ -116,7 +116,7 @@ class OtherStart(Start):
     def n_noise(self) -> int:
         return self.numbers
 
-    def draw(self, eps: Array) -> Array:
+    def rsample(self, eps: Array) -> Array:
         """(L, M, n_noise) → z (L, M, J)."""
         return self.density.rsample(eps)
 
@@ -126,35 +126,36 @@ class OtherStart(Start):
         return -self.density.log_prob(z), self.density.log_prob_backward(minus, z)[0]
 
 
-def start_at(name: str, posterior: Posterior) -> Start:
-    """``"prior"``: p(z). ``"posterior"``: the encoder's q(z|x).
+def initial_density(name: str, target: LogJointTarget) -> InitialDensity:
+    """The initial density by name: ``"prior"``, p(z); ``"posterior"``, the encoder's q(z|x).
 
     Raises
     ------
     ParameterError
         If it is neither, or there is no q(z|x) that reaches all of the prior.
     """
-    engine, work, x = posterior.engine, posterior.work, posterior.x
+    engine, work, x = target.engine, target.work, target.x
     model, xp, J = engine.model, engine.xp, engine.model.decoder.n_in
     if name == "prior":
-        unit = Start(xp.zeros((len(x), J), x.dtype), xp.ones((len(x), J), x.dtype))
+        unit = InitialDensity(xp.zeros((len(x), J), x.dtype), xp.ones((len(x), J), x.dtype))
         if model.prior == STANDARD_NORMAL:
             return unit
-        return OtherStart(unit.mu, unit.sigma, posterior.prior, model.prior.n_noise(J))
+        return GenericInitialDensity(unit.mu, unit.sigma, target.prior, model.prior.n_noise(J))
     if name != "posterior":
-        raise ParameterError(f"start={name!r} is not known; choose from {', '.join(STARTS)}")
+        known = ", ".join(INITIAL_DENSITIES)
+        raise ParameterError(f"start={name!r} is not known; choose from {known}")
     if model.posterior is None or not support_covers(model.posterior.name):
         raise ParameterError(
             "start='posterior' needs a normal q(z|x), or one that reaches all of the prior; "
             "take start='prior'"
         )
-    q = model.posterior_at(posterior.ctx, x)
+    q = model.posterior_at(target.ctx, x)
     if model.posterior == NORMAL:
         mu, logvar = q.params
-        return Start(mu, xp.exp(0.5 * logvar))
+        return InitialDensity(mu, xp.exp(0.5 * logvar))
     one = work.constant(1, len(x), model.n_noise)
     low, high = q.rsample(-one), q.rsample(one)  # for a normal, μ ∓ σ
     width = 0.5 * abs(high - low)
     if model.posterior.name == "elliptical":  # whose noises may cancel: no less than the diagonal
         width = xp.maximum(width, xp.exp(q.params[1]))
-    return OtherStart(q.location(), width, q, model.n_noise)
+    return GenericInitialDensity(q.location(), width, q, model.n_noise)

@@ -1,12 +1,12 @@
-"""The settings of a training run."""
+"""The configuration of a training run."""
 from dataclasses import dataclass
 
 from npvae.optim import Optimizer, Schedule
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train: everything but the model and the data.
+class TrainConfig:
+    """Configuration of training: everything but the model and the data.
 
     Attributes
     ----------
@@ -15,17 +15,17 @@ class Recipe:
     learning_rate : float
         Before the schedule's factor.
     schedule : Schedule
-        Factor by progress through ``epochs``.
+        Of the learning rate: a factor by progress through ``epochs``.
     clip_norm : float or None
-        Largest Euclidean norm of the gradient.
+        Gradient clipping: the largest Euclidean norm.
     epochs : int
-        Passes over the data, those before a resume included.
+        In all, those before a resume included.
     n_samples : int
-        The paper's L.
+        The paper's L, samples of z a datapoint.
     seed : int
         Of permutations and noise.
     patience : int or None
-        Stop after so many epochs without a better validation bound, and go back to the best.
+        Early stopping after so many epochs without a better validation ELBO, at the best.
     """
 
     optimizer: Optimizer

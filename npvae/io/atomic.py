@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what the operating system refuses is one line.
+"""Atomic writes, and errors of the operating system as one line.
 
 A program may be killed between any two instructions, so a file is never changed in place: the
 new bytes go to a temporary neighbour, are forced to the disk, and take the name in one atomic

@@ -1,4 +1,4 @@
-"""What a curve has left behind, as the figures draw it and the tables read it."""
+"""Learning curves of the runs, for the figures and the tables."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ POINTS = 24  # kept for each factor of ten in samples: as fine as a figure shows
 
 
 @dataclass(frozen=True)
-class Line:
-    """A curve by training samples, in nats per datapoint.
+class LearningCurve:
+    """A learning curve by training samples, in nats per datapoint.
 
     Attributes
     ----------
@@ -30,33 +30,33 @@ class Line:
         i = int(np.searchsorted(self.samples, samples))
         return self.train[i], self.test[i]
 
-    def thinned(self) -> "Line":
+    def thinned(self) -> "LearningCurve":
         """Points evenly spaced on a logarithmic axis, the last among them: enough to draw."""
         step = np.floor(POINTS * np.log10(self.samples))
         keep = np.flatnonzero(np.append(step[1:] != step[:-1], True))
         samples, train, test = (
             [column[i] for i in keep] for column in (self.samples, self.train, self.test)
         )
-        return Line(samples, train, test)
+        return LearningCurve(samples, train, test)
 
 
-def bound(run: Run) -> Line:
+def bound(run: Run) -> LearningCurve:
     """The lower bound: of training the mean over an epoch, while the parameters move."""
-    return line(read_jsonl(run.folder / "history.jsonl"), "elbo", "validation_elbo")
+    return learning_curve(read_jsonl(run.folder / "history.jsonl"), "elbo", "validation_elbo")
 
 
-def likelihood(run: Run) -> Line:
+def likelihood(run: Run) -> LearningCurve:
     """The marginal likelihood, where it was estimated."""
-    return line(read_jsonl(run.folder / "likelihood.jsonl"), "train", "test")
+    return learning_curve(read_jsonl(run.folder / "likelihood.jsonl"), "train", "test")
 
 
-def line(rows: list[dict[str, Any]], train: str, test: str) -> Line:
-    """Rows of a file by the names of their columns."""
+def learning_curve(rows: list[dict[str, Any]], train: str, test: str) -> LearningCurve:
+    """The learning curve in two columns of a file's rows."""
 
     def column(key: str) -> list[float | None]:
         return [None if row.get(key) is None else round(row[key], 3) for row in rows]
 
-    return Line([row["samples"] for row in rows], column(train), column(test))
+    return LearningCurve([row["samples"] for row in rows], column(train), column(test))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Comparison:
     end: tuple[float, float, float | None]
 
 
-def compare(curve: Curve, line: Line) -> Comparison:
+def compare(curve: Curve, line: LearningCurve) -> Comparison:
     """What the paper's figure shows of this curve, beside ours."""
     published = PUBLISHED[curve.name]
     last = max(published)
@@ -102,9 +102,10 @@ def table(rows: list[Comparison]) -> str:
         (paper, _), (ours, test) = row.paper, row.ours
         gap = None if paper is None or ours is None else ours - paper
         samples, train, held_out = row.end
-        end = f"{said(train)} / {said(held_out)} at {samples:.1e}".replace("e+0", "e")
-        cells.append((row.curve, f"{row.samples:.1e}".replace("e+0", "e"), said(paper),
-                      said(ours), said(gap, "+.1f"), said(test), end))  # fmt: skip
+        at, end = (f"{n:.1e}".replace("e+0", "e") for n in (row.samples, samples))
+        last = f"{format_nats(train)} / {format_nats(held_out)} at {end}"
+        cells.append((row.curve, at, format_nats(paper), format_nats(ours),
+                      format_nats(gap, "+.1f"), format_nats(test), last))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
@@ -112,6 +113,6 @@ def table(rows: list[Comparison]) -> str:
     )
 
 
-def said(value: float | None, form: str = ".1f") -> str:
-    """A number, or that there is none."""
+def format_nats(value: float | None, form: str = ".1f") -> str:
+    """Format a number, or a dash if there is none."""
     return "–" if value is None else format(value, form).replace("-", "−")

@@ -1,4 +1,4 @@
-"""A model in a file, from which alone it can be made again."""
+"""The model file: save and load, with all that rebuilds the model."""
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ import numpy as np
 from npvae import random
 from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
-from npvae.estimators.arguments import made_of, stored
+from npvae.estimators.arguments import resolve_option, serialize
 from npvae.io import check_arrays, read_archive, write_archive
 
 if TYPE_CHECKING:
@@ -40,33 +40,34 @@ def check_described(model: "GenerativeModel") -> None:
     """Raise a ParameterError if ``set_params`` has described another model since it was built."""
     same = model._model(model.n_features_in_) == model.engine_.model
     same &= type(model._objective()) is type(model.engine_.objective)
-    if not (same and made_of("optimizer", model.optimizer).slots == tuple(model._state.moments)):
+    slots = resolve_option("optimizer", model.optimizer).slots
+    if not (same and slots == tuple(model._state.moments)):
         raise ParameterError(
             "set_params changed the model or its optimizer after it was fitted; call fit again"
         )
 
 
 def config_of(model: "GenerativeModel") -> dict[str, Any]:
-    """What a file must know to rebuild this model."""
+    """The config of a model file, enough to rebuild the model."""
     return {
         "class": type(model).__name__,
         "params": params_of(model) | {"random_state": model.seed_},
         "n_features": model.n_features_in_,
         "n_data": model.n_data_,
-        "image_shape": stored("", model.image_shape_),
+        "image_shape": serialize("", model.image_shape_),
     }
 
 
 def params_of(model: "GenerativeModel") -> dict[str, Any]:
-    """The constructor's arguments as JSON holds them; without what gave the seed."""
+    """The constructor's arguments, serialized; without what gave the seed."""
     params = model.get_params() | {"random_state": None}
-    return {k: stored(k, v) for k, v in params.items() if k not in UNSAVED}
+    return {k: serialize(k, v) for k, v in params.items() if k not in UNSAVED}
 
 
 def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
     """Their defaults, which are those of a file of the time before there was such an argument."""
     defaults = signature(type(model)).parameters
-    return {name: stored(name, defaults[name].default) for name in params_of(model)}
+    return {name: serialize(name, defaults[name].default) for name in params_of(model)}
 
 
 def load(path: str | Path, backend: str = "numpy") -> Any:
