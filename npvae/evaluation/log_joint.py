@@ -50,8 +50,9 @@ class LogJointTarget:
         if support != "real":
             has_cover = model.posterior is not None and support_covers(model.posterior.name)
             raise ParameterError(
-                f"HMC moves over the whole real line, and the prior is on {SUPPORT_NAMES[support]}; "
-                "take method=" + "'importance' or " * has_cover + "'prior'"
+                "HMC moves over the whole real line, and the prior is on "
+                f"{SUPPORT_NAMES[support]}; take method="
+                + "'importance' or " * has_cover + "'prior'"
             )
         self.prior = model.prior_at(self.ctx)
 

@@ -7,7 +7,7 @@ from npvae.ops.declare import op
 from npvae.ops.layouts import elements, matrix
 
 
-@op(matrix, "x", scratch="gathered", stored="data", int64="rows")
+@op(matrix, "x", scratch="gathered", multi_dtype="data", int64="rows")
 def gather(xp, data, rows, scale, gathered, x, **options):
     """x = scale · data[rows].   data (N, D) any dtype, rows (M,) int → x (M, D)
 

@@ -1,6 +1,6 @@
 """Declarations of ops: what a device must know of one, said once, above its body.
 
-    @op(matrix, "x", scratch="gathered", stored="data", int64="rows")
+    @op(matrix, "x", scratch="gathered", multi_dtype="data", int64="rows")
     def gather(xp, data, rows, scale, gathered, x, **options): ...
 
 says that its CUDA twin, in the ``.cu`` file beside, is launched as a matrix of the shape of ``x``,
@@ -29,7 +29,7 @@ class Op:
         The last of ``shapes`` has the dtype for which the twin is compiled.
     scratch : tuple of str
         Working space, which a twin does not need.
-    stored : str
+    multi_dtype : str
         Data in one of several dtypes, for each of which there is a twin.
     dtypes : mapping of str to str
         Of the arrays and numbers that are not as the model's are.
@@ -46,7 +46,7 @@ class Op:
     layout: Callable[..., Launch] | None
     shapes: tuple[str, ...]
     scratch: tuple[str, ...]
-    stored: str
+    multi_dtype: str
     dtypes: Mapping[str, str]
     scalar_or_array: tuple[str, ...]
     returns: bool
@@ -66,7 +66,7 @@ class Op:
 
 def op(
     layout: Callable[..., Launch] | None = None, shapes: str = "", *, scratch: str = "",
-    stored: str = "", int64: str = "", uint64: str = "", float64: str = "", flags: str = "",
+    multi_dtype: str = "", int64: str = "", uint64: str = "", float64: str = "", flags: str = "",
     scalar_or_array: str = "", returns: bool = False, reads: str = "",
 ) -> Callable[[Any], Any]:  # fmt: skip
     """Declare the function below: its ``declaration`` is an :class:`Op`. Words are its arguments.
@@ -83,7 +83,7 @@ def op(
 
     def declare(body: Any) -> Any:
         body.declaration = Op(
-            body, layout, tuple(shapes.split()), tuple(scratch.split()), stored,
+            body, layout, tuple(shapes.split()), tuple(scratch.split()), multi_dtype,
             {word: dtype for dtype, words in kinds.items() for word in words.split()},
             tuple(scalar_or_array.split()), returns, reads,
         )  # fmt: skip

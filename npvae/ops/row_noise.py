@@ -4,13 +4,14 @@ In training the noise of a datapoint follows from where it stands in the batch. 
 says of a datapoint must not: a row has to be scored alike alone, among others, and in any order. So
 its noise is a function of (seed, stream, step, key, element), the key being a hash of its values.
 
-The generator is the one of :mod:`npvae.random`, Philox4x64-10 (Salmon et al. 2011), with the key in
-the third word of the counter; written for arrays, since every row has another counter.
+These are plain functions of arrays, for evaluation alone: no step of training calls them, and they
+make arrays on the way. The generator is that of :mod:`npvae.random`, Philox4x64-10 (Salmon et al.
+2011), with the key in the third word of the counter; written for arrays, since every row has
+another counter.
 """
 from math import pi
 
 from npvae import random
-from npvae.ops.declare import op
 
 M0, M1 = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 W0, W1 = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
@@ -18,9 +19,8 @@ LOW, ALL = 2**32 - 1, 2**64 - 1
 FEW = 16  # rows
 
 
-@op()
-def row_keys(xp, x, keys):
-    """A hash of each row's values: equal rows have equal keys.   x (M, D) real → keys (M,) uint64
+def row_keys(xp, x):
+    """A hash of each row's values: equal rows have equal keys.   x (M, D) real → (M,) uint64
 
     The row's bits, 64 at a time, times random odd weights; the upper half of each product folded
     into the lower, where a sum keeps it; and the sum mixed (MurmurHash3's finaliser), so that every
@@ -35,10 +35,9 @@ def row_keys(xp, x, keys):
     h = (product ^ (product >> 32)).sum(axis=1, dtype="uint64")
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         h = (h ^ (h >> 33)) * factor
-    keys[...] = h ^ (h >> 33)
+    return h ^ (h >> 33)
 
 
-@op()
 def fill_row_noise(xp, seed, stream, step, start, keys, eps):
     """ε ~ N(0, I) of samples number ``start`` on of each row.   keys (M,) uint64 → eps (L, M, J)
 
@@ -60,7 +59,6 @@ def fill_row_noise(xp, seed, stream, step, start, keys, eps):
     eps[...] = z[:, skip : skip + L * J].reshape(M, L, J).swapaxes(0, 1)
 
 
-@op()
 def binarize_rows(xp, seed, stream, keys, x):
     """x ← 1 where x > u, else 0, in place, u uniform on (0, 1] by the row.   keys (M,), x (M, D)
 

@@ -30,7 +30,7 @@ CODE = source()
 KERNELS = {name: op for name, op in DECLARED.items() if op.layout}
 FUSED = {name: case for name, case in CASES.items() if case.calls[0].op in KERNELS}
 NAMES = {name + end for name, op in KERNELS.items()
-         for end in (["_" + dtype for dtype in GATHER_DTYPES] if op.stored else [""])}  # fmt: skip
+         for end in (["_" + dtype for dtype in GATHER_DTYPES] if op.multi_dtype else [""])}  # fmt: skip
 
 # More rows, columns and elements than a block has threads, and none a multiple of anything.
 WIDE = {"L": 2, "M": 71, "H": 301, "J": 21, "D": 293, "P": 1777}
@@ -51,7 +51,7 @@ def test_every_op_with_a_layout_is_fused_and_that_is_all_but_the_products():
 
 def test_a_declaration_names_arguments_of_its_op():
     for name, op in DECLARED.items():
-        words = {*op.shapes, *op.scratch, *op.dtypes, *op.scalar_or_array, op.stored} - {""}
+        words = {*op.shapes, *op.scratch, *op.dtypes, *op.scalar_or_array, op.multi_dtype} - {""}
         assert words <= set(op.arguments), name
 
 

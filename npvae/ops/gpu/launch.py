@@ -66,11 +66,11 @@ def on_device(ops: Ops, xp: Any) -> Ops:
         def run(*values: Any) -> Any:
             given = dict(zip(op.arguments, values, strict=True))
             twin = name
-            if op.stored:
-                stored = name_of(given[op.stored].dtype)
-                if stored not in GATHER_DTYPES:
+            if op.multi_dtype:
+                given_dtype = name_of(given[op.multi_dtype].dtype)
+                if given_dtype not in GATHER_DTYPES:
                     return body(*values)
-                twin = f"{name}_{stored}"
+                twin = f"{name}_{given_dtype}"
             shaped = [given[word] for word in op.shapes]
             dtype = "float32" if shaped[-1].dtype == xp.float32 else "float64"
             grid, threads, sizes = layout(*(n for array in shaped for n in array.shape))
@@ -101,7 +101,7 @@ def marshal(xp: Any, op: Op, name: str, value: Any, dtype: str) -> tuple[Any, ..
         return ()
     if isinstance(value, xp.ndarray):
         found = name_of(value.dtype)
-        wanted = found if name == op.stored else op.dtypes.get(name, dtype)
+        wanted = found if name == op.multi_dtype else op.dtypes.get(name, dtype)
         if found != wanted or not value.flags.c_contiguous:
             order = "" if value.flags.c_contiguous else ", not contiguous"
             raise TypeError(f"{name} is {found}{order}; pass C-contiguous {wanted}")
