@@ -29,8 +29,8 @@ DEVICE = on_device(BODIES, STAND_IN)
 CODE = source()
 KERNELS = {name: op for name, op in DECLARED.items() if op.layout}
 FUSED = {name: case for name, case in CASES.items() if case.calls[0].op in KERNELS}
-NAMES = {name + end for name, op in KERNELS.items()
-         for end in (["_" + dtype for dtype in GATHER_DTYPES] if op.multi_dtype else [""])}  # fmt: skip
+DTYPES = ["_" + dtype for dtype in GATHER_DTYPES]
+NAMES = {name + end for name, op in KERNELS.items() for end in (DTYPES if op.multi_dtype else [""])}
 
 # More rows, columns and elements than a block has threads, and none a multiple of anything.
 WIDE = {"L": 2, "M": 71, "H": 301, "J": 21, "D": 293, "P": 1777}
