@@ -110,7 +110,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from npvae import evaluation
-    from npvae.estimators import coding, training
+    from npvae.estimators import scoring
 
     model, run = find(arguments.model)
     if not model.has_prior:
@@ -122,8 +122,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise ParameterError("--curve is of importance samples; leave out --method")
     if arguments.samples is not None and arguments.samples < 2:
         raise ParameterError(f"--samples {arguments.samples} gives no standard error; ask for more")
-    pixels, scale = coding.data_of(model, dataset)  # binarising would hide a NaN
-    pixels, scale = training.binarize_held_out(model, pixels[: arguments.limit], scale)
+    pixels, scale = scoring.scored_data(model, dataset.first(min(arguments.limit, len(dataset))))
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
     if model.has_bound:

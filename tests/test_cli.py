@@ -204,7 +204,6 @@ def test_doctor_and_data_say_what_is_here(capsys):
         (["train", "--data", "digit"], ["digit", "did you mean"]),
         (["train", "--latent-dim", "0"], ["latent_dim=0"]),
         (["train", "--hidden", "8", "-3"], ["-3"]),
-        (["train", "--batch-size", "99999"], ["batch_size=99999"]),
         (["train", "--activation", "swish"], ["swish", "tanh"]),
         (["train", "--estimator", "C"], ["'C'"]),
         (["train", "--learning-rate", "nan"], ["learning_rate=nan"]),

@@ -3,11 +3,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae.backend import Array, array_module, is_device_array
+from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.errors import DataError
 from npvae.estimators.coding import as_input_type, data_of
-from npvae.evaluation.bound import sample_noise
+from npvae.evaluation.bound import row_noise
 from npvae.models import Noise
+from npvae.row_noise import row_keys
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -23,7 +24,7 @@ def loss_and_grad(
     X : array (M, D)
         Datapoints.
     eps : array (L, M, J), optional
-        Noise; a function of ``random_state`` if not given.
+        Noise; from ``random_state`` and each row's values if not given.
 
     Returns
     -------
@@ -58,7 +59,8 @@ def loss_and_grad_at(
         x = engine.backend.asarray(pixels, engine.theta.dtype)
         x = x * engine.theta.dtype.type(scale) if scale != 1 else x
         if eps is None:
-            eps = sample_noise(engine, model.seed_, model.n_samples, n, 0, engine.work)
+            keys = row_keys(to_numpy(x))
+            eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)
         else:
             eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
         loss = float(engine.loss_and_grad(x, Noise(eps, **more)))

@@ -170,25 +170,32 @@ class MCEM(GenerativeModel):
 
     # ---- the likelihood
 
-    def score_samples(self, X: Any) -> Array:
-        """log p(x) of each datapoint in nats, by 16 annealed chains.   X (N, D) → (N,)
+    def score_samples(self, X: Any, n_samples: int | None = None) -> Array:
+        """log p(x) of each datapoint in nats, by annealed chains.   X (N, D) → (N,)
 
-        With the same noise at every call, and 100 temperatures: :meth:`log_likelihood` tells the
-        error, and takes more.
+        The noise follows from ``random_state`` and a row's values, the temperatures are 100:
+        :meth:`log_likelihood` tells the error, and takes more.
+
+        Parameters
+        ----------
+        X : array (N, D)
+            Datapoints; binarised as in training.
+        n_samples : int, optional
+            Chains a datapoint; 16 if not given.
 
         Raises
         ------
         NumericalError
             If the chains do not move.
-        DataError, NotFittedError
-            As :meth:`transform`.
+        DataError, ParameterError, NotFittedError
+            As :meth:`log_likelihood`.
         """
         self._engine()
-        return self.log_likelihood(X, rng=self.seed_, n_temperatures=100).estimate
+        return self.log_likelihood(X, n_samples, rng=self.seed_, n_temperatures=100).estimate
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, n_samples: int | None = None) -> float:
         """The mean of :meth:`score_samples`, in nats per datapoint."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, n_samples).mean())
 
     # ---- the gradient
 

@@ -9,50 +9,96 @@ from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
 from npvae.estimators.coding import as_input_type, data_of
 from npvae.estimators.gradient import check_noise
+from npvae.evaluation.bound import N_SAMPLES
 from npvae.evaluation.methods import marginal_likelihood
 from npvae.options import whole_number
+from npvae.training import binarized_by_row
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
 
 
-def bound(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluation.Elbo:
-    """The bound and its parts, on the engine's device."""
+def default_n_samples(model: "GenerativeModel") -> int:
+    """Samples of a datapoint's bound where nobody says how many: those of training, or 4."""
+    return max(model.n_samples, N_SAMPLES) if model._engine().model.n_noise else 1
+
+
+def scored_data(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
+    """Checked datapoints as the model was trained to see them, and the factor to scale them by."""
     pixels, scale = data_of(model, X)
+    with model.engine_.backend.oom_guard():
+        return binarize_held_out(model, pixels, scale)
+
+
+def binarize_held_out(model: "GenerativeModel", pixels: Array, scale: float) -> tuple[Array, float]:
+    """Binarise data as in training: by a threshold, or by a sample that follows from a row."""
+    binarize = model._name("binarize")
+    if binarize == "threshold":
+        return pixels * scale > 0.5, 1.0
+    if binarize in ("fixed", "dynamic"):
+        return binarized_by_row(model.engine_, pixels, scale, model.seed_), 1.0
+    return pixels, scale
+
+
+def bound(
+    model: "GenerativeModel", X: Any, eps: Array | None = None, n_samples: int | None = None
+) -> evaluation.Elbo:
+    """The bound and its parts, on the engine's device."""
+    pixels, scale = scored_data(model, X)
+    if n_samples is not None:
+        whole_number("n_samples", n_samples)
     if eps is not None:
         eps = check_noise(model, eps, len(pixels))
-    L = model.n_samples if eps is None else len(eps)
+    L = n_samples or default_n_samples(model)
     with model.engine_.backend.oom_guard():
         return evaluation.elbo(
             model.engine_, pixels, scale, seed=model.seed_, n_samples=L, eps=eps
         )
 
 
-def score_samples(model: "GenerativeModel", X: Any) -> Array:
+def score_samples(model: "GenerativeModel", X: Any, n_samples: int | None = None) -> Array:
     """The lower bound of each datapoint, in nats.   X (N, D) → (N,)
+
+    A row's bound depends, beside the model, on its values alone: it is the same, to rounding,
+    wherever the row stands and whatever stands beside it.
+
+    Parameters
+    ----------
+    X : array (N, D)
+        Datapoints; binarised as in training.
+    n_samples : int, optional
+        Samples of z a datapoint; those of training, and 4 at least, if not given.
 
     Raises
     ------
     DataError, NotFittedError
         As :meth:`transform`.
+    ParameterError
+        If ``n_samples`` is no whole number of at least 1.
     """
-    return as_input_type(X, bound(model, X).total)
+    return as_input_type(X, bound(model, X, None, n_samples).total)
 
 
-def score(model: "GenerativeModel", X: Any, y: Any = None) -> float:
-    """The mean lower bound, in nats per datapoint; errors as in :meth:`transform`."""
-    return float(bound(model, X).total.mean())
+def score(
+    model: "GenerativeModel", X: Any, y: Any = None, n_samples: int | None = None
+) -> float:
+    """The mean lower bound, in nats per datapoint, as :meth:`score_samples` has it."""
+    return float(bound(model, X, None, n_samples).total.mean())
 
 
-def elbo(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluation.Elbo:
+def elbo(
+    model: "GenerativeModel", X: Any, eps: Array | None = None, n_samples: int | None = None
+) -> evaluation.Elbo:
     """The lower bound of each datapoint and its parts, in nats.
 
     Parameters
     ----------
     X : array (N, D)
-        Datapoints.
+        Datapoints; binarised as in training.
     eps : array (L, N, J), optional
-        Noise; of L = ``n_samples`` samples, a function of ``random_state``, if not given.
+        Noise. If not given it follows from ``random_state`` and a row's values.
+    n_samples : int, optional
+        L, where ``eps`` is not given; that of training, and 4 at least, if this is neither.
 
     Returns
     -------
@@ -63,10 +109,12 @@ def elbo(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluati
     ------
     DataError
         If ``X`` or ``eps`` is not finite, of another shape, or out of range.
+    ParameterError
+        If ``n_samples`` is no whole number of at least 1.
     NotFittedError
         If there are no parameters yet.
     """
-    parts = vars(bound(model, X, eps))
+    parts = vars(bound(model, X, eps, n_samples))
     return evaluation.Elbo(**{name: as_input_type(X, part) for name, part in parts.items()})
 
 
@@ -98,7 +146,7 @@ def iwae_bound(
         As :meth:`log_likelihood`; or if a k is less than 1 or does not divide ``n_samples``.
     """
     engine = model._engine()
-    pixels, scale = data_of(model, X)
+    pixels, scale = scored_data(model, X)
     k = tuple(k) if isinstance(k, Iterable) else (k,)
     for name, value in (("n_samples", n_samples), *(("k", one) for one in k)):
         whole_number(name, value)
@@ -153,7 +201,7 @@ def log_likelihood(
         As :meth:`transform`.
     """
     engine = model._engine()
-    pixels, scale = data_of(model, X)
+    pixels, scale = scored_data(model, X)
     q = engine.model.posterior
     first = "annealed" if q is None else "importance" if support_covers(q.name) else "prior"
     if options.keys() & {"seed", "scale"}:

@@ -17,12 +17,12 @@ from npvae.estimators.building import warn_single_sample
 from npvae.estimators.coding import checked_data, data_of
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
+from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Minibatches,
     TrainConfig,
     TrainingState,
-    binarized,
     data_moments,
     load_checkpoint,
     print_backend,
@@ -64,7 +64,7 @@ def fit(
     DataError
         If data is not finite, of the wrong shape, or outside the likelihood's range.
     ParameterError
-        If an argument cannot be used, ``batch_size`` exceeds N, or another thread is training it.
+        If an argument cannot be used, or another thread is training the model.
     NumericalError
         As soon as the loss is not finite.
     ModelFileError
@@ -76,11 +76,6 @@ def fit(
     """
     model._check_params()
     pixels, scale = checked_data(model, X, None)
-    if model.batch_size > len(pixels):
-        raise ParameterError(
-            f"batch_size={model.batch_size} is larger than the data, {len(pixels)} "
-            f"sample(s); choose at most {len(pixels)}"
-        )
     if model.early_stopping is not None and validation is None:
         raise ParameterError(
             f"early_stopping={model.early_stopping} needs validation data; "
@@ -166,7 +161,8 @@ def run(
     )  # fmt: skip
     with model.engine_.backend.oom_guard():
         batches = Minibatches(
-            model.engine_, pixels, scale, model.batch_size, model.seed_, model._name("binarize")
+            model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
+            model._name("binarize"),
         )
     hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
@@ -187,7 +183,9 @@ def validator(
         pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
-        bound = evaluation.elbo(model.engine_, pixels, scale, seed=model.seed_)
+        bound = evaluation.elbo(
+            model.engine_, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
+        )
         return {
             "validation_elbo": float(bound.total.mean()),
             "validation_reconstruction": float(bound.reconstruction.mean()),
@@ -195,13 +193,3 @@ def validator(
         }
 
     return validate
-
-
-def binarize_held_out(model: "GenerativeModel", pixels: Array, scale: float) -> tuple[Array, float]:
-    """Binarise held-out data as in training: by a threshold, or by one sample."""
-    binarize = model._name("binarize")
-    if binarize == "threshold":
-        return pixels * scale > 0.5, 1.0
-    if binarize in ("fixed", "dynamic"):
-        return binarized(model.engine_, pixels, scale, model.seed_), 1.0
-    return pixels, scale

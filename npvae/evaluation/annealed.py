@@ -106,9 +106,9 @@ def annealed_log_likelihood(
         first, last = part
         target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
         q_0 = initial_density(start, target)
-        noise = ChainNoise(engine.ops, seed, n_temperatures + 1, first * pilots)
+        noise = ChainNoise(engine.ops, seed, n_temperatures + 1, target.keys)
         step_sizes, _, _ = anneal(target, q_0, betas, pilots, n_leapfrog, noise)
-        noise = ChainNoise(engine.ops, seed, 0, first * L)
+        noise = ChainNoise(engine.ops, seed, 0, target.keys)
         _, log_w, chains = anneal(target, q_0, betas, L, n_leapfrog, noise, step_sizes)
         diagnostics = chains.diagnostics().check().columns()
         values = *summary(engine.xp, accumulate_weights(engine.xp, None, log_w), L), *diagnostics

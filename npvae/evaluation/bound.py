@@ -1,11 +1,16 @@
 """The lower bound of each datapoint."""
 from dataclasses import dataclass
 
+import numpy as np
+
 from npvae import random
-from npvae.backend import Array
+from npvae.backend import Array, to_numpy
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
+from npvae.row_noise import row_keys, row_normals
+
+N_SAMPLES = 4  # of a datapoint, where nobody says how many
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,14 @@ def elbo(
 ) -> Elbo:  # fmt: skip
     """The bound of every row of ``X``, by ``n_samples`` samples each.
 
+    That of a row is the same, to rounding, wherever it stands and whatever stands beside it.
+
     Parameters
     ----------
     X : array (N, D)
         Datapoints, multiplied by ``scale`` on the way.
     seed : int
-        Of the noise, which depends on nothing else than it, L and the datapoint's number.
+        Of the noise, which depends on nothing else than it and the datapoint's values.
     eps : array (L, N, J), optional
         The noise itself.
     """
@@ -50,21 +57,22 @@ def elbo(
     reconstruction = xp.empty(N, engine.theta.dtype)
     kl = xp.empty(N, engine.theta.dtype)
     for start, stop in chunks(N, chunk_size(engine, n_samples)):
+        x = load_rows(engine, X[start:stop], scale, engine.work)  # (M, D)
         if eps is None:
-            before = start * n_samples  # samples
-            noise = sample_noise(engine, seed, n_samples, stop - start, before, engine.work)
+            noise = row_noise(engine, seed, n_samples, row_keys(to_numpy(x)), 0, engine.work)
         else:
             noise = engine.backend.asarray(eps[:, start:stop], engine.theta.dtype)  # (L, M, J)
-        x = load_rows(engine, X[start:stop], scale, engine.work)  # (M, D)
         terms = engine.forward(x, Noise(noise)).terms
         reconstruction[start:stop] = -terms.nll.mean(axis=0)
         kl[start:stop] = terms.kl.mean(axis=0)
     return Elbo(reconstruction - kl, reconstruction, kl)
 
 
-def sample_noise(engine: Engine, seed: int, L: int, M: int, start: int, work: Workspace) -> Array:
-    """Noise ε of L samples of M datapoints, after ``start`` samples of others.   (L, M, J)"""
-    eps = work("eps", L, M, engine.model.n_noise)
-    step = work.constant(0, 1, dtype="int64")
-    engine.ops.fill_noise(seed, random.EVALUATE, step, start, eps)
+def row_noise(
+    engine: Engine, seed: int, L: int, keys: np.ndarray, first: int, work: Workspace
+) -> Array:
+    """Noise ε of samples ``first`` to first + L of the rows with these keys.   (L, M, n_noise)"""
+    eps = work("eps", L, len(keys), engine.model.n_noise)
+    normals = row_normals(seed, random.EVALUATE, 0, keys, L, eps.shape[-1], first)
+    eps[...] = engine.backend.asarray(normals)
     return eps

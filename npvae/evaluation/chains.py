@@ -6,11 +6,14 @@ which makes it no exact sampler; then it samples, and the diagnostics say if it 
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
+
 from npvae import random
 from npvae.backend import Array, array_module, ignore_overflow
 from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
+from npvae.row_noise import row_normals
 
 ACCEPTANCE = 0.9  # the target acceptance rate of ε: the paper's (appendix E)
 MIN_ACCEPTANCE = 0.01  # an acceptance below which chains do not move
@@ -28,20 +31,26 @@ class ChainNoise:
         The numbers are those of the stream ``random.CHAINS``.
     first : int
         Transitions of other runs of the same seed that come before this one's.
-    start : int
-        Chains of other datapoints that come before these: so results do not depend on how
-        datapoints are cut into chunks.
+    keys : array (M,) uint64, optional
+        Of the datapoints, by their values: so a result does not depend on where a datapoint
+        stands. Without them the noise goes by the place of a chain.
     """
 
     ops: Ops
     seed: int
     first: int = 0
-    start: int = 0
+    keys: np.ndarray | None = None
 
     def __call__(self, transition: int, eps: Array) -> Array:
         """``eps`` (L, M, n), filled with n standard normals for each chain."""
-        step = array_module(eps).full(1, self.first + transition, "int64")
-        self.ops.fill_noise(self.seed, random.CHAINS, step, self.start, eps)
+        xp, number = array_module(eps), self.first + transition
+        if self.keys is None:
+            step = xp.full(1, number, "int64")
+            self.ops.fill_noise(self.seed, random.CHAINS, step, 0, eps)
+        else:
+            L, _, n = eps.shape
+            normals = row_normals(self.seed, random.CHAINS, number, self.keys, L, n)
+            eps[...] = xp.asarray(normals)
         return eps
 
 

@@ -114,7 +114,7 @@ def harmonic_log_likelihood(
         first, last = part
         xp = engine.xp
         target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
-        noise = ChainNoise(engine.ops, seed, 0, first * 2 * C)
+        noise = ChainNoise(engine.ops, seed, 0, target.keys)
         q_0 = initial_density(start, target)
         shape = (2 * C, last - first, q_0.n_noise)
         z = q_0.rsample(noise(0, xp.empty(shape, engine.theta.dtype)))

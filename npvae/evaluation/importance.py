@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from warnings import warn
 
-from npvae.backend import Array, ignore_overflow
+from npvae.backend import Array, ignore_overflow, to_numpy
 from npvae.distributions.compatibility import lighter_tailed, support_covers
 from npvae.errors import ParameterError
-from npvae.evaluation.bound import sample_noise
+from npvae.evaluation.bound import row_noise
 from npvae.evaluation.chunks import chunk_size, chunks, for_each_chunk, load_rows
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
+from npvae.row_noise import row_keys
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,11 @@ def log_weights(
     start, stop = part
     ctx = engine.context(work)
     x = load_rows(engine, X[start:stop], scale, work)  # (M, D)
+    keys = row_keys(to_numpy(x))
     block = chunk_size(engine)  # samples and datapoints share a chunk's rows
     for first, last in chunks(S, max(1, block // (stop - start))):
         # all samples of some datapoints, or some samples of one: both lie in a row
-        eps = sample_noise(engine, seed, last - first, stop - start, start * S + first, work)
+        eps = row_noise(engine, seed, last - first, keys, first, work)
         terms = engine.model.forward(ctx, x, Noise(eps)).terms  # its kl is log q − log p(z)
         yield (-terms.nll - terms.kl).astype(engine.xp.float64)
 

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from math import log, pi
 from typing import Any
 
-from npvae.backend import Array, array_module
+import numpy as np
+
+from npvae.backend import Array, array_module, to_numpy
 from npvae.distributions.compatibility import SUPPORT_NAMES, support_covers
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL, Density
 from npvae.errors import ParameterError
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.networks import MLPCache
+from npvae.row_noise import row_keys
 
 INITIAL_DENSITIES = ("prior", "posterior")
 
@@ -69,6 +72,11 @@ class LogJointTarget:
         a, decoder = self.engine.model.decoder.forward(self.ctx, z)
         cache = self.engine.model.likelihood.cache_only(self.ctx, a, self._bias, self.x)
         return self._grad(z, decoder, cache)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """A hash of each datapoint's values, by which its chains have their noise.   (M,) uint64"""
+        return row_keys(to_numpy(self.x))
 
     @property
     def _bias(self) -> Array:

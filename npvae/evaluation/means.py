@@ -47,9 +47,9 @@ def posterior_means(
         first, last = part
         target = LogJointTarget(engine, load_rows(engine, X[first:last], scale, work), work)
         q_0, after = initial_density("prior", target), T + n_moves + 1
-        noise = ChainNoise(engine.ops, seed, after, first * PILOTS)
+        noise = ChainNoise(engine.ops, seed, after, target.keys)
         step_sizes, _, _ = anneal(target, q_0, betas, PILOTS, n_leapfrog, noise)
-        noise = ChainNoise(engine.ops, seed, 0, first * L)
+        noise = ChainNoise(engine.ops, seed, 0, target.keys)
         _, log_w, chains = anneal(target, q_0, betas, L, n_leapfrog, noise, step_sizes)
         chains.diagnostics().check()
         total = xp.zeros_like(chains.point.z)  # (L, M, J)

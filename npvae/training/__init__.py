@@ -1,5 +1,5 @@
 """Minibatches, the loop, and checkpoints."""
-from npvae.training.batches import BINARIZE, Minibatches, binarized, data_moments
+from npvae.training.batches import BINARIZE, Minibatches, binarized, binarized_by_row, data_moments
 from npvae.training.config import TrainConfig
 from npvae.training.loop import train
 from npvae.training.progress import HistoryFile, print_backend, print_epoch
@@ -13,7 +13,7 @@ __all__ = [
     "TrainConfig",
     "TrainStep",
     "TrainingState",
-    "binarized",
+    "binarized", "binarized_by_row",
     "data_moments",
     "load_checkpoint",
     "print_backend",

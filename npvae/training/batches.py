@@ -10,9 +10,10 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
 """
 
 from npvae import random
-from npvae.backend import Array
+from npvae.backend import Array, to_numpy
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.models import Engine
+from npvae.row_noise import row_keys, row_thresholds
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 BLOCK = 4096  # rows binarised at a time
@@ -80,6 +81,17 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
         grey = engine.backend.asarray(data[start : start + BLOCK]) * scale
         u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * D)
         ones[start : start + BLOCK] = grey > xp.asarray(u.reshape(grey.shape))
+    return ones
+
+
+def binarized_by_row(engine: Engine, data: Array, scale: float, seed: int) -> Array:
+    """The same where data are scored: by a row's values, wherever it stands.   (N, D) uint8"""
+    xp, (N, D) = engine.xp, data.shape
+    ones = xp.empty((N, D), xp.uint8)
+    for start, stop in chunks(N, chunk_size(engine)):
+        x = load_rows(engine, data[start:stop], scale, engine.work)  # (M, D)
+        u = row_thresholds(seed, random.BINARIZE_ONCE, row_keys(to_numpy(x)), D)
+        ones[start:stop] = x > xp.asarray(u)
     return ones
 
 

@@ -110,7 +110,6 @@ CASES |= {
     "codes: NaN": (lambda: VAE.inverse_transform(Z * np.nan), DataError, ["X[0, 0] is NaN"]),
     "codes: empty": (lambda: VAE.inverse_transform(Z[:0]), DataError, ["0 sample(s)"]),
     "active units of one": (lambda: active_units(Z[:1]), DataError, ["1 datapoint", "2"]),
-    "batch larger than data": (fit(X[:99]), ParameterError, ["batch_size=100", "99"]),
 }  # fmt: skip
 
 # --- noise and seeds ----------------------------------------------------------------------

@@ -143,20 +143,13 @@ def test_all_of_the_prior_decodes_to_something_like_the_data():
 
 
 # Where npvae differs on purpose, or not yet does what the check wants.
-EXPECTED = {
-    "check_methods_sample_order_invariance": "the bound's noise goes by a datapoint's row",
-    "check_methods_subset_invariance": "the bound's noise goes by a datapoint's row",
-}
-
-
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_own_checks(cls):
     checks = pytest.importorskip("sklearn.utils.estimator_checks")
-    model = cls(hidden=(4,), epochs=1, batch_size=5, likelihood="normal", verbose=False)
+    model = cls(hidden=(4,), epochs=1, likelihood="normal", verbose=False)
     results = checks.check_estimator(model, on_skip=None, on_fail=None)
-    failed = {r["check_name"] for r in results if r["status"] == "failed"}
-    assert failed <= EXPECTED.keys()
+    assert not [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"]
     assert sum(r["status"] == "passed" for r in results) > 30
 
 
@@ -331,7 +324,7 @@ def test_loss_is_minus_the_mean_bound_at_the_same_noise(likelihood, estimator, L
     eps = np.random.default_rng(0).standard_normal((L, 200, 2))
     loss, _ = vae.loss_and_grad(X, eps)
     assert loss == pytest.approx(-vae.elbo(X, eps).total.mean(), rel=1e-12)
-    assert vae.loss_and_grad(X)[0] == pytest.approx(-vae.score(X), rel=1e-12)  # its own noise
+    assert vae.loss_and_grad(X)[0] == pytest.approx(-vae.score(X, n_samples=L), rel=1e-12)
     assert vae.elbo(X).total.tobytes() == vae.score_samples(X).tobytes()
 
 
@@ -448,9 +441,8 @@ def test_parameters_cross_dtypes(vae):
     [
         ({"X": X, "validation": X[:, 1:]}, DataError),
         ({"X": X + 1}, DataError),
-        ({"X": X[:50]}, ParameterError),
     ],
-    ids=["validation", "data", "batch"],
+    ids=["validation", "data"],
 )
 def test_a_fit_that_is_refused_leaves_the_last_one(arguments, error):
     vae = fitted()

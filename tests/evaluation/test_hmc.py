@@ -241,8 +241,10 @@ def test_one_step_size_may_serve_all_and_chains_go_on():
 def test_chains_do_not_depend_on_the_chunk():
     """Of 5 datapoints with 4 chains each, the last 3 alone move as in company, to the bit."""
     z = np.random.default_rng(0).standard_normal((4, 5, 2))
-    whole = sample(normal, Chains(normal, z, ChainNoise(OPS, 7)), 3, warm_up=20)
-    part = sample(normal, Chains(normal, z[:, 2:].copy(), ChainNoise(OPS, 7, start=2 * 4)), 3, 20)
+    keys = np.arange(5, dtype=np.uint64)
+    whole = sample(normal, Chains(normal, z, ChainNoise(OPS, 7, keys=keys)), 3, warm_up=20)
+    noise = ChainNoise(OPS, 7, keys=keys[2:])
+    part = sample(normal, Chains(normal, z[:, 2:].copy(), noise), 3, 20)
     np.testing.assert_allclose(part.z, whole.z[:, :, 2:], rtol=1e-12)
     other = sample(normal, Chains(normal, z, ChainNoise(OPS, 7, first=100)), 3, warm_up=20)
     assert np.abs(other.z - whole.z).min() > 0

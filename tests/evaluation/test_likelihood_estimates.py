@@ -46,6 +46,7 @@ from npvae.evaluation import (
     prior_log_likelihood,
 )  # fmt: skip
 from npvae.evaluation.chains import ChainNoise
+from npvae.row_noise import row_keys
 
 FEW = X[:8]
 TRUE = TRUTH.logpdf(FEW)
@@ -158,7 +159,8 @@ def test_a_mistake_is_caught(mistake, monkeypatch):
 def test_one_temperature_is_importance_sampling():
     """Against weights made from SciPy's densities and the documented noise."""
     vae, S = linear(), 50
-    eps = ChainNoise(get_backend("numpy").ops, 3)(0, np.empty((S, 8, 2)))
+    noise = ChainNoise(get_backend("numpy").ops, 3, keys=row_keys(FEW))
+    eps = noise(0, np.empty((S, 8, 2)))
     p = vae.parameters
     mu = FEW @ p["encoder.mean.weight"].T + p["encoder.mean.bias"]
     sigma = np.exp(0.5 * p["encoder.logvar.bias"])

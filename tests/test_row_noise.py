@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from npvae import random
-from npvae.ops.row_noise import binarize_rows, fill_row_noise, row_keys
+from npvae.row_noise import row_keys, row_normals, row_thresholds
 
 KEYS = np.array([0, 1, 2**63 + 12345, 2**64 - 1], np.uint64)
 SEEDS = [(0, 3, 0), (2**64 - 1, 2**63, 2**62 + 7), (12345, 9, 2)]
@@ -24,8 +24,7 @@ def reference(seed, stream, step, key, count):
 @pytest.mark.parametrize(("L", "J", "start"), [(1, 1, 0), (3, 2, 0), (2, 5, 3), (4, 1, 1)])
 def test_normals_are_those_of_numpys_words(seed, stream, step, L, J, start, copies):
     keys = np.tile(KEYS, copies)
-    eps = np.full((L, len(keys), J), np.nan)
-    fill_row_noise(np, seed, stream, step, start, keys, eps)
+    eps = row_normals(seed, stream, step, keys, L, J, start)
     for m, key in enumerate(keys):
         n = (start + L) * J + 1
         u = ((reference(seed, stream, step, key, n + n % 2) >> np.uint64(11)) + 1.0) * 2.0**-53
@@ -36,26 +35,20 @@ def test_normals_are_those_of_numpys_words(seed, stream, step, L, J, start, copi
 
 
 def test_key_zero_is_the_stream_without_keys():
-    eps = np.empty((2, 1, 3))
-    fill_row_noise(np, 5, random.EVALUATE, 7, 0, np.zeros(1, np.uint64), eps)
+    eps = row_normals(5, random.EVALUATE, 7, np.zeros(1, np.uint64), 2, 3)
     np.testing.assert_allclose(eps.ravel(), random.normal(5, random.EVALUATE, 7, 6), rtol=1e-13)
 
 
 def test_samples_do_not_depend_on_how_they_are_cut():
-    whole, parts = np.empty((7, 4, 3)), []
-    fill_row_noise(np, 1, 2, 3, 0, KEYS, whole)
-    for start, stop in ((0, 2), (2, 3), (3, 7)):
-        part = np.empty((stop - start, 4, 3))
-        fill_row_noise(np, 1, 2, 3, start, KEYS, part)
-        parts.append(part)
+    whole = row_normals(1, 2, 3, KEYS, 7, 3)
+    parts = [row_normals(1, 2, 3, KEYS, n, 3, start) for start, n in ((0, 2), (2, 1), (3, 4))]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_noise_of_many_rows_is_normal_and_uncorrelated():
     """20,000 keys one apart: Kolmogorov-Smirnov at 1e-4, correlations at 4.5 standard errors."""
     n = 20_000
-    eps = np.empty((2, n, 2))
-    fill_row_noise(np, 0, random.EVALUATE, 0, 0, np.arange(n, dtype=np.uint64), eps)
+    eps = row_normals(0, random.EVALUATE, 0, np.arange(n, dtype=np.uint64), 2, 2)
     assert stats.kstest(eps.ravel(), "norm").pvalue > 1e-4
     flat = eps.swapaxes(0, 1).reshape(n, 4)
     pairs = [flat[:, i] * flat[:, j] for i in range(4) for j in range(i)]
@@ -68,14 +61,14 @@ def test_noise_of_many_rows_is_normal_and_uncorrelated():
 def test_keys_are_of_values_alone(dtype):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 3, (1000, 9)).astype(dtype) / 2  # few values: many near twins
-    keys = row_keys(np, x)
+    keys = row_keys(x)
     order = rng.permutation(1000)
-    again = row_keys(np, np.asfortranarray(x[order]))
+    again = row_keys(np.asfortranarray(x[order]))
     np.testing.assert_array_equal(again, keys[order])
     rows = np.unique(x, axis=0)
     assert len(np.unique(keys)) == len(rows)  # no collision among 2⁶⁴ by a thousand
     minus = np.where(x == 0, -x, x)
-    there = row_keys(np, minus)
+    there = row_keys(minus)
     np.testing.assert_array_equal(there, keys)  # −0 is 0
 
 
@@ -84,10 +77,8 @@ def test_binarized_rows_have_their_grey_for_a_mean():
     n, grey = 5000, np.array([0.0, 0.1, 0.5, 0.9, 1.0])
     x = np.tile(grey, (n, 1))
     x = np.concatenate([x, np.arange(n)[:, None] / n], axis=1)
-    keys = row_keys(np, x)
-    y = x.copy()
-    binarize_rows(np, 3, random.BINARIZE_ONCE, keys, y)
-    assert set(np.unique(y)) == {0.0, 1.0}
+    keys = row_keys(x)
+    y = x > row_thresholds(3, random.BINARIZE_ONCE, keys, x.shape[1])
     mean = y[:, :5].mean(axis=0)
     assert mean[0] == 0 and mean[4] == 1
     assert (np.abs(mean - grey)[1:4] < 4.5 * np.sqrt(grey * (1 - grey) / n)[1:4]).all()
