@@ -10,6 +10,8 @@ import sys
 
 import numpy as np
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python examples/numpy_alone.py RUN/model.npz")
 P = np.load(sys.argv[1])
 params = json.loads(str(P["config"]))["params"]
 assert params["activation"] == "tanh" and params["likelihood"] == "bernoulli", params

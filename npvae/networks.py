@@ -104,13 +104,13 @@ class MLP:
         for i in reversed(range(len(hidden))):
             layer, (a, h) = f"{self.name}.hidden.{i}", hidden[i]
             if (weight := above + ".weight") in G:
-                ops.gemm(d_a.T, h, G[weight])  # (out, H)
+                ops.gemm(d_a.T, h, G[weight])  # d_W (out, H)
             d_h = ops.gemm(d_a, P[weight], work(layer + ".d_h", *h.shape))  # (B, H)
             saved, d_a = (h, a) if reads_output else (a, h)  # one is free by now
             activation_backward(d_h, saved, d_a, G[layer + ".bias"])
             above = layer
         if (weight := above + ".weight") in G:
-            ops.gemm(d_a.T, x, G[weight])  # (out, n_in)
+            ops.gemm(d_a.T, x, G[weight])  # d_W (out, n_in)
         if d_x is not None:
             ops.gemm(d_a, P[weight], d_x.reshape(B, self.n_in))
 

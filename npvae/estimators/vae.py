@@ -20,8 +20,8 @@ class VAE(GenerativeModel):
     decoder_hidden : tuple of int, optional
         Widths of the decoder's, from the latents outwards; the encoder's reversed if None.
     activation : str
-        ``"tanh"``, ``"relu"``, ``"sigmoid"``, ``"softplus"``, ``"elu"``, ``"leaky_relu"``,
-        ``"gelu"``, ``"silu"`` or ``"identity"``.
+        Of the hidden layers: ``"tanh"``, ``"relu"``, ``"gelu"`` or another of
+        :data:`npvae.ops.ACTIVATIONS`.
     likelihood : str or Likelihood
         p(x|z): ``"bernoulli"`` for black and white pixels or grey ones as their probabilities,
         ``"continuous-bernoulli"`` for grey values in [0, 1], ``"normal"`` or ``"laplace"`` with
@@ -60,8 +60,8 @@ class VAE(GenerativeModel):
         the minibatch of latent j's (Kingma et al. 2016). For a normal posterior, a normal prior
         and estimator B.
     optimizer : str or Optimizer
-        ``"adam"``, ``"adamw"``, ``"adagrad"``, ``"rmsprop"``, ``"sgd"``, ``"momentum"``,
-        ``"nesterov"``, or one of :mod:`npvae.optim` with other constants.
+        ``"adam"``, ``"adagrad"``, ``"sgd"`` or another name in :data:`npvae.optim.OPTIMIZERS`, or one
+        of :mod:`npvae.optim` with other constants.
     schedule : str or Schedule
         Of the learning rate: ``"constant"``, ``"step"``, ``"cosine"`` or ``"warmup"``.
     learning_rate : float

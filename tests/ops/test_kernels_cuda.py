@@ -22,6 +22,7 @@ from shim import COMPILER, RawModule
 from npvae import random
 from npvae.ops import DECLARED, Ops, layouts, reference
 from npvae.ops.gpu.launch import GATHER_DTYPES, on_device, options, source
+from npvae.optim import OPTIMIZERS
 
 BODIES = reference(np)
 STAND_IN = SimpleNamespace(**vars(np), RawModule=RawModule)
@@ -274,7 +275,7 @@ def fill_noise(seed, stream, step, eps):
     DEVICE.fill_noise_normal_kl(seed, stream, step, a, bias, eps, sigma, z, kl)
 
 
-UPDATES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+UPDATES = tuple(name for name in OPTIMIZERS if name in KERNELS)
 
 
 @shim
