@@ -60,8 +60,8 @@ class VAE(GenerativeModel):
         the minibatch of latent j's (Kingma et al. 2016). For a normal posterior, a normal prior
         and estimator B.
     optimizer : str or Optimizer
-        ``"adam"``, ``"adagrad"``, ``"sgd"`` or another name in :data:`npvae.optim.OPTIMIZERS`, or one
-        of :mod:`npvae.optim` with other constants.
+        ``"adam"``, ``"adagrad"``, ``"sgd"`` or another name in :data:`npvae.optim.OPTIMIZERS`,
+        or one of :mod:`npvae.optim` with other constants.
     schedule : str or Schedule
         Of the learning rate: ``"constant"``, ``"step"``, ``"cosine"`` or ``"warmup"``.
     learning_rate : float
