@@ -251,3 +251,7 @@ class F(ExpTransformed):
     parameters = ("log_df1", "log_df2")
     noise = ("uniform", "uniform")
     base = LogF()
+
+    def location(self, log_df1: Array, log_df2: Array) -> Array:
+        """E[z] = ν₂/(ν₂ − 2) where ν₂ > 2; elsewhere it is infinite: exp E[log z]."""
+        return self._mean_or_geometric(0 * log_df1, LOG_2 - log_df2, log_df1, log_df2)

@@ -19,6 +19,9 @@ from npvae.random import HALF_CELL, as_generator
 class Family:
     """A distribution with reparameterized samples.
 
+    Its ``location(*params)`` is what a model's ``transform`` gives: E[z] where that is finite, and
+    elsewhere what its docstring says.
+
     Attributes
     ----------
     parameters : tuple of str

@@ -94,7 +94,7 @@ class LocationScale(Standard):
         return r if self.upper == inf else xp.minimum(r, self.upper)
 
     def location(self, loc: Array, log_scale: Array) -> Array:
-        """The median of one without a mean."""
+        """The median; where there is a mean, a family of finite variance gives that."""
         return loc
 
     def entropy(self, loc: Array, log_scale: Array) -> Array:

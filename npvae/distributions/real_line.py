@@ -74,6 +74,10 @@ class Cauchy(LocationScale):
 
     standard_entropy = log(4 * pi)
 
+    def location(self, loc: Array, log_scale: Array) -> Array:
+        """The median: there is no mean."""
+        return loc
+
     def standard_sample(self, xp: Any, noise: Array) -> Array:
         sign, v = tail_distance(xp, noise)
         return sign * xp.cos(pi * v) / xp.sin(pi * v)

@@ -68,7 +68,7 @@ class StudentT(Family):
         return clamped_exp(xp, 0.5 * (log_df - LOG_2 - log_x))
 
     def location(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
-        """The median, which is the mean where ν > 1 leaves it one."""
+        """E[z] = loc where ν > 1; elsewhere there is none: the median, which is loc too."""
         return loc
 
     def log_prob(self, z: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:

@@ -51,9 +51,12 @@ class ExpTransformed(Positive):
         xp = array_module(params[0])
         return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
 
-    def location(self, *params: Any) -> Array:
-        """exp E[log z], the geometric mean, of one whose E[z] may be infinite."""
-        return self._exp(self.base.mean(*params))
+    def _mean_or_geometric(self, log_size: Array, log_tail: Array, *params: Any) -> Array:
+        """E[z] = size/(1 − t), t < 1 being 1/(the exponent of the tail); exp E[log z] if t ≥ 1."""
+        xp = array_module(log_tail)
+        finite = log_tail < 0
+        room = -xp.expm1(xp.where(finite, log_tail, -1))  # 1 − t
+        return self._exp(xp.where(finite, log_size - xp.log(room), self.base.mean(*params)))
 
     def _exp(self, y: Array) -> Array:
         return clamped_exp(array_module(y), y)[0]
@@ -149,6 +152,10 @@ class Pareto(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = ShiftedExponential(unit=1.0)
+
+    def location(self, loc: Array, log_scale: Array) -> Array:
+        """E[z] = αm/(α − 1) where α > 1; elsewhere it is infinite: exp E[log z] = m e^(1/α)."""
+        return self._mean_or_geometric(loc, log_scale, loc, log_scale)
 
 
 class Reciprocal(ExpTransformedWithKL):

@@ -294,22 +294,44 @@ def test_training_raises_the_bound_and_files_keep_it(name, tmp_path):
     assert vae.sample(3, rng=0).tobytes() == again.sample(3, rng=0).tobytes()
 
 
+def scipy_location(name, params):
+    """SciPy's mean where finite; else the median of a real, exp E[log z] of a positive one."""
+    if name == "dirichlet":
+        return np.array([stats.dirichlet.mean(a) for a in np.exp(params[0])])
+    if name == "elliptical":
+        return params[0]
+    truth = SCIPY[name](*params)
+    with np.errstate(all="ignore"):
+        mean = truth.mean()
+    flat = SCIPY[name](*(a.reshape(-1) for a in params))
+    if name not in ("f", "pareto"):
+        return np.where(np.isfinite(mean), mean, truth.median())
+    return np.where(np.isfinite(mean), mean, np.exp(expectation(flat, np.log)).reshape(mean.shape))
+
+
 @each_family
 def test_transform_gives_the_mean(name):
-    """SciPy's, or the median of what has none: Cauchy and t; of F and Pareto exp E[log z]."""
+    """Or what the family says it gives of one without a mean."""
     vae = make(name, compatible_priors(name)[0], "A")
-    z, params = vae.transform(X), heads(vae, X)
-    if name == "dirichlet":
-        expected = np.array([stats.dirichlet.mean(a) for a in np.exp(params[0])])
-    elif name == "elliptical":
-        expected = params[0]
-    elif name in ("f", "pareto"):
-        flat = SCIPY[name](*(a.reshape(-1) for a in params))
-        expected = np.exp(expectation(flat, np.log)).reshape(z.shape)
-    else:
-        truth = SCIPY[name](*params)
-        expected = truth.median() if name in ("cauchy", "student-t") else truth.mean()
-    np.testing.assert_allclose(z, expected, rtol=1e-8)
+    np.testing.assert_allclose(vae.transform(X), scipy_location(name, heads(vae, X)), rtol=1e-8)
+
+
+@each_family
+def test_a_location_is_the_mean_on_both_sides_of_where_it_ends(name):
+    """Parameters from e⁻² to e³: tails with a mean and without."""
+    q, rng = LatentFamily(name).family, np.random.default_rng(3)
+    params = [rng.uniform(-2, 3, (40, width)) for width in q.heads(3).values()]
+    found, expected = q.location(*params), scipy_location(name, params)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    if name in ("f", "pareto"):
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(SCIPY[name](*params).mean())
+        assert 10 < finite.sum() < 110
+    single = q.location(*(p.astype(np.float32) for p in params))
+    assert single.dtype == np.float32
+    near = np.abs(params[-1] - np.log(2)) > 0.01 if name == "f" else True
+    near = np.abs(params[-1]) > 0.01 if name == "pareto" else near
+    np.testing.assert_allclose(np.where(near, single, 1), np.where(near, expected, 1), rtol=1e-3)
 
 
 def test_the_noise_is_that_of_step_and_element():
