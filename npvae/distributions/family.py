@@ -13,6 +13,7 @@ from math import exp, log
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.distributions.tails import Tails
 from npvae.random import HALF_CELL, as_generator
 
 
@@ -41,6 +42,7 @@ class Family:
     support: str = "real"
     noise: tuple[str, ...] = ("uniform",)
     joint: bool = False
+    tails: Tails | None = None
 
     @property
     def base(self) -> Any:

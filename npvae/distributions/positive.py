@@ -12,6 +12,7 @@ from npvae.distributions.family import Positive, exponent_limit, exponential
 from npvae.distributions.location_scale import FiniteVariance, Scale, Standard
 from npvae.distributions.real_line import EULER
 from npvae.distributions.special import scaled_exp1
+from npvae.distributions.tails import DOUBLE_EXPONENTIAL, Tail
 from npvae.errors import ParameterError
 
 
@@ -44,6 +45,7 @@ class Exponential(StandardExponential, Scale):
     """
 
     standard_mean = 1.0
+    tails = (Tail("exponential", rate=1.0, free=""), DOUBLE_EXPONENTIAL)
 
 
 class ShiftedExponential(StandardExponential, FiniteVariance):
@@ -76,6 +78,9 @@ class Rayleigh(Scale):
     """
 
     power = 2
+    tails = (
+        Tail("exponential", rate=2.0, free=""), Tail("double exponential", order=2.0, rate=0.5)
+    )  # fmt: skip
     standard_mean = (0.5 * pi) ** 0.5
     standard_entropy = 1 - 0.5 * log(2) + 0.5 * EULER
 
@@ -115,6 +120,7 @@ class Erlang(Scale):
             )
         self.shape = int(shape)
         self.noise = ("uniform",) * self.shape
+        self.tails = Tail("exponential", rate=self.shape, free=""), DOUBLE_EXPONENTIAL
         self.standard_mean = float(self.shape)
         psi = sum(1 / i for i in range(1, self.shape)) - EULER  # ψ(k)
         self.standard_entropy = self.shape + lgamma(self.shape) + (1 - self.shape) * psi
@@ -143,6 +149,7 @@ class Gompertz(Positive):
     """
 
     parameters = ("log_scale", "log_shape")
+    tails = (Tail("exponential", rate=1.0, free=""), Tail("triple exponential", free="order"))
 
     def rsample(self, noise: Array, log_scale: Array, log_shape: Array) -> Array:
         """z = b log(1 + E/η), with E = −log u."""

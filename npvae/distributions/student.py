@@ -19,6 +19,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
+from npvae.distributions.tails import POLYNOMIAL
 from npvae.ops.elementary import LOG_2, LOG_PI
 
 
@@ -43,6 +44,7 @@ class StudentT(Family):
     """
 
     parameters = ("loc", "log_scale", "log_df")
+    tails = (POLYNOMIAL, POLYNOMIAL)
     noise = ("normal", "uniform")
 
     def rsample(self, noise: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:

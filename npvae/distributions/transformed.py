@@ -14,6 +14,7 @@ from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
 from npvae.distributions.real_line import GumbelMinimum
 from npvae.distributions.special import gammaln
+from npvae.distributions.tails import BOUNDED, EXPONENTIAL, GAUSSIAN
 
 
 class ExpTransformed(Positive):
@@ -99,6 +100,7 @@ class LogNormal(ExpTransformedWithKL):
     parameters = ("mu", "logvar")
     noise = ("normal",)
     base = Normal()
+    tails = (GAUSSIAN, GAUSSIAN)
 
     def location(self, mu: Array, logvar: Array) -> Array:
         """E[z] = exp(μ + ½ σ²)."""
@@ -130,6 +132,7 @@ class Weibull(ExpTransformedWithKL):
 
     parameters = ("loc", "log_scale")
     base = GumbelMinimum()
+    tails = GumbelMinimum.tails
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = λ Γ(1 + 1/k)."""
@@ -152,6 +155,7 @@ class Pareto(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = ShiftedExponential(unit=1.0)
+    tails = (BOUNDED, EXPONENTIAL)
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = αm/(α − 1) where α > 1; elsewhere it is infinite: exp E[log z] = m e^(1/α)."""
@@ -175,6 +179,7 @@ class Reciprocal(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = Uniform(unit=1.0)
+    tails = (BOUNDED, BOUNDED)
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = a (eʷ − 1)/w."""

@@ -97,7 +97,7 @@ def iwae_bound(
     ks, S = tuple(k), n_samples
     if not ks or min(ks) < 1:
         raise ParameterError(f"k={ks} has no bound to give; ask for whole numbers from 1 on")
-    if S < 2 * max(ks):
+    if 2 * max(ks) > S:
         raise ParameterError(
             f"k={max(ks)} of n_samples={S} leaves {S // max(ks)} group(s), and a standard error "
             f"needs two; ask for {2 * max(ks)} samples"
