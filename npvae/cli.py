@@ -137,7 +137,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         found = model.log_likelihood(X, arguments.samples, method=arguments.method, **options)
         print(f"likelihood {found}")
     if len(X) > 1 and model.has_bound:  # without an encoder, codes take chains
-        active = evaluation.active_units(model.transform(X))
+        variance = evaluation.prior_variance(model.engine_)
+        active = evaluation.active_units(model.transform(X), prior_variance=variance)
         print(f"latents    {int(active.sum())} of {len(active)} active")
 
 

@@ -96,6 +96,7 @@ class Beta(Family):
     noise = ("uniform", "uniform")
     base = LogOdds()
     tails = (EXPONENTIAL, EXPONENTIAL)
+    standard_variance = 1 / 12
 
     def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
         """z = sigmoid(y), y the log-odds.   noise: (2, …)"""

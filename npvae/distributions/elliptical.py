@@ -35,6 +35,7 @@ class Elliptical(Family):
 
     parameters = ("mu", "log_diagonal", "lower")
     tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = 1.0
     noise = ("normal",)
     joint = True
 

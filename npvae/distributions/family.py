@@ -36,6 +36,13 @@ class Family:
     joint : bool
         Whether log-density, entropy and KL are of all variables on the last axis together, and
         not of each.
+    tails : (Tail, Tail), optional
+        How fast the density falls at the two ends of its support: see
+        :mod:`npvae.distributions.tails`. Those of a family that declares none are taken to be
+        exponential, on an interval bounded.
+    standard_variance : float, optional
+        Of a variable of the member with all parameters 0; None where it has none or it is not
+        known in closed form.
     """
 
     parameters: tuple[str, ...]
@@ -43,6 +50,7 @@ class Family:
     noise: tuple[str, ...] = ("uniform",)
     joint: bool = False
     tails: Tails | None = None
+    standard_variance: float | None = None
 
     @property
     def base(self) -> Any:

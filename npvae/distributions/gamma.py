@@ -110,6 +110,7 @@ class Gamma(ExpTransformedWithKL):
     parameters = ("log_shape", "log_scale")
     base = LogGamma()
     tails = (EXPONENTIAL, DOUBLE_EXPONENTIAL)
+    standard_variance = 1.0
 
     def location(self, log_shape: Array, log_scale: Array) -> Array:
         """E[z] = αθ."""
@@ -183,6 +184,7 @@ class ChiSquared(ExpTransformedWithKL):
 
     parameters = ("log_df",)
     base = LogChiSquared()
+    standard_variance = 2.0
     tails = (Tail("exponential", rate=0.5), Tail("double exponential", rate=0.5, free=""))
 
     def location(self, log_df: Array) -> Array:

@@ -112,7 +112,7 @@ class FiniteVariance(LocationScale):
     """One that has a mean and a variance, and so a KL to the standard normal."""
 
     standard_mean: float = 0.0
-    standard_variance: float
+    standard_variance: float  # of s
 
     def mean(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = loc + scale · E[s]."""

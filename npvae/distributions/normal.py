@@ -30,6 +30,7 @@ class Normal(Family):
     parameters = ("mu", "logvar")
     noise = ("normal",)
     tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = 1.0
 
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J such variables."""

@@ -44,7 +44,7 @@ class Exponential(StandardExponential, Scale):
     array([1., 6.])
     """
 
-    standard_mean = 1.0
+    standard_mean = standard_variance = 1.0
     tails = (Tail("exponential", rate=1.0, free=""), DOUBLE_EXPONENTIAL)
 
 
@@ -82,6 +82,7 @@ class Rayleigh(Scale):
         Tail("exponential", rate=2.0, free=""), Tail("double exponential", order=2.0, rate=0.5)
     )  # fmt: skip
     standard_mean = (0.5 * pi) ** 0.5
+    standard_variance = 2 - 0.5 * pi
     standard_entropy = 1 - 0.5 * log(2) + 0.5 * EULER
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
@@ -121,7 +122,7 @@ class Erlang(Scale):
         self.shape = int(shape)
         self.noise = ("uniform",) * self.shape
         self.tails = Tail("exponential", rate=self.shape, free=""), DOUBLE_EXPONENTIAL
-        self.standard_mean = float(self.shape)
+        self.standard_mean = self.standard_variance = float(self.shape)
         psi = sum(1 / i for i in range(1, self.shape)) - EULER  # ψ(k)
         self.standard_entropy = self.shape + lgamma(self.shape) + (1 - self.shape) * psi
 

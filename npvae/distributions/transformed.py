@@ -4,7 +4,7 @@ With z = exp y everything about z follows from y: q(z) = q(y)/z, the entropy gai
 KL stays what it is. A z too small or too large for its dtype is kept within it (there its
 derivative is 0); where that matters, use ``base``, the distribution of y = log z.
 """
-from math import inf
+from math import e, inf
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -101,6 +101,7 @@ class LogNormal(ExpTransformedWithKL):
     noise = ("normal",)
     base = Normal()
     tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = e * e - e
 
     def location(self, mu: Array, logvar: Array) -> Array:
         """E[z] = exp(μ + ½ σ²)."""
@@ -133,6 +134,7 @@ class Weibull(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     base = GumbelMinimum()
     tails = GumbelMinimum.tails
+    standard_variance = 1.0
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = λ Γ(1 + 1/k)."""
