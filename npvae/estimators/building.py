@@ -115,3 +115,16 @@ def warn_single_sample(model: "GenerativeModel") -> None:
             "to how many samples are to share the bound",
             stacklevel=4,
         )
+
+
+def warn_long_warmup(model: "GenerativeModel") -> None:
+    """Warn of a warm-up that the run does not get out of."""
+    warmup = model.engine_.objective.warmup_epochs
+    if warmup < model.epochs:
+        return
+    no_best = ", and early stopping keeps the last of them" * (model.early_stopping is not None)
+    warn(
+        f"a warm-up of {warmup} epochs leaves none of epochs={model.epochs} at the whole weight of "
+        f"the KL{no_best}; lower kl_warmup or train for longer",
+        stacklevel=3,
+    )
