@@ -14,6 +14,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.models import LearnedPriorModel, VAEModel
 from npvae.networks import MLP
 from npvae.objectives import ELBO
+from npvae.optim import WarmUp
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -118,7 +119,14 @@ def warn_single_sample(model: "GenerativeModel") -> None:
 
 
 def warn_long_warmup(model: "GenerativeModel") -> None:
-    """Warn of a warm-up that the run does not get out of."""
+    """Warn of a warm-up, of the learning rate or the KL, that the run does not get out of."""
+    schedule = resolve_option("schedule", model.schedule)
+    if isinstance(schedule, WarmUp) and schedule.fraction >= 1:
+        warn(
+            f"schedule={schedule!r} never reaches learning_rate={model.learning_rate}: its "
+            "fraction of the run is all of it; choose one below 1",
+            stacklevel=3,
+        )
     warmup = model.engine_.objective.warmup_epochs
     if warmup < model.epochs:
         return

@@ -79,7 +79,7 @@ def fit(
     Warns
     -----
     UserWarning
-        If a warm-up of the KL leaves no epoch at its whole weight.
+        If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate.
     """
     model._check_params()
     pixels, scale = checked_data(model, X, None)

@@ -486,6 +486,7 @@ def test_a_best_that_an_older_version_took_from_a_warm_up_is_dropped(epoch):
 
 @pytest.mark.parametrize(("settings", "words"), [
     ({"kl_warmup": 4}, "4 epochs leaves none of epochs=3 at the whole weight of the KL; lower"),
+    ({"schedule": WarmUp(fraction=1.0)}, "never reaches learning_rate=0.001: .* below 1"),
     ({"kl_warmup": 3, "early_stopping": 2}, "early stopping keeps the last of them; lower kl_"),
 ])  # fmt: skip
 def test_a_warm_up_longer_than_the_run_is_said(settings, words):
