@@ -79,7 +79,8 @@ def train(arguments: argparse.Namespace) -> int:
         run.discard_if_untrained()
         raise
     stops = model.early_stopping is not None  # then the model is that of its best epoch
-    row = model._state.best_epoch - 1 if stops else -1
+    best, warmup = model._state.best_epoch, model.engine_.objective.warmup_epochs
+    row = best - 1 if stops and best else -1
     last = {key: values[row] for key, values in model.history_.items()}
     terms = f"reconstruction {last['reconstruction']:.2f}"
     if model.has_bound:
@@ -87,6 +88,9 @@ def train(arguments: argparse.Namespace) -> int:
     elif "log_joint" in last:
         terms = f"log p(x, z) {last['log_joint']:.2f} = {terms} + log p(z) {last['log_prior']:.2f}"
     print(f"training   {terms} nats, epoch {last['epoch']}")
+    if stops and warmup:
+        which = f"epoch {best}, the best after" if best else "the last epoch, for none came after"
+        print(f"kept       {which} the KL warm-up of {warmup} epochs")
     if "acceptance" in last:
         print(f"chains     {last['acceptance']:.0%} of proposals accepted")
     if last.get("objective") is not None:
@@ -136,7 +140,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         found = model.log_likelihood(X, arguments.samples, method=arguments.method, **options)
         print(f"likelihood {found}")
     if len(X) > 1 and model.has_bound:  # without an encoder, codes take chains
-        active = evaluation.active_units(model.transform(X))
+        variance = evaluation.prior_variance(model.engine_)
+        active = evaluation.active_units(model.transform(X), prior_variance=variance)
         print(f"latents    {int(active.sum())} of {len(active)} active")
 
 

@@ -255,6 +255,29 @@ def test_early_stopping_that_is_asked_for_at_a_resume_is_told_of_as_it_went(tmp_
     assert f"ELBO {bound:.2f} nats" in line
 
 
+def test_what_early_stopping_keeps_beside_a_warm_up_is_told(tmp_path, capsys):
+    """The epoch that is printed comes after the warm-up, and its model is the one saved."""
+    command = ["train", *QUICK, "--epochs", "6", "--early-stopping", "2", "--kl-warmup"]
+    assert main([*command, "3", "--out", str(tmp_path / "run")]) == 0
+    lines = {line[:10].strip(): line for line in capsys.readouterr().out.splitlines()}
+    bounds = read_history(tmp_path / "run")[3:]
+    best = 4 + max(range(len(bounds)), key=bounds.__getitem__)
+    assert lines["kept"] == f"kept       epoch {best}, the best after the KL warm-up of 3 epochs"
+    assert lines["training"].endswith(f"epoch {best}")
+    assert f"ELBO {bounds[best - 4]:.2f} nats" in lines["held out"]
+    assert main([*command, "8", "--out", str(tmp_path / "short")]) == 0
+    said = capsys.readouterr()
+    assert "kept       the last epoch, for none came after the KL warm-up of 8 epochs" in said.out
+    (warning,) = (line for line in said.err.splitlines() if "warm-up of 8 epochs" in line)
+    assert warning.startswith("npvae: warning: ")
+
+
+def read_history(folder):
+    """The held-out bound of each epoch."""
+    rows = (folder / "history.jsonl").read_text().splitlines()
+    return [json.loads(row)["validation_elbo"] for row in rows]
+
+
 def test_usage_errors_exit_2(capsys):
     with pytest.raises(SystemExit) as exit:
         main(["trian"])

@@ -16,6 +16,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
+from npvae.distributions.tails import EXPONENTIAL, Tail
 from npvae.distributions.transformed import ExpTransformed
 from npvae.ops.elementary import LOG_2
 
@@ -94,6 +95,8 @@ class Beta(Family):
     support = "unit interval"
     noise = ("uniform", "uniform")
     base = LogOdds()
+    tails = (EXPONENTIAL, EXPONENTIAL)
+    standard_variance = 1 / 12
 
     def rsample(self, noise: Array, log_a: Array, log_b: Array) -> Array:
         """z = sigmoid(y), y the log-odds.   noise: (2, …)"""
@@ -251,3 +254,8 @@ class F(ExpTransformed):
     parameters = ("log_df1", "log_df2")
     noise = ("uniform", "uniform")
     base = LogF()
+    tails = (Tail("exponential", rate=0.5), Tail("exponential", rate=0.5))
+
+    def location(self, log_df1: Array, log_df2: Array) -> Array:
+        """E[z] = ν₂/(ν₂ − 2) where ν₂ > 2; elsewhere it is infinite: exp E[log z]."""
+        return self._mean_or_geometric(0 * log_df1, LOG_2 - log_df2, log_df1, log_df2)

@@ -3,10 +3,17 @@
 A prior must be positive wherever q(z|x) is, and −log p(z) must not grow so fast that its mean
 under q may be infinite: the bound is −∞ then, though any sample of it looks fine.
 
-A family of a user's own is judged by its ``support``; its tails are taken to be no heavier than
-an exponential's.
+Both are read off what a family declares, its ``support`` and its ``tails``. Those of a user's own
+that declares no tails are taken to be an exponential's.
 """
 from npvae.distributions.latents import FAMILIES, Name, family
+from npvae.distributions.tails import (
+    DEFAULT,
+    Tails,
+    falls_too_fast,
+    has_finite_cost,
+    has_infinite_moment,
+)
 
 LEARNED = ("mixture", "vamp")
 PRIORS = (*FAMILIES, *LEARNED)
@@ -21,17 +28,6 @@ SUPPORT_NAMES = {
     "real": "the real line", "positive": "z > 0", "unit interval": "0 < z < 1",
     "simplex": "the simplex Σz = 1", "interval": "an interval",
 }  # fmt: skip
-
-# E[e^|z|] is finite for all LIGHT_TAILED posteriors, E[log² |z|] alone for the HEAVY_TAILED ones,
-# E[|z|ⁿ] for the others. −log p grows as e^|z| for STEEP priors, as log² |z| for FLAT ones, as
-# |z|ⁿ for the others.
-LIGHT_TAILED = {
-    "normal", "elliptical", "uniform", "triangular", "rayleigh", "gompertz", "reciprocal", "beta",
-    "dirichlet",
-}  # fmt: skip
-HEAVY_TAILED = {"cauchy", "student-t", "f", "pareto"}
-STEEP = {"gumbel", "gompertz"}
-FLAT = {"cauchy", "student-t", "f", "log-normal"}
 
 
 def incompatibility(posterior: Name, prior: Name) -> str:
@@ -72,11 +68,17 @@ def support(name: Name) -> str:
     return family(name).support
 
 
+def tails(name: Name) -> Tails:
+    """How fast the family's density falls at the two ends of its support."""
+    return family(name).tails or DEFAULT[support(name)]
+
+
 def finite_cross_entropy(posterior: Name, prior: Name) -> bool:
     """Whether the cross-entropy E_q[−log p(z)] is finite for all parameters, supports apart."""
-    if prior in (posterior, ALIASES.get(posterior), "vamp") or prior in FLAT:
+    if prior in (posterior, ALIASES.get(posterior), "vamp"):
         return True
-    return posterior in LIGHT_TAILED if prior in STEEP else posterior not in HEAVY_TAILED
+    p = "normal" if prior == "mixture" else prior
+    return all(map(has_finite_cost, tails(posterior), tails(p)))
 
 
 def support_covers(posterior: Name) -> bool:
@@ -84,27 +86,39 @@ def support_covers(posterior: Name) -> bool:
     return support(posterior) != "interval"
 
 
-def heavy_tailed(name: Name) -> bool:
-    """Whether the tails are so heavy that E|z| may be infinite."""
-    return ALIASES.get(name, name) in HEAVY_TAILED
+def infinite_moment(prior: Name, n: int) -> bool:
+    """Whether E|z|ⁿ of a prior is infinite; of one that learns it is taken to be finite.
+
+    Examples
+    --------
+    >>> infinite_moment("student-t", 1), infinite_moment("log-normal", 2)
+    (True, False)
+    """
+    p = ALIASES.get(prior, prior)
+    if p in LEARNED:
+        return False
+    return has_infinite_moment(tails(p), SUPPORT_HULL.get(p, support(p)), n)
 
 
 def lighter_tailed(posterior: Name, prior: Name) -> bool:
-    """Whether the tails of q(z|x) are lighter than those of p(z), and so of the true posterior.
+    """Whether q(z|x) falls so much faster than p(z) that its weights have no variance.
+
+    At an end of the support, 0 being one where z > 0; and for all parameters that q(z|x) may have:
+    E_q[(p/q)²] = ∫ p²/q is infinite. Of a normal posterior and a normal prior it is for some.
 
     Examples
     --------
     >>> lighter_tailed("normal", "normal"), lighter_tailed("normal", "laplace")
     (False, True)
-    >>> lighter_tailed("log-normal", "gamma")
-    False
+    >>> lighter_tailed("gamma", "log-normal"), lighter_tailed("log-normal", "gamma")
+    (True, True)
     """
-
-    def weight(name: Name) -> int:
-        return 0 if name in LIGHT_TAILED else 2 if name in HEAVY_TAILED or name in FLAT else 1
-
-    q, p = (ALIASES.get(name, name) for name in (posterior, prior))
-    return q != p and prior not in LEARNED and weight(q) < weight(p)
+    p = ALIASES.get(prior, prior)
+    if p == "vamp":  # of the posterior's own kind
+        return False
+    moves = p == "mixture"
+    of_prior = tails("normal" if moves else p)
+    return any(falls_too_fast(a, b, moves) for a, b in zip(tails(posterior), of_prior, strict=True))
 
 
 def compatible_priors(posterior: Name) -> list[str]:

@@ -15,6 +15,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
+from npvae.distributions.tails import BOUNDED, EXPONENTIAL
 
 
 @in_double
@@ -75,6 +76,7 @@ class Dirichlet(Family):
     support = "simplex"
     joint = True
     base = LogDirichlet()
+    tails = (EXPONENTIAL, BOUNDED)
 
     def rsample(self, noise: Array, log_concentration: Array) -> Array:
         """z = softmax(log x).   noise: (…, K)"""

@@ -7,6 +7,7 @@ the J variables, as a triangular system asks for; all datapoints go together.
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
+from npvae.distributions.tails import GAUSSIAN
 from npvae.ops.elementary import LOG_2PI
 
 
@@ -33,6 +34,8 @@ class Elliptical(Family):
     """
 
     parameters = ("mu", "log_diagonal", "lower")
+    tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = 1.0
     noise = ("normal",)
     joint = True
 

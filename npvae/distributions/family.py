@@ -13,11 +13,15 @@ from math import exp, log
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.distributions.tails import Tails
 from npvae.random import HALF_CELL, as_generator
 
 
 class Family:
     """A distribution with reparameterized samples.
+
+    Its ``location(*params)`` is what a model's ``transform`` gives: E[z] where that is finite, and
+    elsewhere what its docstring says.
 
     Attributes
     ----------
@@ -32,12 +36,21 @@ class Family:
     joint : bool
         Whether log-density, entropy and KL are of all variables on the last axis together, and
         not of each.
+    tails : (Tail, Tail), optional
+        How fast the density falls at the two ends of its support: see
+        :mod:`npvae.distributions.tails`. Those of a family that declares none are taken to be
+        exponential, on an interval bounded.
+    standard_variance : float, optional
+        Of a variable of the member with all parameters 0; None where it has none or it is not
+        known in closed form.
     """
 
     parameters: tuple[str, ...]
     support: str = "real"
     noise: tuple[str, ...] = ("uniform",)
     joint: bool = False
+    tails: Tails | None = None
+    standard_variance: float | None = None
 
     @property
     def base(self) -> Any:

@@ -15,6 +15,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
+from npvae.distributions.tails import DOUBLE_EXPONENTIAL, EXPONENTIAL, Tail
 from npvae.distributions.transformed import ExpTransformedWithKL
 from npvae.ops.elementary import LOG_2, LOG_PI
 
@@ -108,6 +109,8 @@ class Gamma(ExpTransformedWithKL):
 
     parameters = ("log_shape", "log_scale")
     base = LogGamma()
+    tails = (EXPONENTIAL, DOUBLE_EXPONENTIAL)
+    standard_variance = 1.0
 
     def location(self, log_shape: Array, log_scale: Array) -> Array:
         """E[z] = αθ."""
@@ -181,6 +184,8 @@ class ChiSquared(ExpTransformedWithKL):
 
     parameters = ("log_df",)
     base = LogChiSquared()
+    standard_variance = 2.0
+    tails = (Tail("exponential", rate=0.5), Tail("double exponential", rate=0.5, free=""))
 
     def location(self, log_df: Array) -> Array:
         """E[z] = ν."""

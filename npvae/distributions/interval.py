@@ -9,6 +9,7 @@ from typing import Any
 from npvae.backend import Array, array_module
 from npvae.distributions.family import slack
 from npvae.distributions.location_scale import FiniteVariance
+from npvae.distributions.tails import BOUNDED
 from npvae.ops.noise import tail_distance
 
 
@@ -25,6 +26,7 @@ class Uniform(FiniteVariance):
     """
 
     support = "interval"
+    tails = (BOUNDED, BOUNDED)
     lower, upper = 0.0, 1.0
     standard_entropy = 0.0
     standard_mean = 0.5
@@ -65,6 +67,7 @@ class Triangular(FiniteVariance):
     """
 
     support = "interval"
+    tails = (BOUNDED, BOUNDED)
     lower, upper = -1.0, 1.0
     standard_entropy = 0.5
     standard_variance = 1 / 6

@@ -143,7 +143,10 @@ class BoundDistribution:
         return getattr(self.family, kl_method + "_backward")(self._each(d_kl), *self.params)
 
     def location(self) -> Array:
-        """The location: E[z], or the median or geometric mean where that may not exist.   (…, J)"""
+        """The location (…, J): E[z] where it is finite.
+
+        Elsewhere the median of a Cauchy or Student's t, and of F and Pareto exp E[log z].
+        """
         return self.family.location(*self.params)
 
     def sum_param_grads(self, d_a: Array, *gradients: tuple[Array, ...]) -> Array:

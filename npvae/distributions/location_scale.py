@@ -94,7 +94,7 @@ class LocationScale(Standard):
         return r if self.upper == inf else xp.minimum(r, self.upper)
 
     def location(self, loc: Array, log_scale: Array) -> Array:
-        """The median of one without a mean."""
+        """The median; where there is a mean, a family of finite variance gives that."""
         return loc
 
     def entropy(self, loc: Array, log_scale: Array) -> Array:
@@ -112,7 +112,7 @@ class FiniteVariance(LocationScale):
     """One that has a mean and a variance, and so a KL to the standard normal."""
 
     standard_mean: float = 0.0
-    standard_variance: float
+    standard_variance: float  # of s
 
     def mean(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = loc + scale · E[s]."""

@@ -8,6 +8,7 @@ neighbours are these formulas summed and fused for the hot path; a test holds th
 
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
+from npvae.distributions.tails import GAUSSIAN
 from npvae.ops.elementary import LOG_2PI
 
 
@@ -28,6 +29,8 @@ class Normal(Family):
 
     parameters = ("mu", "logvar")
     noise = ("normal",)
+    tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = 1.0
 
     def heads(self, J: int) -> dict[str, int]:
         """The encoder's heads for a posterior of J such variables."""

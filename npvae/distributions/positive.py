@@ -12,6 +12,7 @@ from npvae.distributions.family import Positive, exponent_limit, exponential
 from npvae.distributions.location_scale import FiniteVariance, Scale, Standard
 from npvae.distributions.real_line import EULER
 from npvae.distributions.special import scaled_exp1
+from npvae.distributions.tails import DOUBLE_EXPONENTIAL, Tail
 from npvae.errors import ParameterError
 
 
@@ -43,7 +44,8 @@ class Exponential(StandardExponential, Scale):
     array([1., 6.])
     """
 
-    standard_mean = 1.0
+    standard_mean = standard_variance = 1.0
+    tails = (Tail("exponential", rate=1.0, free=""), DOUBLE_EXPONENTIAL)
 
 
 class ShiftedExponential(StandardExponential, FiniteVariance):
@@ -76,7 +78,11 @@ class Rayleigh(Scale):
     """
 
     power = 2
+    tails = (
+        Tail("exponential", rate=2.0, free=""), Tail("double exponential", order=2.0, rate=0.5)
+    )  # fmt: skip
     standard_mean = (0.5 * pi) ** 0.5
+    standard_variance = 2 - 0.5 * pi
     standard_entropy = 1 - 0.5 * log(2) + 0.5 * EULER
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
@@ -115,7 +121,8 @@ class Erlang(Scale):
             )
         self.shape = int(shape)
         self.noise = ("uniform",) * self.shape
-        self.standard_mean = float(self.shape)
+        self.tails = Tail("exponential", rate=self.shape, free=""), DOUBLE_EXPONENTIAL
+        self.standard_mean = self.standard_variance = float(self.shape)
         psi = sum(1 / i for i in range(1, self.shape)) - EULER  # ψ(k)
         self.standard_entropy = self.shape + lgamma(self.shape) + (1 - self.shape) * psi
 
@@ -143,6 +150,7 @@ class Gompertz(Positive):
     """
 
     parameters = ("log_scale", "log_shape")
+    tails = (Tail("exponential", rate=1.0, free=""), Tail("triple exponential", free="order"))
 
     def rsample(self, noise: Array, log_scale: Array, log_shape: Array) -> Array:
         """z = b log(1 + E/η), with E = −log u."""

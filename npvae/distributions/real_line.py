@@ -16,9 +16,12 @@ from npvae.distributions.family import (
 )
 from npvae.distributions.location_scale import FiniteVariance, LocationScale
 from npvae.distributions.special import digamma, gammaln
+from npvae.distributions.tails import EXPONENTIAL, Tail
 from npvae.ops.noise import tail_distance
 
 EULER = 0.5772156649015329  # γ = −ψ(1)
+CAUCHY = Tail("polynomial", rate=2.0, free="")
+GUMBEL = Tail("double exponential", free="order")  # e^(|y|/β)
 
 
 class Laplace(FiniteVariance):
@@ -34,6 +37,7 @@ class Laplace(FiniteVariance):
     """
 
     standard_entropy = 1 + log(2)
+    tails = (EXPONENTIAL, EXPONENTIAL)
     standard_variance = 2.0
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
@@ -73,6 +77,11 @@ class Cauchy(LocationScale):
     """
 
     standard_entropy = log(4 * pi)
+    tails = (CAUCHY, CAUCHY)
+
+    def location(self, loc: Array, log_scale: Array) -> Array:
+        """The median: there is no mean."""
+        return loc
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
         sign, v = tail_distance(xp, noise)
@@ -110,6 +119,7 @@ class Logistic(FiniteVariance):
     """
 
     standard_entropy = 2.0
+    tails = (EXPONENTIAL, EXPONENTIAL)
     standard_variance = pi**2 / 3
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
@@ -140,6 +150,7 @@ class Gumbel(FiniteVariance):
     standard_mean = EULER
     standard_variance = pi**2 / 6
     sign: int = 1
+    tails = (GUMBEL, EXPONENTIAL)
 
     def standard_sample(self, xp: Any, noise: Array) -> Array:
         return -self.sign * xp.log(exponential(xp, noise))
@@ -174,3 +185,4 @@ class GumbelMinimum(Gumbel):
 
     sign = -1
     standard_mean = -EULER
+    tails = (EXPONENTIAL, GUMBEL)

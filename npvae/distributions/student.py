@@ -19,6 +19,7 @@ from npvae.distributions.special import (
     log_gamma_sample_backward,
     trigamma,
 )
+from npvae.distributions.tails import POLYNOMIAL
 from npvae.ops.elementary import LOG_2, LOG_PI
 
 
@@ -43,6 +44,7 @@ class StudentT(Family):
     """
 
     parameters = ("loc", "log_scale", "log_df")
+    tails = (POLYNOMIAL, POLYNOMIAL)
     noise = ("normal", "uniform")
 
     def rsample(self, noise: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:
@@ -68,7 +70,7 @@ class StudentT(Family):
         return clamped_exp(xp, 0.5 * (log_df - LOG_2 - log_x))
 
     def location(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
-        """The median, which is the mean where ν > 1 leaves it one."""
+        """E[z] = loc where ν > 1; elsewhere there is none: the median, which is loc too."""
         return loc
 
     def log_prob(self, z: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:

@@ -4,7 +4,7 @@ With z = exp y everything about z follows from y: q(z) = q(y)/z, the entropy gai
 KL stays what it is. A z too small or too large for its dtype is kept within it (there its
 derivative is 0); where that matters, use ``base``, the distribution of y = log z.
 """
-from math import inf
+from math import e, inf
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -14,6 +14,7 @@ from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
 from npvae.distributions.real_line import GumbelMinimum
 from npvae.distributions.special import gammaln
+from npvae.distributions.tails import BOUNDED, EXPONENTIAL, GAUSSIAN
 
 
 class ExpTransformed(Positive):
@@ -51,9 +52,12 @@ class ExpTransformed(Positive):
         xp = array_module(params[0])
         return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
 
-    def location(self, *params: Any) -> Array:
-        """exp E[log z], the geometric mean, of one whose E[z] may be infinite."""
-        return self._exp(self.base.mean(*params))
+    def _mean_or_geometric(self, log_size: Array, log_tail: Array, *params: Any) -> Array:
+        """E[z] = size/(1 − t), t < 1 being 1/(the exponent of the tail); exp E[log z] if t ≥ 1."""
+        xp = array_module(log_tail)
+        finite = log_tail < 0
+        room = -xp.expm1(xp.where(finite, log_tail, -1))  # 1 − t
+        return self._exp(xp.where(finite, log_size - xp.log(room), self.base.mean(*params)))
 
     def _exp(self, y: Array) -> Array:
         return clamped_exp(array_module(y), y)[0]
@@ -96,6 +100,8 @@ class LogNormal(ExpTransformedWithKL):
     parameters = ("mu", "logvar")
     noise = ("normal",)
     base = Normal()
+    tails = (GAUSSIAN, GAUSSIAN)
+    standard_variance = e * e - e
 
     def location(self, mu: Array, logvar: Array) -> Array:
         """E[z] = exp(μ + ½ σ²)."""
@@ -127,6 +133,8 @@ class Weibull(ExpTransformedWithKL):
 
     parameters = ("loc", "log_scale")
     base = GumbelMinimum()
+    tails = GumbelMinimum.tails
+    standard_variance = 1.0
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = λ Γ(1 + 1/k)."""
@@ -149,6 +157,11 @@ class Pareto(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = ShiftedExponential(unit=1.0)
+    tails = (BOUNDED, EXPONENTIAL)
+
+    def location(self, loc: Array, log_scale: Array) -> Array:
+        """E[z] = αm/(α − 1) where α > 1; elsewhere it is infinite: exp E[log z] = m e^(1/α)."""
+        return self._mean_or_geometric(loc, log_scale, loc, log_scale)
 
 
 class Reciprocal(ExpTransformedWithKL):
@@ -168,6 +181,7 @@ class Reciprocal(ExpTransformedWithKL):
     parameters = ("loc", "log_scale")
     support = "interval"
     base = Uniform(unit=1.0)
+    tails = (BOUNDED, BOUNDED)
 
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = a (eʷ − 1)/w."""

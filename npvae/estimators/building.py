@@ -14,6 +14,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.models import LearnedPriorModel, VAEModel
 from npvae.networks import MLP
 from npvae.objectives import ELBO
+from npvae.optim import WarmUp
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -115,3 +116,23 @@ def warn_single_sample(model: "GenerativeModel") -> None:
             "to how many samples are to share the bound",
             stacklevel=4,
         )
+
+
+def warn_long_warmup(model: "GenerativeModel") -> None:
+    """Warn of a warm-up, of the learning rate or the KL, that the run does not get out of."""
+    schedule = resolve_option("schedule", model.schedule)
+    if isinstance(schedule, WarmUp) and schedule.fraction >= 1:
+        warn(
+            f"schedule={schedule!r} never reaches learning_rate={model.learning_rate}: its "
+            "fraction of the run is all of it; choose one below 1",
+            stacklevel=3,
+        )
+    warmup = model.engine_.objective.warmup_epochs
+    if warmup < model.epochs:
+        return
+    no_best = ", and early stopping keeps the last of them" * (model.early_stopping is not None)
+    warn(
+        f"a warm-up of {warmup} epochs leaves none of epochs={model.epochs} at the whole weight of "
+        f"the KL{no_best}; lower kl_warmup or train for longer",
+        stacklevel=3,
+    )

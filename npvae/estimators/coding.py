@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 def transform(model: "GenerativeModel", X: Any) -> Array:
     """Posterior means of z, deterministic.   X (N, D) → (N, J)
 
+    Where q(z|x) has no finite mean, another measure of where it lies: of a ``"cauchy"``, and of a
+    ``"student-t"`` with ν ≤ 1, the median; of an ``"f"`` with ν₂ ≤ 2 and a ``"pareto"`` with α ≤ 1
+    the geometric mean exp E[log z].
+
     Raises
     ------
     DataError

@@ -129,9 +129,10 @@ def iwae_bound(
     X : array (N, D)
         Datapoints.
     k : int or sequence of int
-        Samples that share a bound; k = 1 is the lower bound of eq. 3.
+        Samples that share a bound, in any order; k = 1 is the lower bound of eq. 3. Where each
+        divides the next, and the last of them ``n_samples``, no estimate is below the one before.
     n_samples : int
-        In all, for each datapoint: at least the largest k.
+        In all, for each datapoint: at least twice the largest k.
     rng, progress
         As :meth:`log_likelihood` has them.
 
@@ -143,7 +144,7 @@ def iwae_bound(
     Raises
     ------
     ParameterError, DataError, NotFittedError
-        As :meth:`log_likelihood`; or if a k is less than 1 or does not divide ``n_samples``.
+        As :meth:`log_likelihood`; or if a k is less than 1, or ``n_samples`` less than twice it.
     """
     engine = model._engine()
     pixels, scale = scored_data(model, X)

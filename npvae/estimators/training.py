@@ -13,7 +13,7 @@ from npvae.backend import Array
 from npvae.data import Dataset
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
-from npvae.estimators.building import warn_single_sample
+from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data, data_of
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
@@ -26,6 +26,7 @@ from npvae.training import (
     data_moments,
     load_checkpoint,
     print_backend,
+    print_early_stopping,
     print_epoch,
     save_checkpoint,
     train,
@@ -50,7 +51,8 @@ def fit(
     y : ignored
         For scikit-learn's sake.
     validation : array (N', D) or Dataset, optional
-        Its bound is computed after every epoch; early stopping needs it.
+        Its bound is computed after every epoch; early stopping needs it, and compares those of
+        the epochs after the KL warm-up.
     callbacks : iterable of callable
         Each called with the :class:`~npvae.training.TrainingState` after every epoch;
         one that returns True ends the training.
@@ -73,6 +75,11 @@ def fit(
         If the backend cannot run here.
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand and after the checkpoint.
+
+    Warns
+    -----
+    UserWarning
+        If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate.
     """
     model._check_params()
     pixels, scale = checked_data(model, X, None)
@@ -93,6 +100,10 @@ def fit(
         model._set_n_data(len(pixels))
         model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         schedule = resolve_option("schedule", model.schedule)
+        warn_long_warmup(model)
+        warmup = model.engine_.objective.warmup_epochs
+        if model.verbose and model.early_stopping is not None and 0 < warmup < model.epochs:
+            print_early_stopping(warmup + 1)
         return run(
             model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
         )

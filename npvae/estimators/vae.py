@@ -73,7 +73,9 @@ class VAE(GenerativeModel):
     clip_norm : float, optional
         Largest norm of the gradient.
     early_stopping : int, optional
-        Epochs without a better validation bound after which to stop, at the best parameters.
+        Epochs without a better validation bound after which to stop, at the best parameters. Those
+        of ``kl_warmup`` do not count, and none of them is the best: they maximise something else.
+        A learning rate's ``"warmup"`` changes no objective, so its epochs do.
     backend : str
         ``"numpy"``, ``"cupy"`` or ``"auto"``.
     dtype : str

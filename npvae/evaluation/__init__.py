@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from npvae.evaluation.annealed import AnnealedLogLikelihood, annealed_log_likelihood
     from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
     from npvae.evaluation.iwae import BoundCurve, iwae_bound
-    from npvae.evaluation.latent import active_units
+    from npvae.evaluation.latent import active_units, prior_variance
     from npvae.evaluation.log_joint import LogJointTarget
     from npvae.evaluation.means import posterior_means
     from npvae.evaluation.prior import prior_log_likelihood
@@ -19,7 +19,7 @@ _HOMES = {
     "annealed": ("AnnealedLogLikelihood", "annealed_log_likelihood"),
     "harmonic": ("HarmonicLogLikelihood", "harmonic_log_likelihood"),
     "iwae": ("BoundCurve", "iwae_bound"),
-    "latent": ("active_units",),
+    "latent": ("active_units", "prior_variance"),
     "means": ("posterior_means",),
     "log_joint": ("LogJointTarget",),
     "prior": ("prior_log_likelihood",),
@@ -45,4 +45,5 @@ __all__ = [
     "log_likelihood",
     "posterior_means",
     "prior_log_likelihood",
+    "prior_variance",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from npvae.backend import Array
-from npvae.distributions.compatibility import heavy_tailed
+from npvae.distributions.compatibility import infinite_moment
 from npvae.errors import NumericalError, ParameterError
 from npvae.evaluation.chains import ChainDiagnostics, ChainNoise, Chains, sample
 from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
@@ -103,7 +103,7 @@ def harmonic_log_likelihood(
             f"them as samples, at least {2 * (J + 1)}"
         )
     name = engine.model.prior.name
-    if start == "prior" and heavy_tailed(name):
+    if start == "prior" and infinite_moment(name, 1):
         raise ParameterError(
             f"chains that start at samples of prior={name!r} begin too far out to find p(z|x) in a "
             "warm-up; take start='posterior' or method='annealed'"

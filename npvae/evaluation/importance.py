@@ -96,7 +96,8 @@ def log_likelihood(
     Warns
     -----
     UserWarning
-        If q(z|x) has lighter tails than the prior: the estimate is low by more than it says.
+        If q(z|x) has lighter tails than the prior, or falls faster towards 0: the estimate is low
+        by more than it says.
     """
     check_support(engine)
     if n_samples < 2:
@@ -119,7 +120,8 @@ def log_likelihood(
 def check_support(engine: Engine) -> None:
     """Check the support: a ParameterError if q(z|x) is 0 where the prior is not, and E[w] ≠ p(x).
 
-    Where its tails are lighter than the prior's, E[w²] is infinite: that is a warning.
+    Where its tails are lighter than the prior's, E[w²] is infinite: that is a warning, for no
+    number of samples makes up for it.
     """
     posterior, prior = engine.model.posterior, engine.model.prior
     if posterior is None:
@@ -127,17 +129,18 @@ def check_support(engine: Engine) -> None:
             "there is no q(z|x) to sample from; take method='annealed', 'harmonic' or 'prior'"
         )
     real = prior.variables.family.support == "real"  # over which HMC moves
-    if lighter_tailed(posterior.name, prior.name):
-        warn(
-            f"posterior={posterior.name!r} has lighter tails than prior={prior.name!r}: "
-            "importance sampling comes out low, by more than its standard error says; "
-            "take method=" + "'annealed' or " * real + "'prior'",
-            stacklevel=2,
-        )
     if not support_covers(posterior.name):
         raise ParameterError(
             f"posterior={posterior.name!r} does not reach all of the prior, so its importance "
             "weights do not have the mean p(x); take method=" + "'annealed' or " * real + "'prior'"
+        )
+    if lighter_tailed(posterior.name, prior.name):
+        ends = ", towards 0 or ∞" if posterior.family.support == "positive" else ""
+        warn(
+            f"posterior={posterior.name!r} has lighter tails than prior={prior.name!r}{ends}: "
+            "importance sampling comes out low, by more than its standard error says; "
+            "take method=" + "'annealed' or " * real + "'prior'",
+            stacklevel=2,
         )
 
 

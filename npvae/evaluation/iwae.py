@@ -3,13 +3,13 @@
     L_k = E[ log (1/k) Σ_{i≤k} w_i ],      w = p(x|z) p(z) / q(z|x),  z ~ q(z|x)
 
 L_1 is the ELBO, L_k never falls with k, and its limit is log p(x). One set of S samples serves
-every k: it is cut into S/k groups, and each gives one estimate of L_k. Groups of a larger k are
-unions of those of a smaller one, so by Jensen's inequality the curve of every datapoint rises,
-not only on average.
+every k: it is cut into ⌊S/k⌋ groups, and each gives one estimate of L_k; up to k − 1 samples are
+left over. The estimates rise with k as the L_k do but for their errors. Where k divides k' and k'
+divides S, the groups of k' are unions of those of k, and by Jensen's inequality the estimate of k'
+is not below that of k, at any datapoint.
 """
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from npvae.backend import Array, ignore_overflow
@@ -34,11 +34,11 @@ class BoundCurve:
     Attributes
     ----------
     k : tuple of int
-        Samples that share a bound.
+        Samples that share a bound, in the order asked for.
     estimate : array (K, N)
         L_k.
     standard_error : array (K, N)
-        Of the estimate: the deviation over S/k groups by √(S/k).
+        Of the estimate: the deviation over the ⌊S/k⌋ groups by the root of their number.
     effective_sample_size : array (N,)
         (Σ w)² / Σ w² of all S samples, from 1 to S.
     n_samples : int
@@ -72,7 +72,8 @@ def iwae_bound(
     Parameters
     ----------
     k : sequence of int
-        Each a divisor of the next, the last of ``n_samples``, with two groups of it or more.
+        In any order, from 1 to S/2: a standard error needs two groups. The curve need not rise
+        from one to the next but where each divides the next, and the last of them S.
     n_samples : int
         S, samples of q(z|x) for each datapoint; those of :func:`log_likelihood`, which is the
         one group of k = S.
@@ -84,20 +85,22 @@ def iwae_bound(
     Raises
     ------
     ParameterError
-        If one of ``k`` is less than 1 or does not divide the next, or the last leaves one group;
-        or if q(z|x) does not reach all of the prior.
+        If there is no ``k``, one of them is less than 1, or it leaves fewer than two groups;
+        or if there is no q(z|x), or it does not reach all of the prior.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`log_likelihood`.
     """
     check_support(engine)
     ks, S = tuple(k), n_samples
-    for small, large in pairwise((1, *ks, S)):
-        if small < 1 or large % small:
-            raise ParameterError(
-                f"k={ks} of n_samples={S}: {small} does not divide {large}; choose each k a "
-                "divisor of the next, and the last of n_samples"
-            )
-    if not ks or S // ks[-1] < 2:
+    if not ks or min(ks) < 1:
+        raise ParameterError(f"k={ks} has no bound to give; ask for whole numbers from 1 on")
+    if 2 * max(ks) > S:
         raise ParameterError(
-            f"k={ks} of n_samples={S} gives no standard error; ask for {2 * max((1, *ks))} samples"
+            f"k={max(ks)} of n_samples={S} leaves {S // max(ks)} group(s), and a standard error "
+            f"needs two; ask for {2 * max(ks)} samples"
         )
     xp = engine.xp
     bounds, errors = (xp.empty((len(ks), len(X)), engine.theta.dtype) for _ in range(2))
@@ -112,9 +115,11 @@ def iwae_bound(
             done += len(block)
         _, _, ess[here] = summary(xp, accumulate_weights(xp, None, log_w), S)
         for i, n in enumerate(ks):
-            groups = log_mean_exp(xp, log_w.reshape(S // n, n, -1), axis=1)  # (S/k, M)
+            n_groups = S // n
+            shared = log_w[: n_groups * n].reshape(n_groups, n, -1)
+            groups = log_mean_exp(xp, shared, axis=1)  # (⌊S/k⌋, M)
             bounds[i, here] = groups.mean(axis=0)
-            errors[i, here] = xp.sqrt(groups.var(axis=0, ddof=1) / (S // n))
+            errors[i, here] = xp.sqrt(groups.var(axis=0, ddof=1) / n_groups)
 
     for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine) // S), progress)
     return BoundCurve(ks, bounds, errors, ess, S)

@@ -93,7 +93,7 @@ class Model:
         raise NotImplementedError
 
     def encode(self, ctx: Context, x: Array, out: Array) -> None:
-        """x (M, D) → the posterior means, written into ``out`` (M, J)."""
+        """x (M, D) → the location of q(z|x), a mean if finite, written into ``out`` (M, J)."""
         raise NotImplementedError
 
     def posterior_at(self, ctx: Context, x: Array) -> BoundDistribution:

@@ -116,7 +116,7 @@ class VAEModel(Model):
         return (theta + path + score).sum()
 
     def encode(self, ctx: Context, x: Array, out: Array) -> None:
-        """x (M, D) → the posterior means, written into ``out`` (M, J)."""
+        """x (M, D) → the location of q(z|x), a mean if finite, written into ``out`` (M, J)."""
         if self.posterior == NORMAL:
             a, _ = self.encoder.forward(ctx, x, head="mean")
             ctx.ops.identity(a, ctx.P["encoder.mean.bias"], out)

@@ -46,6 +46,11 @@ class SampledELBO(Objective):
     kl_warmup: int = 0
     maximised: ClassVar[str] = "the ELBO with its KL weighted or free"
 
+    @property
+    def warmup_epochs(self) -> int:
+        """Epochs until the weight is at rest."""
+        return self.kl_warmup if self.kl_weight else 0
+
     def scalars(self, step: int, n_batches: int) -> tuple[float, ...]:
         """β_t while it is warmed up.
 

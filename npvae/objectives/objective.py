@@ -90,6 +90,14 @@ class Objective:
         """The loss of some terms. It may write to ``state``, and to buffers of ``ctx.work``."""
         raise NotImplementedError
 
+    @property
+    def warmup_epochs(self) -> int:
+        """Epochs from the first over which what is maximised still changes.
+
+        One of them is not to be compared with those that follow: early stopping leaves it out.
+        """
+        return 0
+
     def scalars(self, step: int, n_batches: int) -> tuple[float, ...]:
         """Numbers that change from step to step, ``n_batches`` of which are an epoch.
 

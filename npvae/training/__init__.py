@@ -2,7 +2,7 @@
 from npvae.training.batches import BINARIZE, Minibatches, binarized, binarized_by_row, data_moments
 from npvae.training.config import TrainConfig
 from npvae.training.loop import train
-from npvae.training.progress import HistoryFile, print_backend, print_epoch
+from npvae.training.progress import HistoryFile, print_backend, print_early_stopping, print_epoch
 from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
 from npvae.training.step import TrainStep
 
@@ -17,6 +17,7 @@ __all__ = [
     "data_moments",
     "load_checkpoint",
     "print_backend",
+    "print_early_stopping",
     "print_epoch",
     "save_checkpoint",
     "train",

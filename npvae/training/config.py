@@ -25,7 +25,8 @@ class TrainConfig:
     seed : int
         Of permutations and noise.
     patience : int or None
-        Early stopping after so many epochs without a better validation ELBO, at the best.
+        Early stopping after so many epochs without a better validation ELBO, at the best. Epochs
+        of the objective's warm-up do not count, and none of them is the best.
     """
 
     optimizer: Optimizer

@@ -55,10 +55,12 @@ def train(
         On Ctrl-C, at the end of the step in hand.
     """
     steps = make_step(state, batches, config)
-    if config.patience is not None and state.best is None and state.best_elbo is not None:
-        # early stopping was not asked for before: the best parameters are not kept, and in the
-        # middle of an epoch there are none to keep
-        keep_best(state, None if state.batch else state.last()["validation_elbo"])
+    missing = config.patience is not None and state.best is None and state.best_elbo is not None
+    if missing or 0 < state.best_epoch <= warmup_epochs(state):
+        # early stopping was not asked for before, or an older npvae took its best from the warm-up:
+        # the best parameters are not there, and in the middle of an epoch there are none to keep
+        elbo = None if state.batch else state.last()["validation_elbo"]
+        keep_best(state, elbo, config.patience is not None)
     with interrupts() as interrupted:
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
@@ -94,19 +96,32 @@ def close_epoch(
         if not isfinite(row["validation_elbo"]):
             what = f"the validation ELBO is {row['validation_elbo']} after epoch {state.epoch}"
             raise NumericalError(diagnose(state, what))
-        if state.best_elbo is None or row["validation_elbo"] > state.best_elbo:
+        at_rest = state.epoch > warmup_epochs(state)
+        if at_rest and (state.best_elbo is None or row["validation_elbo"] > state.best_elbo):
             keep_best(state, row["validation_elbo"], config.patience is not None)
     state.record(row)
 
 
 def keep_best(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:
-    """Keep this epoch as the best one, with its parameters if early stopping restores them."""
+    """Keep this epoch as the best one, with its parameters if early stopping restores them.
+
+    None is kept while the objective is warmed up: the bound of an epoch that felt less of the KL is
+    that of another problem.
+    """
+    if state.epoch <= warmup_epochs(state):
+        state.best_elbo, state.best_epoch, state.best = None, 0, None
+        return
     state.best_elbo, state.best_epoch = elbo, state.epoch
     state.best = state.engine.theta.copy() if parameters and elbo is not None else None
 
 
+def warmup_epochs(state: TrainingState) -> int:
+    """The epochs at the beginning that early stopping leaves out."""
+    return state.engine.objective.warmup_epochs
+
+
 def out_of_patience(state: TrainingState, config: TrainConfig) -> bool:
-    """Whether the validation bound has not improved for ``patience`` epochs."""
+    """Whether the validation bound has not improved for ``patience`` epochs after the warm-up."""
     if config.patience is None or state.best_elbo is None:
         return False
     return state.epoch - state.best_epoch >= config.patience

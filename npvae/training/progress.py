@@ -13,6 +13,12 @@ def print_backend(backend: Backend) -> None:
         print(f"backend    {backend.device}", flush=True)
 
 
+def print_early_stopping(first: int) -> None:
+    """From where early stopping counts, on a terminal."""
+    if sys.stdout.isatty():
+        print(f"stopping   counts from epoch {first} on, after the KL warm-up", flush=True)
+
+
 def print_epoch(state: TrainingState) -> None:
     """One line an epoch on a terminal; nothing elsewhere, where nobody watches."""
     if not sys.stdout.isatty():

@@ -35,9 +35,9 @@ class TrainingState:
     history : dict of str to list
         One entry an epoch.
     best : array (P,) or None
-        Parameters of the epoch with the best validation bound.
+        Parameters of the epoch with the best validation bound, of those after the warm-up.
     best_epoch, best_elbo : int, float or None
-        That epoch and that bound.
+        That epoch and that bound; 0 and None where there is none.
     chains : dict of str to array
         Where a Monte Carlo algorithm's Markov chains stand.
     objective_state : dict of str to array

@@ -5,6 +5,7 @@ are worked out here from the weights; gradients against central differences.
 """
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -20,10 +21,12 @@ from npvae.distributions.compatibility import (
     closed_kl,
     compatible_priors,
     incompatibility,
+    lighter_tailed,
     support_covers,
 )
 from npvae.distributions.latents import FAMILIES, LatentFamily
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
+from npvae.distributions.tails import GAUSSIAN
 from npvae.errors import ParameterError
 from npvae.evaluation import (
     annealed_log_likelihood,
@@ -294,22 +297,44 @@ def test_training_raises_the_bound_and_files_keep_it(name, tmp_path):
     assert vae.sample(3, rng=0).tobytes() == again.sample(3, rng=0).tobytes()
 
 
+def scipy_location(name, params):
+    """SciPy's mean where finite; else the median of a real, exp E[log z] of a positive one."""
+    if name == "dirichlet":
+        return np.array([stats.dirichlet.mean(a) for a in np.exp(params[0])])
+    if name == "elliptical":
+        return params[0]
+    truth = SCIPY[name](*params)
+    with np.errstate(all="ignore"):
+        mean = truth.mean()
+    flat = SCIPY[name](*(a.reshape(-1) for a in params))
+    if name not in ("f", "pareto"):
+        return np.where(np.isfinite(mean), mean, truth.median())
+    return np.where(np.isfinite(mean), mean, np.exp(expectation(flat, np.log)).reshape(mean.shape))
+
+
 @each_family
 def test_transform_gives_the_mean(name):
-    """SciPy's, or the median of what has none: Cauchy and t; of F and Pareto exp E[log z]."""
+    """Or what the family says it gives of one without a mean."""
     vae = make(name, compatible_priors(name)[0], "A")
-    z, params = vae.transform(X), heads(vae, X)
-    if name == "dirichlet":
-        expected = np.array([stats.dirichlet.mean(a) for a in np.exp(params[0])])
-    elif name == "elliptical":
-        expected = params[0]
-    elif name in ("f", "pareto"):
-        flat = SCIPY[name](*(a.reshape(-1) for a in params))
-        expected = np.exp(expectation(flat, np.log)).reshape(z.shape)
-    else:
-        truth = SCIPY[name](*params)
-        expected = truth.median() if name in ("cauchy", "student-t") else truth.mean()
-    np.testing.assert_allclose(z, expected, rtol=1e-8)
+    np.testing.assert_allclose(vae.transform(X), scipy_location(name, heads(vae, X)), rtol=1e-8)
+
+
+@each_family
+def test_a_location_is_the_mean_on_both_sides_of_where_it_ends(name):
+    """Parameters from e⁻² to e³: tails with a mean and without."""
+    q, rng = LatentFamily(name).family, np.random.default_rng(3)
+    params = [rng.uniform(-2, 3, (40, width)) for width in q.heads(3).values()]
+    found, expected = q.location(*params), scipy_location(name, params)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    if name in ("f", "pareto"):
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(SCIPY[name](*params).mean())
+        assert 10 < finite.sum() < 110
+    single = q.location(*(p.astype(np.float32) for p in params))
+    assert single.dtype == np.float32
+    near = np.abs(params[-1] - np.log(2)) > 0.01 if name == "f" else True
+    near = np.abs(params[-1]) > 0.01 if name == "pareto" else near
+    np.testing.assert_allclose(np.where(near, single, 1), np.where(near, expected, 1), rtol=1e-3)
 
 
 def test_the_noise_is_that_of_step_and_element():
@@ -410,6 +435,78 @@ def test_a_pair_is_refused_where_its_kl_is_infinite(q, p):
             tail = truth.logpdf(side[at]) + np.log(np.abs(side[at])) + np.log(cost[at])
         diverges |= bool(tail > -10)
     assert diverges == bool(incompatibility(q, p))
+
+
+SCALES = (-2.0, -0.7, 0.0, 0.7, 2.0)
+
+
+def log_of_y(name, y, params):
+    """SciPy's log-density of y, on the whole line, at one or a grid of parameters."""
+    lies = LatentFamily(name).family.support
+    if lies == "unit interval":  # z and 1 − z, for 1 − z may be less than any float
+        log_a, log_b = params
+        return (-np.exp(log_a) * np.logaddexp(0, -y) - np.exp(log_b) * np.logaddexp(0, y)
+                - special.betaln(np.exp(log_a), np.exp(log_b)))  # fmt: skip
+    if lies == "real":
+        return SCIPY[name](*params).logpdf(y)
+    return SCIPY[name](*params).logpdf(np.exp(y)) + y
+
+
+def diverges(log_f):
+    """Whether ∫ e^log_f dy diverges at either end, asked as far out as SciPy can say.
+
+    log_f + log |y| is the logarithm of the integral's integrand over log |y|: it has to go to −∞.
+    """
+    ends = []
+    for sign in (-1, 1):
+        far = sign * 2.0 ** np.arange(1, 400, 0.1)
+        with np.errstate(all="ignore"):
+            value = log_f(far) + np.log(np.abs(far))
+        known = np.flatnonzero(np.isfinite(value))
+        if not len(known):  # both are 0 there, or q alone is
+            continue
+        ends.append(value[known[-1]] > -10)
+    return any(ends)
+
+
+COVERED = [(q, p) for q in SCIPY for p in compatible_priors(q) if support_covers(q)]
+
+
+@pytest.mark.parametrize(("q", "p"), COVERED)
+def test_lighter_tails_are_those_whose_weights_have_no_variance(q, p):
+    """∫ p²/q diverges at each of a grid of the posterior's parameters.
+
+    A learned prior may be as wide as it likes: a normal of σ = e⁻¹, or q's own at zeros.
+    """
+    name = "normal" if p == "mixture" else q if p == "vamp" else ALIASES.get(p, p)
+    prior = [np.array(0.0)] * len(LatentFamily(name).family.parameters)
+    prior = [prior[0], prior[0] - 2] if p == "mixture" else prior
+    grid = product(SCALES, repeat=len(LatentFamily(q).family.parameters))
+
+    def log_p_over_q(y, params):
+        log_q = log_of_y(q, y, params)
+        return np.where(log_q > -np.inf, 2 * log_of_y(name, y, prior) - log_q, np.nan)
+
+    always = all(diverges(lambda y, at=at: log_p_over_q(y, at)) for at in grid)
+    assert always == lighter_tailed(q, p)
+
+
+def test_tails_that_a_family_does_not_declare_are_an_exponential_s():
+    class Own(distributions.Family):
+        parameters = ("loc",)
+
+    class Light(Own):
+        tails = (GAUSSIAN, GAUSSIAN)
+
+    class Half(Own):
+        support = "positive"
+
+    assert lighter_tailed(Own(), "cauchy") and not lighter_tailed(Own(), "normal")
+    assert lighter_tailed("normal", Own()) and not lighter_tailed("laplace", Own())
+    assert lighter_tailed(Light(), Own()) and not lighter_tailed(Own(), Own())
+    assert lighter_tailed(Half(), "log-normal") and not lighter_tailed(Half(), "gamma")
+    assert incompatibility(Own(), "gumbel") and not incompatibility(Light(), "gumbel")
+    assert not lighter_tailed("dirichlet", "dirichlet")
 
 
 # --- estimates of log p(x) --------------------------------------------------------------------

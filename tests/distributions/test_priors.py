@@ -8,10 +8,11 @@ from test_posteriors import DIGITS, SCIPY, D, X, logpdf, make, noise
 import npvae
 from npvae import plotting
 from npvae.backend import get_backend
-from npvae.distributions.compatibility import ALIASES, LEARNED
+from npvae.distributions.compatibility import ALIASES, LEARNED, incompatibility
 from npvae.distributions.latents import FAMILIES, BoundDistribution, LatentFamily, family
 from npvae.distributions.priors import FamilyPrior, Mixture, VampPrior, named_prior
 from npvae.errors import ParameterError
+from npvae.evaluation import prior_variance
 from npvae.evaluation.chunks import chunk_size
 from npvae.memory import Context, Workspace
 from npvae.testing import check_gradients
@@ -265,3 +266,57 @@ def test_one_elliptical_latent_has_no_lower_triangle():
                     prior_components=3, dtype="float64", random_state=0)  # fmt: skip
     X = np.random.default_rng(0).random((5, 6))
     assert check_gradients(vae.initialize(6), X).ok
+
+
+# --- the scale that activity is measured by ---------------------------------------------------
+
+
+def scale_of(q, p, **settings):
+    vae = make(q, p, "A", **settings)
+    return vae, prior_variance(vae.engine_)
+
+
+@pytest.mark.parametrize("p", FIXED)
+def test_the_variance_of_a_prior_is_scipy_s(p):
+    """Or, where that is infinite, that of the normal with the same quartiles: both to 5 %."""
+    name = ALIASES.get(p, p)
+    fitting = next((q for q in (p, *FAMILIES) if not incompatibility(q, p)), None)
+    if fitting is None:
+        pytest.skip("no posterior may have it")
+    truth = SCIPY[name](*np.zeros(len(family(name).parameters)))
+    with np.errstate(all="ignore"):
+        expected = truth.var()
+    if not np.isfinite(expected):
+        expected = ((truth.ppf(0.75) - truth.ppf(0.25)) / (2 * stats.norm.ppf(0.75))) ** 2
+    exact = family(name).standard_variance is not None
+    _, found = scale_of(fitting, p)
+    np.testing.assert_allclose(found, np.full(2, expected), rtol=1e-12 if exact else 0.05)
+
+
+def test_the_variance_of_a_simplex_and_of_learned_priors_is_their_own():
+    for n in (2, 5):
+        _, found = scale_of("dirichlet", "dirichlet", latent_dim=n)
+        np.testing.assert_allclose(found, stats.dirichlet.var(np.ones(n)), rtol=0.05)
+    vae, found = scale_of("normal", "mixture")
+    P = vae.parameters
+    weights = special.softmax(P["prior.logits"])
+    z = np.random.default_rng(0).choice(len(weights), 400_000, p=weights)
+    deviation = np.exp(0.5 * P["prior.logvar"])[z]
+    z = P["prior.mean"][z] + deviation * np.random.default_rng(1).standard_normal((400_000, 2))
+    np.testing.assert_allclose(found, z.var(axis=0), rtol=0.02)
+    for q in ("normal", "laplace", "gamma", "elliptical"):
+        vae, found = scale_of(q, "vamp")
+        n_noise = vae.engine_.model.prior.n_noise(2)
+        eps = np.random.default_rng(2).standard_normal((200_000, n_noise))
+        p = vae.engine_.model.prior_at(vae.engine_.ctx)
+        np.testing.assert_allclose(found, p.transform(p.rsample(eps))[0].var(axis=0), rtol=0.1)
+    for q in ("cauchy", "student-t", "f"):
+        _, found = scale_of(q, "vamp")
+        assert (found < 100).all()  # whatever a sample's largest
+
+
+def test_the_variance_of_a_prior_is_the_same_each_time():
+    vae, found = scale_of("dirichlet", "dirichlet")
+    np.testing.assert_array_equal(found, prior_variance(vae.engine_))
+    vae.sample(3, rng=0)
+    np.testing.assert_array_equal(found, prior_variance(vae.engine_))

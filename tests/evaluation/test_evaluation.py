@@ -11,6 +11,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import npvae
+from npvae.cli import main
 from npvae.errors import DataError, ParameterError
 from npvae.evaluation import active_units, chunks, importance, iwae
 from npvae.models import VAEModel
@@ -396,6 +397,34 @@ def test_active_units():
     assert active_units(Z, threshold=0.5).tolist() == [False, False, True]
     with pytest.raises(DataError, match="1 datapoint has no variance"):
         active_units(Z[:1])
+    for wrong in (0.0, np.array([1.0, np.inf, 1.0])):
+        with pytest.raises(ParameterError, match="has to be positive, and finite"):
+            active_units(Z, prior_variance=wrong)
+
+
+def test_activity_is_a_share_of_the_prior_s_variance():
+    """Codes that use all of a simplex are active, and no unit of any data was by 0.01."""
+    Z = np.random.default_rng(0).dirichlet(np.ones(20), 5000)
+    assert not active_units(Z).any()
+    assert active_units(Z, prior_variance=19 / (400 * 21)).all()
+    scale = np.array([4.0, 0.25, 1.0])
+    units = np.random.default_rng(1).standard_normal((5000, 3)) * np.sqrt([0.02, 0.02, 0.02])
+    assert active_units(units, prior_variance=scale).tolist() == [False, True, True]
+    assert active_units(units).all()
+
+
+def test_the_command_line_counts_active_units_by_the_prior_s_scale(tmp_path, capsys):
+    """A Dirichlet of 20 variables has prior variance 0.0023: of 0.01 nothing could be active."""
+    vae = npvae.VAE(latent_dim=20, hidden=(4,), posterior="dirichlet", prior="dirichlet",
+                    random_state=0).initialize(64)  # fmt: skip
+    vae.engine_.theta *= 8  # codes that differ from digit to digit
+    vae.save(tmp_path / "model.npz")
+    assert main(["evaluate", str(tmp_path / "model.npz"), "--data", "digits", "--samples", "5",
+                 "--limit", "200"]) == 0  # fmt: skip
+    codes = vae.transform(npvae.data.load_digits().images[:200])
+    by_one, found = active_units(codes).sum(), active_units(codes, 0.01, 19 / (400 * 21)).sum()
+    assert by_one < found
+    assert f"latents    {found} of 20 active" in capsys.readouterr().out
 
 
 def test_one_sample_has_no_standard_error():

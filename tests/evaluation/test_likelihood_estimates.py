@@ -40,6 +40,7 @@ from npvae.evaluation import (
     density,
     harmonic,
     harmonic_log_likelihood,
+    importance,
     iwae_bound,
     log_likelihood,
     prior,
@@ -357,6 +358,25 @@ def test_the_errors_of_the_curve_are_honest():
         assert stats.chi2.ppf(0.0005, 290) <= spread <= stats.chi2.ppf(0.9995, 290)
 
 
+def test_the_curve_takes_any_k_in_any_order():
+    """Each is the mean over its own ⌊S/k⌋ groups of the same samples, by SciPy."""
+    vae, ks, S = linear(), (7, 1, 100, 3, 7), 250
+    curve = iwae_bound(vae.engine_, X[:4], k=ks, n_samples=S, seed=3)
+    log_w = np.concatenate(list(importance.log_weights(
+        vae.engine_, X[:4], 1.0, (0, 4), S, 3, vae.engine_.work
+    )))  # fmt: skip
+    assert curve.k == ks and len(str(curve).splitlines()) == 2 + len(ks)
+    for i, k in enumerate(ks):
+        groups = np.array([
+            special.logsumexp(log_w[g * k : (g + 1) * k], axis=0) - np.log(k) for g in range(S // k)
+        ])  # fmt: skip
+        error = groups.std(axis=0, ddof=1) / np.sqrt(S // k)
+        np.testing.assert_allclose(curve.estimate[i], groups.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(curve.standard_error[i], error, rtol=1e-9)
+    sorted_k = iwae_bound(vae.engine_, X[:4], k=sorted(ks), n_samples=S, seed=3)
+    np.testing.assert_array_equal(sorted_k.estimate, curve.estimate[np.argsort(ks, kind="stable")])
+
+
 def test_a_poor_q_is_said():
     curve = iwae_bound(linear(shift=20, widen=-5).engine_, FEW, k=(1, 10), n_samples=100)
     assert "carry the weight: take more samples" in str(curve)
@@ -365,9 +385,10 @@ def test_a_poor_q_is_said():
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ({"k": (1, 3, 10)}, "3 does not divide 10"), ({"k": (0,)}, "0 does not divide"),
-    ({"k": (10, 1)}, "10 does not divide 1"), ({"k": (3,)}, "3 does not divide 5000"),
-    ({"k": (5000,)}, "ask for 10000 samples"), ({"k": ()}, "no standard error"),
+    ({"k": (0,)}, "from 1 on"), ({"k": (5, -1)}, "from 1 on"), ({"k": ()}, "from 1 on"),
+    ({"k": (5000,)}, r"k=5000 of n_samples=5000 leaves 1 group\(s\).*ask for 10000 samples"),
+    ({"k": (2501, 1)}, "ask for 5002 samples"),
+    ({"k": (9,), "n_samples": 8}, r"leaves 0 group\(s\)"),
 ])  # fmt: skip
 def test_the_curve_refuses(settings, words):
     with pytest.raises(ParameterError, match=words):

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass, field
 from math import cos, pi, sqrt
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import npvae
 from npvae.errors import ModelFileError, NumericalError, ParameterError
 from npvae.models import Engine
+from npvae.objectives import ELBO
 from npvae.ops.likelihoods import bernoulli
 from npvae.optim import OPTIMIZERS, SGD, Adam, Cosine, Step, WarmUp
 from npvae.training import (
@@ -395,9 +397,9 @@ def test_clip_norm_shortens_the_gradient_and_keeps_its_direction():
     assert all(a.tobytes() == b.tobytes() for a, b in zip(free, loose, strict=True))
 
 
-def scripted(bounds, patience, epochs=20):
+def scripted(bounds, patience, epochs=20, **settings):
     """A run whose validation bounds are these, and its parameters after each epoch."""
-    vae, values, seen = model().initialize(64), iter(bounds), []
+    vae, values, seen = model(**settings).initialize(64), iter(bounds), []
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
     config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, epochs, 1, 1, patience)
     loop.train(
@@ -421,6 +423,86 @@ def test_early_stopping_goes_back_to_the_best(bounds, patience, best, last):
     assert len(seen) == state.epoch == last
     assert (state.best_epoch, state.best_elbo) == (best, bounds[best - 1])
     assert state.engine.theta.tobytes() == seen[best - 1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "warmup", "best", "last"),
+    [
+        ([-5, -6, -7, -9, -8, -8.5, -8.6], 3, 5, 7),  # the best of all is inside the warm-up
+        ([-9, -9, -9, -9, -8, -9, -9], 4, 5, 7),  # patience is not used up inside it
+        ([-9, -8, -7], 3, 0, 3),  # no epoch comes after: the last one stays
+        ([-9, -8], 5, 0, 2),
+    ],
+)
+def test_early_stopping_leaves_the_warm_up_out(bounds, warmup, best, last):
+    state, seen = scripted(bounds, 2, epochs=len(bounds), kl_warmup=warmup)
+    assert (state.epoch, state.best_epoch) == (last, best)
+    assert state.best_elbo == (bounds[best - 1] if best else None)
+    assert state.engine.theta.tobytes() == seen[best - 1].tobytes()
+    untold, _ = scripted(bounds, None, epochs=len(bounds), kl_warmup=warmup)
+    assert (untold.best_epoch, untold.best) == (best, None)
+
+
+def test_an_objective_of_ones_own_says_how_long_it_is_warmed_up():
+    class Own(ELBO):
+        warmup_epochs = 2
+
+    state, _ = scripted([-1, -2, -9, -8, -9, -9], 2, estimator=Own())
+    assert (state.epoch, state.best_epoch) == (6, 4)
+    assert ELBO(kl_warmup=4).warmup_epochs == 4
+    assert ELBO(kl_weight=0.0, kl_warmup=4).warmup_epochs == 0  # which is at rest from the first
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_run_with_a_warm_up_and_early_stopping_resumes_to_equal_bits(cut, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    settings = {"kl_warmup": 2, "early_stopping": 1, "learning_rate": 0.05, "epochs": 9}
+    whole = model(**settings).fit(IMAGES, **RUN)
+    assert 2 < whole._state.best_epoch < whole._state.epoch
+    model(**settings).fit(
+        IMAGES, **RUN, checkpoint=path, callbacks=[lambda state: state.epoch == cut]
+    )
+    assert_same_run(resume(path, **settings), whole)
+
+
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_best_that_an_older_version_took_from_a_warm_up_is_dropped(epoch):
+    """Of 2 or 4 epochs, 3 of them a warm-up; after 4 the last one is there to keep."""
+    vae = model(kl_warmup=3).initialize(64)
+    state, here = vae._state, vae.engine_.theta.copy()
+    state.epoch, state.best_epoch, state.best_elbo = epoch, 1, -20.0
+    state.best = np.zeros_like(here)
+    held_out = [-20.0, -90.0] * (epoch // 2)
+    state.history = {"epoch": [*range(1, epoch + 1)], "validation_elbo": held_out}
+    data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
+    config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
+    bounds = iter([-95.0, -94.0, -96.0])
+    loop.train(state, data, config, lambda: {"validation_elbo": next(bounds)})
+    expected = (4, -94.0) if epoch == 2 else (4, -90.0)
+    assert (state.best_epoch, state.best_elbo) == expected
+    assert state.epoch == 5
+    assert (state.engine.theta.tobytes() == here.tobytes()) == (epoch == 4)
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"kl_warmup": 4}, "4 epochs leaves none of epochs=3 at the whole weight of the KL; lower"),
+    ({"schedule": WarmUp(fraction=1.0)}, "never reaches learning_rate=0.001: .* below 1"),
+    ({"kl_warmup": 3, "early_stopping": 2}, "early stopping keeps the last of them; lower kl_"),
+])  # fmt: skip
+def test_a_warm_up_longer_than_the_run_is_said(settings, words):
+    with pytest.warns(UserWarning, match=words) as caught:
+        model(**settings).fit(IMAGES, **RUN)
+    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+def test_a_warm_up_that_ends_is_not_warned_of(capsys, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        model(kl_warmup=2, early_stopping=2, verbose=True).fit(IMAGES, **RUN)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stopping")]
+    assert lines == ["stopping   counts from epoch 3 on, after the KL warm-up"]
 
 
 def test_early_stopping_that_is_asked_for_at_a_resume_watches_from_there():
