@@ -206,6 +206,11 @@ def to_numpy(array: Array) -> numpy.ndarray:
     return numpy.asarray(array)
 
 
+def as_input_type(X: Any, result: Array) -> Array:
+    """``result`` as the type of array that went in, NumPy's or CuPy's."""
+    return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)
+
+
 def ignore_overflow(xp: Any) -> AbstractContextManager:
     """Ignore overflow: no warnings of it; of a device there are none."""
     return xp.errstate(all="ignore") if hasattr(xp, "errstate") else nullcontext()

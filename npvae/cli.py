@@ -151,7 +151,9 @@ def sample(arguments: argparse.Namespace) -> None:
     model, _ = find(arguments.model)
     if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior to sample from; train a VAE")
-    figure = plotting.samples(model, model.image_shape_, arguments.n, arguments.seed)
+    figure = plotting.samples(
+        model, model.image_shape_, arguments.n, arguments.seed, arguments.draw
+    )
     write_figure(figure, arguments, "samples")
 
 

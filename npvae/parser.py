@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     with_model(p, out=True)
     p.add_argument("-n", type=int, default=100, help="how many (100)")
     p.add_argument("--seed", type=int, default=0, help="of the samples (0)")
+    p.add_argument("--draw", action="store_true",
+                   help="draw each x from p(x|z), as data are, and do not show its mean")
     p = command("reconstruct", "images beside their reconstructions")
     with_model(p, data=True, out=True)
     p = command("manifold", "the 2-D latent space as a grid of images (figure 4)")

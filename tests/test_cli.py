@@ -161,6 +161,25 @@ def test_pictures_are_written_and_never_overwritten(command, run, tmp_path, caps
     assert target.read_bytes() == before
 
 
+def test_draws_are_another_picture_of_the_same_samples(run, tmp_path, capsys):
+    """Black and white, where the means are grey; and --help says so."""
+    from matplotlib import image
+
+    pictures = {}
+    for flags in ([], ["--draw"]):
+        target = tmp_path / f"picture{len(flags)}.png"
+        assert main(["sample", str(run), "-n", "9", *flags, "--out", str(target)]) == 0
+        pictures[bool(flags)] = image.imread(target)
+    rows = slice(-60, -30)  # of dots, in the last row of images
+    greys = {draw: len(np.unique(pixels[rows])) for draw, pixels in pictures.items()}
+    assert greys[True] < greys[False]
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["sample", "--help"])
+    assert "--draw" in (said := " ".join(capsys.readouterr().out.split()))
+    assert "draw each x from p(x|z)" in said
+
+
 def test_an_autoencoder_trains_and_has_no_prior(tmp_path, capsys):
     folder = tmp_path / "ae"
     assert main(["train", "--model", "autoencoder", *QUICK, "--out", str(folder)]) == 0

@@ -452,6 +452,29 @@ def test_coding_and_bounds_are_alike_and_arrays_come_back_as_they_went_in(pair, 
     close(other.sample(3, rng=0), numpy.sample(3, rng=0))
 
 
+def test_distributions_are_alike_and_arrays_come_back_as_they_went_in(pair, cupy):
+    """Draws too: their noise is the same on both."""
+    numpy, other = pair
+    X, Z = IMAGES[:9], numpy.transform(IMAGES[:9])
+    expected = numpy.posterior_of(X), numpy.likelihood_of(Z)
+    for array_of, kind in ((np.asarray, np.ndarray), (cupy.asarray, cupy.ndarray)):
+        found = other.posterior_of(array_of(X)), other.likelihood_of(array_of(Z))
+        for result, truth in zip(found, expected, strict=True):
+            assert repr(result) == repr(truth)
+            arrays = [*result.parameters.values(), result.mean, result.std, result.sample(3),
+                      result.sample(3, 2)]  # fmt: skip
+            values = [*truth.parameters.values(), truth.mean, truth.std, truth.sample(3),
+                      truth.sample(3, 2)]  # fmt: skip
+            for array, value in zip(arrays, values, strict=True):
+                assert type(array) is kind and array.dtype == np.float64
+                close(array, value)
+    on_a_device = numpy.likelihood_of(cupy.asarray(Z))  # of a model on the host
+    assert type(on_a_device.sample(0)) is type(on_a_device.std) is cupy.ndarray
+    close(on_a_device.sample(3), expected[1].sample(3))
+    close(other.sample(5, 0, draw=True), numpy.sample(5, 0, draw=True))
+    close(other.reconstruct(X), numpy.reconstruct(X))
+
+
 def test_likelihoods_are_alike(pair, cupy):
     numpy, other = pair
     expected = numpy.log_likelihood(IMAGES[:9], 50, rng=3)

@@ -152,6 +152,8 @@ def test_a_class_is_two_levels_deep(cls):
 @each_class
 def test_what_a_class_declares_is_what_it_has(cls):
     assert hasattr(cls, "elbo") == hasattr(cls, "iwae_bound") == cls.has_bound
+    assert hasattr(cls, "posterior_of") == cls.has_bound
+    assert hasattr(cls, "likelihood_of") and hasattr(cls, "reconstruct")
     assert hasattr(cls, "sample") == hasattr(cls, "log_likelihood") == cls.has_prior
     assert cls.takes_validation == (cls is not npvae.MCEM)
 

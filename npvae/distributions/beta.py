@@ -14,6 +14,7 @@ from npvae.distributions.special import (
     in_double,
     log_gamma_sample,
     log_gamma_sample_backward,
+    rounded,
     trigamma,
 )
 from npvae.distributions.tails import EXPONENTIAL, Tail
@@ -119,6 +120,13 @@ class Beta(Family):
     def location(self, log_a: Array, log_b: Array) -> Array:
         """E[z] = a/(a + b)."""
         return sigmoid(array_module(log_a), log_a - log_b)
+
+    mean = location
+
+    def std(self, log_a: Array, log_b: Array) -> Array:
+        """√(m (1 − m)/(a + b + 1)), m = a/(a + b)."""
+        xp, y = array_module(log_a), log_a - log_b
+        return xp.sqrt(sigmoid(xp, y) * sigmoid(xp, -y) / (xp.exp(log_a) + xp.exp(log_b) + 1))
 
     def log_prob(self, z: Array, log_a: Array, log_b: Array) -> Array:
         """(a − 1) log z + (b − 1) log(1 − z) − log B(a, b), in nats; −∞ outside (0, 1)."""
@@ -259,3 +267,21 @@ class F(ExpTransformed):
     def location(self, log_df1: Array, log_df2: Array) -> Array:
         """E[z] = ν₂/(ν₂ − 2) where ν₂ > 2; elsewhere it is infinite: exp E[log z]."""
         return self._mean_or_geometric(0 * log_df1, LOG_2 - log_df2, log_df1, log_df2)
+
+    @rounded
+    def mean(self, log_df1: Array, log_df2: Array) -> Array:
+        """E[z] = ν₂/(ν₂ − 2) where ν₂ > 2, else ∞."""
+        xp = array_module(log_df2)
+        excess = -xp.expm1(LOG_2 - log_df2)  # (ν₂ − 2)/ν₂
+        finite = excess > 0
+        return xp.where(finite, 1 / xp.where(finite, excess, 1), inf) + 0 * log_df1
+
+    @rounded
+    def std(self, log_df1: Array, log_df2: Array) -> Array:
+        """E[z] √(2 (1 + (ν₂ − 2)/ν₁)/(ν₂ − 4)) where ν₂ > 4, else ∞."""
+        xp = array_module(log_df2)
+        excess = xp.exp(log_df2) - 4
+        finite = excess > 0
+        excess = xp.where(finite, excess, 1)
+        std = xp.sqrt(2 * (1 + (excess + 2) * xp.exp(-log_df1)) / excess)
+        return xp.where(finite, std * (excess + 4) / (excess + 2), inf)

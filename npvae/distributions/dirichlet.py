@@ -95,6 +95,15 @@ class Dirichlet(Family):
         """E[z] = α/Σα."""
         return array_module(log_concentration).exp(log_share(log_concentration))
 
+    mean = location
+
+    def std(self, log_concentration: Array) -> Array:
+        """√(m (1 − m)/(Σα + 1)), m = α/Σα, of each z_k.   (…, K)"""
+        xp = array_module(log_concentration)
+        alpha, m = xp.exp(log_concentration), self.location(log_concentration)
+        total = alpha.sum(axis=-1, keepdims=True)
+        return xp.sqrt(m * ((total - alpha) / total) / (total + 1))
+
     def log_prob(self, z: Array, log_concentration: Array) -> Array:
         """Σ (α_k − 1) log z_k − log Γ(α_k), and log Γ(Σα).   (…), in nats
 

@@ -62,6 +62,16 @@ class Elliptical(Family):
         """E[z] = μ."""
         return mu
 
+    mean = location
+
+    def std(self, mu: Array, log_diagonal: Array, lower: Array) -> Array:
+        """√ of the diagonal of LLᵀ: the length of each row of L.   (…, J)"""
+        xp = array_module(mu)
+        variance = xp.exp(2 * log_diagonal)
+        for i in range(1, variance.shape[-1]):
+            variance[..., i] += (lower[..., below_diagonal(i)] ** 2).sum(axis=-1)
+        return xp.sqrt(variance)
+
     def log_prob(self, z: Array, mu: Array, log_diagonal: Array, lower: Array) -> Array:
         """−½ (J log 2π + |r|²) − log det L,   r = L⁻¹(z − μ).   (…), in nats"""
         r = self._whitened(z, mu, log_diagonal, lower)

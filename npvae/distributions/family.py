@@ -14,6 +14,7 @@ from typing import Any
 
 from npvae.backend import Array, array_module
 from npvae.distributions.tails import Tails
+from npvae.errors import ParameterError
 from npvae.random import HALF_CELL, as_generator
 
 
@@ -76,6 +77,26 @@ class Family:
         own = signature(type(self)).parameters
         options = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k in own)
         return f"{type(self).__name__}({options})"
+
+    def mean(self, *params: Any) -> Array:
+        """E[z] of each variable; ∞ where it is, NaN where there is none.
+
+        Raises
+        ------
+        ParameterError
+            If the family does not say.
+        """
+        raise ParameterError(f"{self!r} gives no mean; give it a method mean(*params)")
+
+    def std(self, *params: Any) -> Array:
+        """The standard deviation of each variable; ∞ where it is, NaN where there is none.
+
+        Raises
+        ------
+        ParameterError
+            If the family does not say.
+        """
+        raise ParameterError(f"{self!r} gives no std; give it a method std(*params)")
 
     def draw_noise(self, rng: Any, shape: tuple[int, ...]) -> Array:
         """float64 noise for samples of ``shape``; ``rng`` an int, a Generator or None."""

@@ -116,6 +116,12 @@ class Gamma(ExpTransformedWithKL):
         """E[z] = αθ."""
         return self._exp(log_shape + log_scale)
 
+    mean = location
+
+    def std(self, log_shape: Array, log_scale: Array) -> Array:
+        """√α θ."""
+        return self._exp(0.5 * log_shape + log_scale)
+
 
 @in_double
 class LogChiSquared(Family):
@@ -190,3 +196,9 @@ class ChiSquared(ExpTransformedWithKL):
     def location(self, log_df: Array) -> Array:
         """E[z] = ν."""
         return self._exp(log_df)
+
+    mean = location
+
+    def std(self, log_df: Array) -> Array:
+        """√2ν."""
+        return self._exp(0.5 * (log_df + LOG_2))

@@ -58,6 +58,14 @@ class Likelihood(Protocol[Cache]):
         """a (B, Σ heads) → a sample x ~ p(x|z), (B, D)."""
 
 
+@runtime_checkable
+class HasStddev(Protocol):
+    """A likelihood that gives the deviation of x; npvae's all do, and one's own may."""
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """Products of all heads, (B, Σ heads), and their bias → √Var[x|z] in ``out`` (B, D)."""
+
+
 class GradientCache(NamedTuple):
     """What a :class:`FusedGradLikelihood` leaves for its backward pass."""
 

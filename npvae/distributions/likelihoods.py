@@ -19,6 +19,8 @@ from npvae.distributions.initialization import logit_of_mean
 from npvae.distributions.likelihood import FusedGradLikelihood, Likelihood, RNGKey
 from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
 from npvae.memory import Context
+from npvae.ops.elementary import exp_below_sqrt_max, halves
+from npvae.ops.likelihoods.continuous_bernoulli import NEAR, SERIES
 
 STEEPEST = 30.0  # a scale of e⁻³⁰ is as good as 0 among levels
 
@@ -62,6 +64,12 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
 
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         ctx.ops.sigmoid(a, bias, out)
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√(p (1 − p)) = e^−½t/(1 + e⁻ᵗ), t = |l|."""
+        xp = array_module(a)
+        half = xp.exp(-0.5 * xp.abs(a + bias))
+        out[...] = half / (1 + half * half)
 
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x = ctx.work("x.sample", *a.shape)
@@ -116,6 +124,10 @@ class NormalLikelihood(Likelihood[NormalCache]):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
 
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """σ."""
+        exp_below_sqrt_max(array_module(a), 0.5 * halves(a + bias)[1], out)
+
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x = ctx.work("x.sample", len(a), a.shape[-1] // 2)
         ctx.ops.sample_normal(*rng_key, a, bias, self.sigmoid_mean, x)
@@ -158,6 +170,10 @@ class FixedNormalLikelihood(FusedGradLikelihood):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         (ctx.ops.sigmoid if self.sigmoid_mean else ctx.ops.identity)(a, bias, out)
 
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """σ, the same everywhere."""
+        out[...] = self.std
+
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x, mean = ctx.work("x.sample", *a.shape), ctx.work("x.sample_mean", *a.shape)
         ctx.ops.fill_noise(*rng_key, 0, x[None])
@@ -182,6 +198,11 @@ class LaplaceLikelihood(FusedGradLikelihood):
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         ctx.ops.identity(a, bias, out)
 
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√2 b."""
+        exp_below_sqrt_max(array_module(a), halves(a + bias)[1], out)
+        out *= 2**0.5
+
 
 @dataclass(frozen=True)
 class PoissonLikelihood(NaturalParameterLikelihood):
@@ -197,6 +218,11 @@ class PoissonLikelihood(NaturalParameterLikelihood):
 
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
         return (ctx.work("x.scratch", *x.shape),)
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√λ, of the rate that is kept below the square root of the largest number."""
+        exp_below_sqrt_max(array_module(a), a + bias, out)
+        out **= 0.5
 
 
 @dataclass(frozen=True)
@@ -217,6 +243,17 @@ class ContinuousBernoulliLikelihood(NaturalParameterLikelihood):
 
     def scratch(self, ctx: Context, a: Array, x: Array) -> tuple[Array, ...]:
         return (ctx.work("x.scratch", 2, *a.shape),)
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√κ″, κ″ = 1/t² − e⁻ᵗ/(1 − e⁻ᵗ)², t = |l|; where t < ½, of the series of κ′."""
+        xp = array_module(a)
+        l = (a + bias).astype("float64")
+        t = xp.maximum(xp.abs(l), NEAR)
+        far = 1 / (t * t) - xp.exp(-t) / xp.expm1(-t) ** 2
+        near, square = 0 * l, xp.minimum(l * l, NEAR**2)
+        for n in range(len(SERIES), 0, -1):
+            near = near * square + (2 * n - 1) * SERIES[n - 1]
+        out[...] = xp.sqrt(xp.where(t > NEAR, far, near))
 
 
 @dataclass(frozen=True)
@@ -256,6 +293,16 @@ class CategoricalLikelihood(FusedGradLikelihood):
         p = cache.d_nll_d_a.reshape(B, -1, D)
         level = xp.arange(self.n_levels, dtype=p.dtype) / (self.n_levels - 1)
         out[...] = xp.einsum("bkd,k->bd", p, level)
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√(Σ_k p_k (k − m)²)/(K − 1), m = Σ_k p_k k."""
+        xp, (B, D) = array_module(a), out.shape
+        l = (a + bias).reshape(B, -1, D)
+        p = xp.exp(l - l.max(axis=1)[:, None])
+        p /= p.sum(axis=1)[:, None]
+        level = xp.arange(self.n_levels, dtype=p.dtype)[:, None] / (self.n_levels - 1)
+        mean = (p * level).sum(axis=1)
+        out[...] = xp.sqrt((p * (level - mean[:, None]) ** 2).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -299,6 +346,20 @@ class DiscretizedLogisticLikelihood(FusedGradLikelihood):
             out += xp.tanh((location - (k - 0.5) / (K - 1)) * half_rate)  # 2 sigmoid − 1
         out *= 0.5 / (K - 1)
         out += 0.5
+
+    def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
+        """√(Σ_k S_k (1 − S_k + 2 Σ_{j<k} (1 − S_j)))/(K − 1), S_k = P(x > e_k): nothing cancels."""
+        xp, K, D = array_module(a), self.n_levels, out.shape[1]
+        location, logscale = a[:, :D] + bias[:D], a[:, D:] + bias[D:]
+        rate = xp.exp(xp.minimum(-logscale, STEEPEST))
+        below, variance = 0 * location, 0 * location  # Σ_{j<k} (1 − S_j)
+        for k in range(1, K):
+            u = (location - (k - 0.5) / (K - 1)) * rate
+            e = xp.exp(-xp.abs(u))
+            above, rest = xp.where(u < 0, e, 1) / (1 + e), xp.where(u < 0, 1, e) / (1 + e)
+            variance += above * (rest + 2 * below)
+            below += rest
+        out[...] = xp.sqrt(variance) / (K - 1)
 
 
 LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {

@@ -120,6 +120,10 @@ class FiniteVariance(LocationScale):
 
     location = mean
 
+    def std(self, loc: Array, log_scale: Array) -> Array:
+        """scale · √Var[s]."""
+        return self.standard_variance**0.5 * array_module(log_scale).exp(log_scale) + 0 * loc
+
     def mean_backward(self, d_mean: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
         """d_loc = d_mean,   d_log_scale = d_mean · scale · E[s]."""
         xp = array_module(log_scale)
@@ -145,6 +149,7 @@ class Scale(Positive, Standard):
 
     parameters = ("log_scale",)
     standard_mean: float
+    standard_variance: float
     power: int = 1  # p
     shape: int = 1  # k
 
@@ -179,6 +184,12 @@ class Scale(Positive, Standard):
     def location(self, log_scale: Array) -> Array:
         """E[z] = scale · E[s]."""
         return self.standard_mean * array_module(log_scale).exp(log_scale)
+
+    mean = location
+
+    def std(self, log_scale: Array) -> Array:
+        """scale · √Var[s]."""
+        return self.standard_variance**0.5 * array_module(log_scale).exp(log_scale)
 
     def entropy(self, log_scale: Array) -> Array:
         """That of s, plus log scale, in nats."""

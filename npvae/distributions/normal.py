@@ -52,6 +52,12 @@ class Normal(Family):
         """E[z] = μ."""
         return mu
 
+    mean = location
+
+    def std(self, mu: Array, logvar: Array) -> Array:
+        """σ."""
+        return array_module(mu).exp(0.5 * logvar)
+
     def log_prob(self, z: Array, mu: Array, logvar: Array) -> Array:
         """log N(z; μ, σ²) = −½ (log 2π + log σ² + (z − μ)²/σ²), in nats."""
         xp = array_module(mu)

@@ -11,7 +11,7 @@ from npvae.backend import Array, array_module
 from npvae.distributions.family import Positive, exponent_limit, exponential
 from npvae.distributions.location_scale import FiniteVariance, Scale, Standard
 from npvae.distributions.real_line import EULER
-from npvae.distributions.special import scaled_exp1
+from npvae.distributions.special import LOST, gauss_legendre, rounded, scaled_exp1
 from npvae.distributions.tails import DOUBLE_EXPONENTIAL, Tail
 from npvae.errors import ParameterError
 
@@ -170,6 +170,25 @@ class Gompertz(Positive):
         """E[z] = b e^η E₁(η)."""
         xp = array_module(log_scale)
         return xp.exp(log_scale) * scaled_exp1(xp.exp(log_shape))
+
+    mean = location
+
+    @rounded
+    def std(self, log_scale: Array, log_shape: Array) -> Array:
+        """b √Var[r], by 64-point Gauss-Legendre of the survival S(r) = exp(−η (eʳ − 1)).
+
+        Var[r] = 2 ∫ (r − c) S dr − (∫ S dr)² from any c up to which S is 1, on to where it is 0.
+        """
+        xp = array_module(log_scale)
+        eta = xp.exp(log_shape)
+        c = xp.maximum(-log_shape - 30, 0)  # e⁻³⁰ and e⁻³⁶ are as good as 0
+        width = xp.log1p(LOST / xp.maximum(eta, xp.finfo(eta.dtype).tiny)) - c
+        first = second = 0 * width
+        for node, weight in gauss_legendre(64):
+            r = node * width
+            survival = weight * width * xp.exp(-eta * xp.expm1(r + c))
+            first, second = first + survival, second + r * survival
+        return xp.exp(log_scale) * xp.sqrt(2 * second - first * first)
 
     def log_prob(self, z: Array, log_scale: Array, log_shape: Array) -> Array:
         """log η − log b + r − η (eʳ − 1), in nats; −∞ for z ≤ 0."""

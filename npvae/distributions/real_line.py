@@ -3,7 +3,7 @@
 Each is the inverse of its CDF at uniform noise (the first way of section 2.4), moved and
 stretched (the second). The noise u and 1 − u give opposite samples where the density is even.
 """
-from math import log, pi
+from math import log, nan, pi
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -92,6 +92,14 @@ class Cauchy(LocationScale):
 
     def log_density_grad(self, xp: Any, r: Array) -> Array:
         return -2 * log1p_square_grads(xp, r)[0]
+
+    def mean(self, loc: Array, log_scale: Array) -> Array:
+        """NaN: there is none."""
+        return nan + 0 * loc + 0 * log_scale
+
+    def std(self, loc: Array, log_scale: Array) -> Array:
+        """NaN: about no mean there is no deviation."""
+        return self.mean(loc, log_scale)
 
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""

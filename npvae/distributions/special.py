@@ -26,7 +26,7 @@ def in_double(family: type) -> type:
 
     log Γ(10⁶) is 10⁷, and what is left of a sum of such is of the order of 1: in float32 nothing.
     """
-    for name in ("log_prob", "entropy", "kl", "mean"):
+    for name in ("log_prob", "entropy", "kl", "mean", "std"):
         for method in (name, f"{name}_backward"):
             if method in vars(family):
                 setattr(family, method, rounded(vars(family)[method]))

@@ -2,6 +2,7 @@
 
 The width is a gamma variable, sampled and differentiated as in :mod:`npvae.distributions.gamma`.
 """
+from math import inf, nan
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -72,6 +73,18 @@ class StudentT(Family):
     def location(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """E[z] = loc where ν > 1; elsewhere there is none: the median, which is loc too."""
         return loc
+
+    def mean(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
+        """``loc`` where ν > 1, NaN where there is none."""
+        return array_module(log_df).where(log_df > 0, loc + 0 * log_scale, nan)
+
+    def std(self, loc: Array, log_scale: Array, log_df: Array) -> Array:
+        """σ √(ν/(ν − 2)) where ν > 2; ∞ where there is a mean but no variance, else NaN."""
+        xp = array_module(log_df)
+        excess = -xp.expm1(LOG_2 - log_df)  # (ν − 2)/ν
+        finite = excess > 0
+        std = xp.exp(log_scale) / xp.sqrt(xp.where(finite, excess, 1)) + 0 * loc
+        return xp.where(finite, std, xp.where(log_df > 0, inf, nan))
 
     def log_prob(self, z: Array, loc: Array, log_scale: Array, log_df: Array) -> Array:
         """log Γ(½(ν+1)) − log Γ(½ν) − ½ log πν − log σ − ½(ν+1) log(1 + r²/ν), in nats."""

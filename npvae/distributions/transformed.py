@@ -4,7 +4,7 @@ With z = exp y everything about z follows from y: q(z) = q(y)/z, the entropy gai
 KL stays what it is. A z too small or too large for its dtype is kept within it (there its
 derivative is 0); where that matters, use ``base``, the distribution of y = log z.
 """
-from math import e, inf
+from math import e, factorial, inf
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -13,8 +13,21 @@ from npvae.distributions.interval import Uniform
 from npvae.distributions.normal import Normal
 from npvae.distributions.positive import ShiftedExponential
 from npvae.distributions.real_line import GumbelMinimum
-from npvae.distributions.special import gammaln
+from npvae.distributions.special import gammaln, rounded
 from npvae.distributions.tails import BOUNDED, EXPONENTIAL, GAUSSIAN
+from npvae.ops.elementary import LOG_2
+
+ZETA = (  # ζ(2), ζ(3), …, ζ(13)
+    1.6449340668482264, 1.2020569031595942, 1.0823232337111382, 1.03692775514337,
+    1.0173430619844492, 1.008349277381923, 1.0040773561979444, 1.0020083928260821,
+    1.000994575127818, 1.0004941886041194, 1.0002460865533081, 1.0001227133475785,
+)  # fmt: skip
+
+
+def log1m_exp(d: Array) -> Array:
+    """log(1 − e⁻ᵈ), d ≥ 0; of a d that is 0, that of the smallest float."""
+    xp = array_module(d)
+    return xp.log(-xp.expm1(-xp.maximum(d, xp.finfo(d.dtype).tiny)))
 
 
 class ExpTransformed(Positive):
@@ -107,6 +120,14 @@ class LogNormal(ExpTransformedWithKL):
         """E[z] = exp(μ + ½ σ²)."""
         return self._exp(mu + 0.5 * self._exp(logvar))
 
+    mean = location
+
+    @rounded
+    def std(self, mu: Array, logvar: Array) -> Array:
+        """exp(μ + ½ σ²) √(exp σ² − 1)."""
+        variance = self._exp(logvar)
+        return self._exp(mu + variance + 0.5 * log1m_exp(variance))
+
     def entropy(self, mu: Array, logvar: Array) -> Array:
         """½ (log 2π + 1 + log σ²) + μ, in nats."""
         return self.base.entropy(mu, logvar) + mu
@@ -140,6 +161,22 @@ class Weibull(ExpTransformedWithKL):
         """E[z] = λ Γ(1 + 1/k)."""
         return self._exp(loc + gammaln(1 + self._exp(log_scale)))
 
+    mean = location
+
+    @rounded
+    def std(self, loc: Array, log_scale: Array) -> Array:
+        """λ √(Γ(1 + 2/k) − Γ(1 + 1/k)²).
+
+        For 1/k < 0.05 the logarithm of their ratio is a series: Σ_n ζ(n)/n (2ⁿ − 2) (−1/k)ⁿ.
+        """
+        xp, c = array_module(log_scale), self._exp(log_scale)  # 1/k
+        small, series = xp.minimum(c, 0.05), 0 * c
+        for n in range(len(ZETA) + 1, 1, -1):
+            series = -series * small + ZETA[n - 2] / n * (2**n - 2)
+        log_square = gammaln(1 + 2 * c)
+        log_ratio = xp.where(c < 0.05, series * small * small, log_square - 2 * gammaln(1 + c))
+        return self._exp(loc + 0.5 * (log_square + log1m_exp(log_ratio)))
+
 
 class Pareto(ExpTransformedWithKL):
     """q(z) = α mᵅ/zᵅ⁺¹, m = e^loc, α = e^−log_scale, on z ≥ m.
@@ -162,6 +199,23 @@ class Pareto(ExpTransformedWithKL):
     def location(self, loc: Array, log_scale: Array) -> Array:
         """E[z] = αm/(α − 1) where α > 1; elsewhere it is infinite: exp E[log z] = m e^(1/α)."""
         return self._mean_or_geometric(loc, log_scale, loc, log_scale)
+
+    @rounded
+    def mean(self, loc: Array, log_scale: Array) -> Array:
+        """E[z] = m α/(α − 1) where α > 1, else ∞."""
+        xp = array_module(log_scale)
+        excess = -xp.expm1(log_scale)  # (α − 1)/α
+        finite = excess > 0
+        return xp.where(finite, self._exp(loc) / xp.where(finite, excess, 1), inf)
+
+    @rounded
+    def std(self, loc: Array, log_scale: Array) -> Array:
+        """m/(α − 1) √(α/(α − 2)) where α > 2, else ∞."""
+        xp = array_module(log_scale)
+        excess = -xp.expm1(log_scale + LOG_2)  # (α − 2)/α
+        finite = excess > 0
+        scale = self._exp(loc + log_scale) / xp.sqrt(xp.where(finite, excess, 1))
+        return xp.where(finite, scale / xp.where(finite, -xp.expm1(log_scale), 1), inf)
 
 
 class Reciprocal(ExpTransformedWithKL):
@@ -187,3 +241,21 @@ class Reciprocal(ExpTransformedWithKL):
         """E[z] = a (eʷ − 1)/w."""
         w = self._exp(log_scale)
         return -self._exp(loc + w) * array_module(w).expm1(-w) / w
+
+    mean = location
+
+    @rounded
+    def std(self, loc: Array, log_scale: Array) -> Array:
+        """a √((e²ʷ − 1)/2w − (eʷ − 1)²/w²).
+
+        For w < 2 by the series of cosh t − sinh t/t, t = ½w.
+        """
+        xp, w = array_module(log_scale), self._exp(log_scale)
+        square = 0.25 * xp.minimum(w, 2) ** 2  # t²
+        series = 0 * w
+        for n in range(12, 0, -1):  # Σ 2n t²ⁿ/(2n + 1)!
+            series = (series + 2 * n / factorial(2 * n + 1)) * square
+        share = -xp.expm1(-w) / w
+        near = 2 * xp.exp(-0.5 * xp.minimum(w, 2)) * series
+        rest = xp.where(w < 2, near, 1 + xp.exp(-w) - 2 * share)
+        return self._exp(loc + w + 0.5 * xp.log(0.5 * share * rest))

@@ -267,6 +267,8 @@ class GenerativeModel:
     transform = coding.transform
     inverse_transform = coding.inverse_transform
     fit_transform = coding.fit_transform
+    likelihood_of = coding.likelihood_of
+    reconstruct = coding.reconstruct
     score_samples = scoring.score_samples
     score = scoring.score
     save = model_file.save

@@ -1,13 +1,16 @@
 """From data to latents and back, and from the prior to data."""
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from npvae import evaluation, random
-from npvae.backend import Array, array_module, is_device_array, to_numpy
+from npvae.backend import Array, array_module, as_input_type
 from npvae.data import Dataset, check_data
 from npvae.options import whole_number
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
+    from npvae.evaluation import LikelihoodDistribution, PosteriorDistribution
 
 
 def transform(model: "GenerativeModel", X: Any) -> Array:
@@ -50,17 +53,93 @@ def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
     return model.fit(X, y).transform(X)
 
 
-def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
+def reconstruct(model: "GenerativeModel", X: Any) -> Array:
+    """Means of p(x|z) at z = ``transform(X)``.   X (N, D) → (N, D)
+
+    In the model's dtype. ``likelihood_of(transform(X)).sample(rng)`` draws x instead.
+
+    Raises
+    ------
+    DataError
+        If ``X`` is not finite, of another width, or outside the likelihood's range.
+    NotFittedError
+        If there are no parameters yet.
+    """
+    return model.inverse_transform(model.transform(X))
+
+
+def posterior_of(model: "GenerativeModel", X: Any) -> "PosteriorDistribution":
+    """q(z|x) of each datapoint: parameters by name, mean, deviation and samples.
+
+    Parameters
+    ----------
+    X : array (N, D)
+        Datapoints.
+
+    Returns
+    -------
+    PosteriorDistribution
+        ``parameters``, ``mean`` and ``std`` (N, J), and ``sample(rng, n=None)``; arrays of the
+        kind that went in, in the model's dtype. It stays as it is when the model trains on.
+
+    Raises
+    ------
+    DataError
+        If ``X`` is not finite, of another width, or outside the likelihood's range.
+    NotFittedError
+        If there are no parameters yet.
+    """
+    pixels, scale = data_of(model, X)
+    with model.engine_.backend.oom_guard():
+        result = evaluation.posterior_of(model.engine_, pixels, scale)
+        return replace(result, parameters=of_input_type(X, result.parameters))
+
+
+def likelihood_of(model: "GenerativeModel", Z: Any) -> "LikelihoodDistribution":
+    """p(x|z) of each latent: parameters by name, mean, deviation and samples.
+
+    Parameters
+    ----------
+    Z : array (N, J)
+        Latents.
+
+    Returns
+    -------
+    LikelihoodDistribution
+        ``parameters``, ``mean`` (that of :meth:`inverse_transform`) and ``std`` (N, D), and
+        ``sample(rng, n=None)``; arrays of the kind that went in, in the model's dtype. It stays
+        as it is when the model trains on.
+
+    Raises
+    ------
+    DataError
+        If ``Z`` is not finite or not J wide.
+    NotFittedError
+        If there are no parameters yet.
+    """
+    engine = model._engine()
+    checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
+    with engine.backend.oom_guard():
+        result = evaluation.likelihood_of(engine, checked)
+        parameters, mean = of_input_type(Z, result.parameters), as_input_type(Z, result.mean)
+        return replace(result, parameters=parameters, mean=mean)
+
+
+def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False) -> Array:
     """Images from the prior: E[x|z] of ``n`` samples z ~ p(z), as in figure 5.   (n, D)
 
-    On the backend's own kind of array, since none goes in.
+    Or with ``draw`` samples of p(x) itself, x ~ p(x|z) of the same z. On the backend's own kind of
+    array, since none goes in, in the model's dtype.
 
     Parameters
     ----------
     n : int
         How many.
     rng : int, numpy.random.Generator or None
-        Where z comes from.
+        Where z comes from, and after it the noise of x.
+    draw : bool
+        Whether to draw x from p(x|z): a mean has less variance than data have, and is no
+        datum where those are counts or levels.
 
     Raises
     ------
@@ -71,11 +150,13 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
     """
     engine = model._engine()
     whole_number("n", n)
-    p = engine.model.prior
-    eps = random.as_generator(rng).standard_normal((n, p.n_noise(engine.model.decoder.n_in)))
+    p, generator = engine.model.prior, random.as_generator(rng)
+    eps = generator.standard_normal((n, p.n_noise(engine.model.decoder.n_in)))
     with engine.backend.oom_guard():
         prior = engine.model.prior_at(engine.ctx)
         z, _ = prior.transform(prior.rsample(engine.xp.asarray(eps, dtype=engine.theta.dtype)))
+        if draw:
+            return evaluation.draw(engine, z, random.as_seed(generator))
         return evaluation.decode(engine, z)
 
 
@@ -95,6 +176,6 @@ def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tu
     return check_data(X, n_features, support, xp=array_module(X)), 1.0
 
 
-def as_input_type(X: Any, result: Array) -> Array:
-    """``result`` as the type of array that went in, NumPy's or CuPy's."""
-    return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)
+def of_input_type(X: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Each as the type of array that went in, and with memory of its own."""
+    return {name: as_input_type(X, array.copy()) for name, array in arrays.items()}

@@ -66,6 +66,7 @@ class FullVB(GenerativeModel):
     elbo = scoring.elbo
     iwae_bound = scoring.iwae_bound
     log_likelihood = scoring.log_likelihood
+    posterior_of = coding.posterior_of
     sample = coding.sample
 
     def _model(self, n_features: int) -> FullVBModel:

@@ -142,4 +142,5 @@ class VAE(GenerativeModel):
     elbo = scoring.elbo
     iwae_bound = scoring.iwae_bound
     log_likelihood = scoring.log_likelihood
+    posterior_of = coding.posterior_of
     sample = coding.sample

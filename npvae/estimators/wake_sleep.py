@@ -52,6 +52,7 @@ class WakeSleep(GenerativeModel):
     elbo = scoring.elbo
     iwae_bound = scoring.iwae_bound
     log_likelihood = scoring.log_likelihood
+    posterior_of = coding.posterior_of
     sample = coding.sample
 
     def _check(self) -> None:

@@ -8,6 +8,13 @@ from npvae.evaluation.importance import LogLikelihood, log_likelihood
 
 if TYPE_CHECKING:
     from npvae.evaluation.annealed import AnnealedLogLikelihood, annealed_log_likelihood
+    from npvae.evaluation.conditional import (
+        LikelihoodDistribution,
+        PosteriorDistribution,
+        draw,
+        likelihood_of,
+        posterior_of,
+    )
     from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
     from npvae.evaluation.iwae import BoundCurve, iwae_bound
     from npvae.evaluation.latent import active_units, prior_variance
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "annealed": ("AnnealedLogLikelihood", "annealed_log_likelihood"),
+    "conditional": (
+        "LikelihoodDistribution", "PosteriorDistribution", "draw", "likelihood_of", "posterior_of",
+    ),
     "harmonic": ("HarmonicLogLikelihood", "harmonic_log_likelihood"),
     "iwae": ("BoundCurve", "iwae_bound"),
     "latent": ("active_units", "prior_variance"),
@@ -33,17 +43,22 @@ __all__ = [
     "BoundCurve",
     "Elbo",
     "HarmonicLogLikelihood",
+    "LikelihoodDistribution",
     "LogJointTarget",
     "LogLikelihood",
+    "PosteriorDistribution",
     "active_units",
     "annealed_log_likelihood",
     "decode",
+    "draw",
     "elbo",
     "encode",
     "harmonic_log_likelihood",
     "iwae_bound",
+    "likelihood_of",
     "log_likelihood",
     "posterior_means",
+    "posterior_of",
     "prior_log_likelihood",
     "prior_variance",
 ]  # fmt: skip

@@ -53,9 +53,10 @@ def reconstructions(model: Any, images: np.ndarray, image_shape: Shape) -> "Figu
 
 
 def samples(
-    model: Any, image_shape: Shape, n: int = 100, rng: int | np.random.Generator | None = 0
-) -> "Figure":
-    """Means of p(x|z) with z from the prior.
+    model: Any, image_shape: Shape, n: int = 100, rng: int | np.random.Generator | None = 0,
+    draw: bool = False,
+) -> "Figure":  # fmt: skip
+    """Means of p(x|z) with z from the prior, or draws of x.
 
     Parameters
     ----------
@@ -67,13 +68,15 @@ def samples(
         How many.
     rng : int, numpy.random.Generator or None
         Given to ``model.sample``.
+    draw : bool
+        Whether to draw x from p(x|z): ``model.sample(n, rng, draw=True)``.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    x = to_numpy(model.sample(n, rng))  # (n, D)
-    title = f"{n:,} samples from the prior"
+    x = to_numpy(model.sample(n, rng, draw=True) if draw else model.sample(n, rng))  # (n, D)
+    title = f"{n:,} {'draws of x' if draw else 'samples'} from the prior"
     if image_shape is not None:
         cols = ceil(sqrt(n))
         return picture(tile(x, image_shape, ceil(n / cols), cols, _gap(image_shape)), title)[0]

@@ -310,6 +310,110 @@ def test_two_concentrations_are_a_beta():
     np.testing.assert_allclose(dirichlet.kl(params), beta.kl(*params.T), rtol=1e-12)
 
 
+# --- mean and deviation -----------------------------------------------------------------------
+
+WITHOUT_MOMENTS = {"F": "inf", "Pareto": "inf", "StudentT": "nan", "Cauchy": "nan"}  # where none is
+
+
+@each_case
+def test_mean_and_deviation_are_scipy_s(name):
+    """∞ where they are; NaN where there is none, of which SciPy says ∞ for Student's t of ν ≤ 1.
+
+    SciPy integrates those of the Gompertz distribution numerically, to 1e-10.
+    """
+    q, params = family(name), SETTINGS[name]
+    truth, mean, std = CASES[name].scipy(*params), q.mean(*params), q.std(*params)
+    if name == "StudentT":
+        np.testing.assert_array_equal(np.isnan(mean), DF <= 0)
+        there = DF > 0
+        np.testing.assert_array_equal(mean[there], truth.mean()[there])
+    else:
+        np.testing.assert_allclose(mean, truth.mean(), rtol=1e-9)
+    np.testing.assert_allclose(std, truth.std(), rtol=1e-9)
+    for method, value in ((q.mean, mean), (q.std, std)):
+        single = method(*(p.astype(np.float32) for p in params))
+        assert single.dtype == np.float32 and single.shape == value.shape
+        if name not in ("StudentT", "F"):  # float32 has no log 2, and of ν = 2 there is a jump
+            np.testing.assert_allclose(single, value, rtol=1e-6)
+
+
+def test_mean_and_deviation_of_joint_families_are_scipy_s():
+    (log_alpha,) = SETTINGS["Dirichlet"]
+    q = distributions.Dirichlet()
+    for row, mean, std in zip(log_alpha, q.mean(log_alpha), q.std(log_alpha), strict=True):
+        np.testing.assert_allclose(mean, stats.dirichlet.mean(exp(row)), rtol=1e-13)
+        np.testing.assert_allclose(std, stats.dirichlet.var(exp(row)) ** 0.5, rtol=1e-12)
+    for mu, log_diagonal, lower in zip(*SETTINGS["Elliptical"], strict=True):
+        L = np.diag(exp(log_diagonal))
+        L[np.tril_indices(4, -1)] = lower
+        np.testing.assert_array_equal(Elliptical().mean(mu, log_diagonal, lower), mu)
+        np.testing.assert_allclose(
+            Elliptical().std(mu, log_diagonal, lower), np.diag(L @ L.T) ** 0.5, rtol=1e-14
+        )
+    np.testing.assert_array_equal(Normal().mean(LOC, LOG_SCALE), LOC)
+    np.testing.assert_allclose(Normal().std(LOC, LOG_SCALE), exp(LOG_SCALE / 2), rtol=1e-15)
+
+
+@pytest.mark.parametrize(("name", "params", "std"), [
+    ("Weibull", (0, log(1e-6)), 1e-6 * np.pi / 6**0.5),  # 1/k → 0: log z is a Gumbel variable
+    ("Reciprocal", (0, log(1e-6)), 1e-6 / 12**0.5),  # uniform
+    ("Gompertz", (0, log(1e6)), 1e-6),  # exponential
+    ("Gompertz", (0, log(1e-12)), np.pi / 6**0.5),  # minus a Gumbel variable
+    ("LogNormal", (0, log(1e-12)), 1e-6),  # normal
+], ids=str)  # fmt: skip
+def test_a_deviation_in_the_limit_of_a_small_one_loses_no_digits(name, params, std):
+    """To the order at which the limit is left."""
+    got = family(name).std(*(np.array([p], float) for p in params))
+    np.testing.assert_allclose(got, std, rtol=1e-5)
+
+
+def test_the_deviation_of_a_weibull_variable_is_exact_about_where_its_series_ends():
+    """By 50 digits of mpmath: at 1/k of 3e-4, 0.0498 and 0.064; the series is below 0.05."""
+    log_scale = np.array([-8.0, -3.0, -2.75])
+    exact = [0.0004300588842819774, 0.060091774433596035, 0.07595468285925148]
+    std = distributions.Weibull().std(np.zeros(3), log_scale)
+    np.testing.assert_allclose(std, exact, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@each_case
+def test_moments_from_one_millionth_to_one_million_are_numbers(name, dtype):
+    """And no warning, which pytest would make an error; those without a moment say which."""
+    q = family(name)
+    sizes = np.log(np.array([1e-6, 1e-3, 1, 1e3, 1e6], dtype))
+    params = [p.ravel() for p in np.meshgrid(*[sizes] * len(q.parameters))]
+    for value in (q.mean(*params), q.std(*params)):
+        wrong = ~np.isfinite(value)
+        assert value.dtype == dtype and (np.isfinite(value) | (name in WITHOUT_MOMENTS)).all()
+        if name == "Cauchy" or name == "StudentT":
+            assert np.isnan(value[wrong]).all()
+        else:
+            assert (value[wrong] == np.inf).all()
+
+
+@pytest.mark.parametrize(("name", "params", "mean", "std"), [
+    ("Pareto", (0, log(2)), np.inf, np.inf), ("Pareto", (0, 0), np.inf, np.inf),
+    ("Pareto", (0, -log(2)), 2, np.inf), ("Pareto", (0, -log(3)), 1.5, 0.75**0.5),
+    ("F", (0, log(1.5)), np.inf, np.inf), ("F", (0, log(4)), 2, np.inf),
+    ("StudentT", (5, 0, 0), np.nan, np.nan), ("StudentT", (5, 0, log(1.5)), 5, np.inf),
+    ("StudentT", (5, 0, log(2)), 5, np.inf), ("StudentT", (5, 0, log(4)), 5, 2**0.5),
+    ("Cauchy", (5, 0), np.nan, np.nan),
+])  # fmt: skip
+def test_a_moment_that_does_not_exist_is_said_to_be_infinite_or_no_number(name, params, mean, std):
+    params = [np.array([p], float) for p in params]
+    np.testing.assert_allclose(family(name).mean(*params), mean, rtol=1e-14)
+    np.testing.assert_allclose(family(name).std(*params), std, rtol=1e-13)
+
+
+def test_a_family_without_moments_says_what_to_do():
+    class Own(Family):
+        parameters = ("loc",)
+
+    for method in ("mean", "std"):
+        with pytest.raises(ParameterError, match=rf"give it a method {method}\(\*params\)"):
+            getattr(Own(), method)(LOC)
+
+
 # --- gradients ------------------------------------------------------------------------------
 
 
@@ -555,6 +659,7 @@ def results(q: Any, noise: Any, z: Any, params: Any, ones: Any) -> list[Any]:
     d_z, d_params = q.log_prob_backward(ones, z, *params)
     found = [q.rsample(noise, *params), q.log_prob(z, *params), d_z, *d_params]
     found += q.rsample_backward(d_z, noise, *params)
+    found += [q.mean(*params), q.std(*params)]
     for method in ("entropy", "kl", "kl_normal"):
         if hasattr(q, method):
             found += [getattr(q, method)(*params)]

@@ -247,6 +247,62 @@ def test_the_mean_is_that_of_the_density(name):
         assert value == pytest.approx((x * probability).sum(), rel=1e-11)
 
 
+def stddev(p, a, D):
+    out = np.empty((len(a), D), a.dtype)
+    p.stddev(context(a.dtype), a.copy(), np.zeros(a.shape[1], a.dtype), out)
+    return out
+
+
+@pytest.mark.parametrize(
+    "name", ["continuous-bernoulli", "poisson", "categorical", "discretized-logistic"]
+)
+def test_the_deviation_is_that_of_the_density(name):
+    """By summing or integrating (x − m)² p(x|z); and of three features at once that of each."""
+    p = made(name)
+    rows = np.random.default_rng(2).normal(0, 2, (6, sum(p.heads(1).values())))
+    rows[0] = 0
+    got = stddev(p, rows, 1)[:, 0]
+    for row, value in zip(rows, got, strict=True):
+        x, probability = density_of(name, row)
+        m = (x * probability).sum()
+        assert value == pytest.approx(((x - m) ** 2 * probability).sum() ** 0.5, rel=1e-10)
+    np.testing.assert_allclose(stddev(p, rows[:3].T.reshape(1, -1), 3)[0], got[:3], 1e-14)
+
+
+@pytest.mark.parametrize(("p", "a", "expected"), [
+    (likelihood("bernoulli"), [0.3, -40], stats.bernoulli.std(special.expit([0.3, -40]))),
+    (likelihood("normal"), [9, 9, 0.4, -3], np.exp([0.2, -1.5])),
+    (likelihood("normal", sigmoid_mean=True), [9, 9, 0.4, -3], np.exp([0.2, -1.5])),
+    (likelihood("normal", std=0.3), [9, 9], [0.3, 0.3]),
+    (likelihood("laplace"), [9, 9, 0.4, -3], stats.laplace.std(0, np.exp([0.4, -3]))),
+    (likelihood("continuous-bernoulli"), [0.0, 1e-9], [12**-0.5, 12**-0.5]),
+    (likelihood("discretized-logistic"), [0.5, 0.2, -30, -30], [0.5 / 255, 0]),  # of two levels
+], ids=str)  # fmt: skip
+def test_the_deviation_is_the_known_one(p, a, expected):
+    np.testing.assert_allclose(stddev(p, np.array([a], float), 2)[0], expected, 1e-12, 1e-15)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_deviation_of_the_continuous_bernoulli_is_exact_about_one_half(sign):
+    l = sign * np.array(LOGITS)[:, None]
+    with localcontext(prec=250):
+        exact = [Decimal(float(v)) for v in np.abs(l[:, 0])]
+        expected = [float((1 / t**2 - (-t).exp() / (1 - (-t).exp()) ** 2).sqrt()) if t > Decimal(
+            "1e-50") else 12**-0.5 for t in exact]  # fmt: skip
+    np.testing.assert_allclose(stddev(made("continuous-bernoulli"), l, 1)[:, 0], expected, 1e-14)
+
+
+@each_new
+@each_dtype
+def test_extreme_heads_give_finite_deviations(name, dtype):
+    p = made(name)
+    extreme = np.array([-1e6, -1e4, -709.8, -88.8, 0, 88.8, 709.8, 1e4, 1e6], dtype)
+    width = sum(p.heads(1).values())
+    a = np.stack(np.meshgrid(*[extreme] * min(width, 2), *[[0]] * (width - 2)), -1)
+    a = np.ascontiguousarray(a.reshape(-1, width), dtype)
+    assert np.isfinite(stddev(p, a, 1)).all()
+
+
 @pytest.mark.parametrize("name", ["normal", "laplace"])
 def test_the_mean_of_a_symmetric_density_is_its_head(name):
     p, a = made(name), np.random.default_rng(3).normal(size=(2, sum(made(name).heads(3).values())))

@@ -58,9 +58,17 @@ def rows(i):
     return X[i : i + 3 + 5 * i]
 
 
+def every_array(result, i):
+    """The parameters, moments and draws of a distribution, side by side."""
+    arrays = [*result.parameters.values(), result.mean, result.std, *result.sample(i, 2)]
+    return np.concatenate(arrays, axis=1)
+
+
 CALLS = {
     "transform": lambda m, i: m.transform(rows(i)),
     "inverse_transform": lambda m, i: m.inverse_transform(np.full((3 + i, 2), 0.1 * i)),
+    "reconstruct": lambda m, i: m.reconstruct(rows(i)),
+    "likelihood_of": lambda m, i: every_array(m.likelihood_of(np.full((3 + i, 2), 0.1 * i)), i),
     "score_samples": lambda m, i: m.score_samples(rows(i)),
     "score": lambda m, i: np.array(m.score(rows(i))),
     "loss_and_grad": lambda m, i: np.concatenate(
@@ -68,11 +76,13 @@ CALLS = {
     ),
 }
 OF_A_BOUND = {
+    "posterior_of": lambda m, i: every_array(m.posterior_of(rows(i)), i),
     "elbo": lambda m, i: m.elbo(rows(i)).total,
     "iwae_bound": lambda m, i: m.iwae_bound(rows(i), k=5, n_samples=10, rng=0).estimate,
 }
 OF_A_PRIOR = {
     "sample": lambda m, i: m.sample(4 + i, rng=i),
+    "draw": lambda m, i: m.sample(4 + i, rng=i, draw=True),
     "log_likelihood": lambda m, i: m.log_likelihood(
         rows(i)[:4], 8, rng=0, **({"n_temperatures": 3} if isinstance(m, npvae.MCEM) else {})
     ).estimate,
@@ -86,6 +96,7 @@ CASES = [
         npvae.FullVB: CALLS | OF_A_BOUND | OF_A_PRIOR,
         npvae.Autoencoder: CALLS,
         npvae.MCEM: {"inverse_transform": CALLS["inverse_transform"],
+                     "likelihood_of": CALLS["likelihood_of"],
                      "loss_and_grad": CALLS["loss_and_grad"]} | OF_A_PRIOR,
     }.items()
     for name, call in calls.items()
@@ -112,6 +123,7 @@ def test_every_reading_method_is_right_under_eight_threads(kind, name, call):
 @pytest.mark.parametrize("settings", [
     {"posterior": "elliptical"}, {"prior": "vamp", "prior_components": 3, "estimator": "A"},
     {"likelihood": "discretized-logistic", "n_levels": 17}, {"estimator": "dreg", "n_samples": 3},
+    {"likelihood": "normal"},
 ], ids=str)  # fmt: skip
 def test_so_are_other_models(settings):
     model = vae(**settings)
