@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from textwrap import shorten
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy
@@ -130,11 +130,6 @@ class ModelSubject(EngineSubject):
 
     def __init__(self, model: GenerativeModel, X: Any, eps: Any, rng: numpy.random.Generator):
         known = model._engine()
-        if isinstance(vars(model).get("loss_and_grad"), FunctionType):
-            raise ParameterError(
-                f"loss_and_grad was put on this {type(model).__name__} as a function, which knows "
-                "no copy of it to check; put it on a subclass"
-            )
         pixels, scale = data_of(model, X)
         engine = moved_engine(known, known.theta.astype("float64"))
         model = copied(model, engine_=engine)
@@ -194,7 +189,7 @@ class ForeignSubject(Subject):
         moved, start = dict[str, Array](), 0
         for name, kept in self.kept.items():
             part = self.theta[start : start + kept.size].reshape(kept.shape)
-            moved[name] = array_module(kept).asarray(part)
+            moved[name] = array_module(kept).array(part)  # a copy: a setter may keep it
             start += kept.size
         self._write(moved)
         return self._call()[0]
@@ -258,7 +253,16 @@ class ForeignSubject(Subject):
 
 
 def copied(original: T, **changed: Any) -> T:
-    """A shallow copy, some attributes changed; methods that were bound to the original are its."""
+    """A shallow copy, some attributes changed; methods that were bound to the original are its.
+
+    Of what else was put on an object as its ``loss_and_grad`` none can be made.
+    """
+    own = vars(original).get("loss_and_grad")
+    if own is not None and getattr(own, "__self__", None) is not original:
+        raise ParameterError(
+            f"loss_and_grad was put on this {type(original).__name__} as a function, which knows "
+            "no copy of it to check; put it on a subclass"
+        )
     twin = object.__new__(type(original))
     for name, value in vars(original).items():
         if isinstance(value, MethodType) and value.__self__ is original:

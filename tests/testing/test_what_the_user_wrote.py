@@ -1,5 +1,6 @@
 """The checker checks what the user wrote: subclasses, objects of any kind, and parts of a model."""
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -123,6 +124,12 @@ def test_a_wrong_loss_and_grad_of_a_subclass_is_found_and_named(mistake, directi
     assert directions or mistake is kl_left_out or found == MISTAKES[mistake]
 
 
+@pytest.mark.parametrize("mistake", [doubled_encoder, one_bias_forgotten, sign, one_element])
+def test_complex_steps_find_it_too_where_the_loss_is_npvaes(mistake):
+    cls = type("Mistaken", (Public, npvae.VAE), {"mistake": mistake})
+    assert spoilt(check_gradients(made(cls), X, method="complex")) == MISTAKES[mistake]
+
+
 @pytest.mark.parametrize("cls", [npvae.Autoencoder, npvae.WakeSleep, npvae.FullVB, npvae.MCEM],
                          ids=lambda cls: cls.__name__)  # fmt: skip
 def test_of_every_public_class(cls):
@@ -165,10 +172,12 @@ def test_a_method_that_was_put_on_the_object_is_what_is_checked():
 
 def test_a_function_that_was_put_on_the_object_is_refused():
     """It knows the object and no copy of it."""
-    model = made(npvae.VAE, dtype="float64")
+    model, engine = made(npvae.VAE, dtype="float64"), Config().engine()
     model.loss_and_grad = lambda X, eps=None: npvae.VAE.loss_and_grad(model, X, eps)
-    with pytest.raises(ParameterError, match="put it on a subclass"):
-        check_gradients(model, X)
+    engine.loss_and_grad = partial(Engine.loss_and_grad, engine)
+    for wrapped, data in ((model, X), (engine, X[:3])):
+        with pytest.raises(ParameterError, match="put it on a subclass"):
+            check_gradients(wrapped, data)
 
 
 @pytest.mark.parametrize("factor", [1, 2])
@@ -300,6 +309,20 @@ def test_its_noise_is_handed_on():
             return super().loss_and_grad(X + eps[0])
 
     assert check_gradients(Noisy(), X, eps=np.ones((1, 4, D))).ok
+
+
+def test_one_that_moves_its_own_parameters_is_refused_and_put_back():
+    class Descends(LinearRegression):
+        def loss_and_grad(self, X, eps):
+            loss, gradient = super().loss_and_grad(X)
+            self.W -= 0.1 * gradient["W"]
+            return loss, gradient
+
+    model = Descends()
+    before = model.W.tobytes()
+    with pytest.raises(ParameterError, match="for the same parameters"):
+        check_gradients(model, X)
+    assert model.W.tobytes() == before
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4, 7, 20])
