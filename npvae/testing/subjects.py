@@ -328,12 +328,10 @@ def check_takes(name: str, call: Callable[..., Any], *arguments: Any, **more: An
 
 def number(name: str, loss: Any) -> float:
     """A loss as a number."""
-    try:
-        if numpy.ndim(to_numpy(loss)) == 0 and not numpy.iscomplexobj(loss):
-            return float(loss)
-    except (TypeError, ValueError):
-        pass
-    what = f"of shape {numpy.shape(loss)}" if hasattr(loss, "shape") else type(loss).__name__
+    value = to_numpy(loss)
+    if value.ndim == 0 and value.dtype.kind in "biuf":
+        return float(value)
+    what = f"of shape {value.shape}" if value.ndim else type(loss).__name__
     raise ParameterError(f"the loss of {name} is {what}; it must be one real number")
 
 
