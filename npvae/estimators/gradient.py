@@ -70,7 +70,11 @@ def loss_and_grad_at(
 
 def check_noise(model: "GenerativeModel", eps: Any, n: int) -> Array:
     """Check the user's noise.   (L, n, J)"""
-    name, J = model._noise_name, model._engine().model.n_noise
+    return checked_noise(eps, n, model._engine().model.n_noise, model._noise_name)
+
+
+def checked_noise(eps: Any, n: int, J: int, name: str = "eps") -> Array:
+    """Noise of n datapoints and J variables a sample, or one line on why it is none.   (L, n, J)"""
     try:
         eps = eps if is_device_array(eps) else np.asarray(eps)
     except ValueError as error:

@@ -175,6 +175,10 @@ class Engine:
             return self.loss(self.objective(self.ctx, self.forward(x, noise).terms))
         cache = self.model.forward(at, x, noise, self.objective.analytic_kl)
         seeds = self.objective(at, cache.terms).seeds
+        if self.objective.analytic_kl and self.model.descends:  # no row of coefficients: all by z
+            terms = self.forward(x, noise).terms
+            kl = seeds.kl * terms.kl
+            return self._penalised((seeds.theta * terms.nll).sum() + kl.sum())
         return self._penalised(self.model.surrogate(self.ctx, at, x, noise, seeds))
 
     def _penalised(self, loss: Array) -> Array:

@@ -16,21 +16,24 @@ Some estimators give a gradient that is not the derivative of their loss, but ag
 expectation: the path derivative, doubly reparameterized IWAE, wake-sleep. They have a surrogate,
 a function of θ in which samples and weights are held, of which the gradient is the derivative. Then
 that is what is walked along, and the report says so.
+
+A loss that is no analytic function of θ has no complex step: SciPy's special functions take real
+numbers alone, and an ``abs`` drops the imaginary part. So along a direction or more of each
+parameter complex steps are first held against central differences, and refused if they differ.
 """
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy
 
-from npvae.backend import Array, array_module, to_numpy
-from npvae.data import check_data
-from npvae.errors import DataError, ParameterError
-from npvae.memory import Shape
-from npvae.models import Engine, Noise
-from npvae.ops import reference
+from npvae.backend import Array, array_module
+from npvae.errors import ParameterError
 from npvae.random import as_generator
 from npvae.testing.report import GradientReport, ParameterCheck
+from npvae.testing.subjects import ForeignSubject, Subject, on_complex_numbers, subject_of
 
 MAX_ELEMENTWISE = 20_000  # parameters; a model with more is tried along random directions
 DIRECTIONS = 10  # of them a parameter
@@ -74,15 +77,21 @@ def check_gradients(
 
     Parameters
     ----------
-    model : VAE, Autoencoder or Engine
-        With parameters: fitted or initialised. It is left as it is.
-    X : array-like (M, D)
+    model : VAE or another public class, Engine, or any object
+        With parameters: fitted or initialised. It is left as it is. What is checked of a public
+        class is what its own ``loss_and_grad`` returns, a subclass's where that has one, in float64
+        on a copy. Any other object has to have ``parameters``, a dict of float64 arrays that can
+        be written to, or of copies beside a ``set_parameters``; and ``loss_and_grad(X, eps)``,
+        which returns the loss and a dict of its gradient. It is moved itself, and put back.
+    X : array-like (M, D), or Dataset for a public class
         A few datapoints.
     eps : array-like (L, M, J), optional
-        The noise; standard normals from ``rng`` if not given, with the L of the model.
+        The noise, or the latents of an ``MCEM``; standard normals from ``rng`` if not given, with
+        the L of the model. An object that is not npvae's gets what is given, or None.
     method : {"central", "complex"}
         Central differences need no more than the forward pass of the model. The complex step
-        is exact to rounding; it runs the readable bodies of the ops on complex numbers.
+        is exact to rounding; it runs the readable bodies of the ops on complex numbers, and is
+        refused where one does not take them.
     directions : int, optional
         Random directions to try for each parameter. If not given, every element is walked, or,
         in a model of more than 20,000 parameters, ten directions are tried.
@@ -98,9 +107,13 @@ def check_gradients(
     Raises
     ------
     ParameterError
-        If the method is unknown or ``directions`` is not positive.
+        If the method is unknown or ``directions`` is not positive; if the model has no
+        ``parameters`` and ``loss_and_grad``, or they are not as said above; or if
+        ``method="complex"`` meets a formula that is not analytic, such as an ``abs``, or does not
+        take complex numbers, such as SciPy's.
     DataError
-        If ``X`` cannot be data of this model, or ``eps`` has another shape.
+        If ``X`` is not finite, of another width, or outside the range of the likelihood; if
+        ``eps`` is not finite or has another shape.
     NotFittedError
         If the model has no parameters yet.
 
@@ -108,7 +121,7 @@ def check_gradients(
     --------
     >>> from npvae.backend import get_backend
     >>> from npvae.distributions import BernoulliLikelihood
-    >>> from npvae.models import VAEModel
+    >>> from npvae.models import Engine, VAEModel
     >>> from npvae.networks import MLP
     >>> rng = numpy.random.default_rng(0)
     >>> vae = VAEModel(MLP("encoder", 3, (4,), {"mean": 2, "logvar": 2}, "tanh"),
@@ -123,49 +136,75 @@ def check_gradients(
         raise ParameterError(f"method={method!r} is not known; choose 'central' or 'complex'")
     if directions is not None and directions < 1:
         raise ParameterError(f"directions={directions} must be at least 1, or None")
-    original, L = (model, 1) if isinstance(model, Engine) else (model._engine(), model.n_samples)
-    scheme, rng = METHODS[method], as_generator(rng)
-    theta = original.theta.astype("float64")
-    engine = Engine(original.model, original.backend, theta, original.penalty, original.objective)
-    x = check_data(X, original.model.n_features, xp=array_module(X))
-    x = engine.backend.asarray(x, "float64")  # (M, D)
-    eps = _noise(eps, (L, len(x), engine.model.n_noise), rng)
-    noise = Noise(engine.backend.asarray(eps, "float64"))  # (L, M, J)
-    if "theta.mu" in engine.P:  # the noise of parameters is held still as well
-        zeta = rng.standard_normal(engine.P["theta.mu"].size)
-        noise = noise._replace(zeta=engine.backend.asarray(zeta))
+    rng = as_generator(rng)
+    subject = subject_of(model, X, eps, rng)
+    with subject.restored() if isinstance(subject, ForeignSubject) else nullcontext():
+        return _report(subject, method, directions, rng)
 
-    engine.loss_and_grad(x, noise)
-    gradient = to_numpy(engine.grad)  # (P,)
-    floor = 1e-3 * max(float((g * g).mean() ** 0.5) for g in engine.layout.named(gradient).values())
+
+def _report(
+    subject: Subject, method: str, directions: int | None, rng: numpy.random.Generator
+) -> GradientReport:
+    """Walk along all parameters."""
+    gradient = subject.gradient()  # (P,)
+    parts, start = {}, 0
+    for name, shape in subject.shapes.items():
+        parts[name] = slice(start, start := start + prod(shape))
+    squares = (float((g * g).mean()) for g in (gradient[p] for p in parts.values()) if g.size)
+    floor = 1e-3 * max(squares, default=0.0) ** 0.5
     if directions is None and gradient.size > MAX_ELEMENTWISE:
         directions = DIRECTIONS
-    derivatives = DirectionalDerivatives(engine, x, noise, scheme)
+    real = DirectionalDerivatives(subject.theta, subject.loss, METHODS["central"])
+    derivatives, scheme = real, METHODS[method]
+    if method == "complex":
+        theta, loss = subject.off_axis()
+        derivatives = DirectionalDerivatives(theta, on_complex_numbers(loss), scheme)
+        for name, part in parts.items():
+            _check_analytic(name, derivatives, real, _random(part, 1, as_generator(0)), floor)
 
-    rows, start = [], 0
-    for name, shape in engine.layout.shapes.items():
-        part = slice(start, start := start + prod(shape))
+    rows = []
+    for name, part in parts.items():
+        shape = subject.shapes[name]
         vectors = _random(part, directions, rng) if directions else _axes(part)
+        if part.start == part.stop:
+            rows.append(ParameterCheck(name, shape, 0, 0, 0.0, (), 0.0, 0.0))
+            continue
         analytic = numpy.array([gradient[part] @ v for part, v in vectors])
         numeric, error, kinked = _compare(derivatives, vectors, analytic, floor)
+        if method == "complex":
+            failed = numpy.argsort(-error)[:DIRECTIONS]
+            wrong = [vectors[k] for k in failed if error[k] > scheme.tolerance]
+            _check_analytic(name, derivatives, real, wrong, floor)
         k = int(error.argmax())  # a NaN, if there is one
         where = (k,) if directions else tuple(map(int, numpy.unravel_index(k, shape)))
         rows.append(ParameterCheck(
             name, shape, len(vectors), int(kinked.sum()), float(error[k]), where,
             float(numeric[k]), float(analytic[k]),
         ))  # fmt: skip
-    return GradientReport(method, directions, scheme.tolerance, tuple(rows), engine.exact)
+    return GradientReport(method, directions, scheme.tolerance, tuple(rows), subject.exact)
 
 
-def _noise(eps: Any, shape: Shape, rng: numpy.random.Generator) -> Array:
-    """``eps`` if it is given and fits, else standard normal.   (L, M, J)"""
-    if eps is None:
-        return rng.standard_normal(shape)
-    _, M, J = shape
-    given = tuple(numpy.shape(eps))
-    if len(given) != 3 or given[0] < 1 or given[1:] != (M, J):
-        raise DataError(f"eps has shape {given}; it must be (L, {M}, {J}), L ≥ 1")
-    return eps
+def _check_analytic(
+    name: str, off_axis: "DirectionalDerivatives", real: "DirectionalDerivatives",
+    vectors: list[Direction], floor: float,
+) -> None:  # fmt: skip
+    """Raise a ParameterError if complex steps do not give what differences of the loss give.
+
+    A loss that drops the imaginary part, by an ``abs`` say, is no analytic function of θ, though
+    complex steps give a number. A kink beside θ, which differences step over, is no such thing.
+    """
+    vectors = [(part, v) for part, v in vectors if len(v)]
+    if not vectors or not numpy.isfinite(real.here):
+        return
+    h = off_axis.method.step
+    numeric = numpy.array([off_axis(vector, h * len(vector[1]) ** 0.5) for vector in vectors])
+    differences, error, _ = _compare(real, vectors, numeric, floor)
+    for k in numpy.flatnonzero(~(error <= real.method.tolerance)):
+        raise ParameterError(
+            f"method='complex' needs a loss that is analytic, and this one is not in {name!r}: its "
+            f"derivative is {numeric[k]:.3g} there by a complex step, and {differences[k]:.3g} by "
+            "differences; take method='central'"
+        )
 
 
 def _axes(part: slice) -> list[Direction]:
@@ -182,31 +221,23 @@ def _random(part: slice, count: int, rng: numpy.random.Generator) -> list[Direct
 
 
 class DirectionalDerivatives:
-    """Directional derivatives of the loss at θ, by differences.
+    """Directional derivatives at θ of a loss, by differences.
 
     The complex step runs the readable bodies of the ops: a device's kernels know real numbers
     alone. Then the analytic gradient of the kernels is held against the formulas themselves.
     """
 
-    def __init__(self, engine: Engine, x: Array, noise: Noise, method: Method):
-        if method.unit == 1j:
-            backend = replace(engine.backend, ops=reference(engine.xp))
-            theta, x, eps = (array.astype("complex128") for array in (engine.theta, x, noise.eps))
-            engine = Engine(engine.model, backend, theta, engine.penalty, engine.objective)
-            noise = noise._replace(eps=eps)
-        self.engine, self.x, self.noise, self.method = engine, x, noise, method
-        self.at = replace(engine.ctx, P=engine.layout.views(engine.theta.copy()))
-        self.here = self._loss()
-
-    def _loss(self) -> complex:
-        return complex(self.engine.differentiated(self.at, self.x, self.noise))
+    def __init__(self, theta: Array, loss: Callable[[], complex], method: Method):
+        self.theta, self.loss, self.method = theta, loss, method
+        self.asarray = array_module(theta).asarray
+        self.here = loss()
 
     def __call__(self, direction: Direction, h: float) -> float:
         """The derivative by a step h: to the right of θ if h > 0, to the left if h < 0."""
-        theta, (part, v) = self.engine.theta, direction
+        theta, (part, v) = self.theta, direction
         step, kept = self.method.unit * h, theta[part].copy()
-        theta[part] += step * self.engine.backend.asarray(v)
-        change = self._loss() - self.here
+        theta[part] += step * self.asarray(v)
+        change = self.loss() - self.here
         theta[part] = kept
         return (change / step).real
 
