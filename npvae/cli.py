@@ -90,7 +90,7 @@ def train(arguments: argparse.Namespace) -> int:
     print(f"training   {terms} nats, epoch {last['epoch']}")
     if stops and warmup:
         which = f"epoch {best}, the best after" if best else "the last epoch, for none came after"
-        print(f"kept       {which} the KL warm-up of {warmup} epochs")
+        print(f"kept       {which} the KL warm-up of {warmup} epoch{'s' * (warmup > 1)}")
     if "acceptance" in last:
         print(f"chains     {last['acceptance']:.0%} of proposals accepted")
     if last.get("objective") is not None:
