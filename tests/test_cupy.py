@@ -457,7 +457,7 @@ def test_likelihoods_are_alike(pair, cupy):
     expected = numpy.log_likelihood(IMAGES[:9], 50, rng=3)
     for given, kind in ((IMAGES[:9], np.ndarray), (cupy.asarray(IMAGES[:9]), cupy.ndarray)):
         result = other.log_likelihood(given, 50, rng=3)
-        for name in ("estimate", "standard_error", "effective_sample_size"):
+        for name in ("estimate", "standard_error", "effective_sample_size", "pareto_k"):
             assert type(getattr(result, name)) is kind
             close(getattr(result, name), getattr(expected, name))
         assert str(expected)[:12] in str(result)
