@@ -1,7 +1,7 @@
 """What an estimate says it is worth, against models whose log p(x) is known.
 
-The linear model is that of test_evaluation.py. The weights of a narrow, shifted q have no variance:
-of e^−1.5 times the posterior's variance their tail has the shape 1 − e^−1.5 = 0.78 in one direction,
+The linear model is that of test_evaluation.py. The weights of a narrow, shifted q have no variance;
+of e^−1.5 times the posterior's their tail has the shape 1 − e^−1.5 = 0.78 in one direction,
 and by the shift it is longer still as far as samples reach.
 """
 import warnings
