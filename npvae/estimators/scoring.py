@@ -202,10 +202,11 @@ def log_likelihood(
 
 def told(X: Any, result: Any) -> Any:
     """A result with its estimates as the type of array that went in, and a warning of its doubt."""
+    columns = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
+    result = replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
     if result.doubt:
         warn(result.doubt, stacklevel=3)
-    columns = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
-    return replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
+    return result
 
 
 def warn_of_grey(model: "GenerativeModel", pixels: Array, scale: float) -> None:
