@@ -14,6 +14,8 @@ from typing import Any
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.parser import explicit_options, parser
 
+BOUND_SAMPLES = 10  # of z for each datapoint, at least, so that the ELBO has a standard error
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
@@ -115,6 +117,7 @@ def train(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> None:
     from npvae import evaluation
     from npvae.estimators import scoring
+    from npvae.evaluation.comparison import why_below
 
     model, run = find(arguments.model)
     if not model.has_prior:
@@ -130,15 +133,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
     X = pixels * model.engine_.theta.dtype.type(scale)
     print(f"data       {dataset.name}, first {len(X)}, grey pixels: {model.binarize}")
     if model.has_bound:
-        print(f"bound      {model.elbo(X)}")
+        bound = model.elbo(X, n_samples=max(model.n_samples, BOUND_SAMPLES))
+        print(f"bound      {bound}")
     options = {"rng": 0, "progress": progress_bar("chunks")}
     if arguments.curve:
         if not model.has_bound:
             raise ParameterError("a curve of bounds needs an encoder; leave out --curve")
-        print(model.iwae_bound(X, n_samples=arguments.samples or 5000, **options))
+        found = model.iwae_bound(X, n_samples=arguments.samples or 5000, **options)
+        print(found)
     else:
         found = model.log_likelihood(X, arguments.samples, method=arguments.method, **options)
         print(f"likelihood {found}")
+    if model.has_bound and (why := why_below(bound, found)):
+        print(f"note       {why}")
     if len(X) > 1 and model.has_bound:  # without an encoder, codes take chains
         variance = evaluation.prior_variance(model.engine_)
         active = evaluation.active_units(model.transform(X), prior_variance=variance)

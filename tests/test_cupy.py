@@ -403,8 +403,8 @@ def test_a_likelihood_draws_its_noise_on_the_device():
     for n_samples in (10, 5000):
         with counting() as asked[n_samples]:
             vae.log_likelihood(IMAGES[:3], n_samples, rng=0)
-    for counter in asked.values():  # an upload a chunk of datapoints, and the three results
-        assert counter.to_device <= 3 and counter.to_host == 3
+    for counter in asked.values():  # an upload a chunk of datapoints, and the four results
+        assert counter.to_device <= 3 and counter.to_host == 4
 
 
 @stand_in
@@ -480,7 +480,7 @@ def test_likelihoods_are_alike(pair, cupy):
     expected = numpy.log_likelihood(IMAGES[:9], 50, rng=3)
     for given, kind in ((IMAGES[:9], np.ndarray), (cupy.asarray(IMAGES[:9]), cupy.ndarray)):
         result = other.log_likelihood(given, 50, rng=3)
-        for name in ("estimate", "standard_error", "effective_sample_size"):
+        for name in ("estimate", "standard_error", "effective_sample_size", "pareto_k"):
             assert type(getattr(result, name)) is kind
             close(getattr(result, name), getattr(expected, name))
         assert str(expected)[:12] in str(result)

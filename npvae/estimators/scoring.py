@@ -2,14 +2,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from npvae import evaluation, random
 from npvae.backend import Array
+from npvae.distributions import BernoulliLikelihood
 from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
 from npvae.estimators.coding import as_input_type, data_of
 from npvae.estimators.gradient import check_noise
 from npvae.evaluation.bound import N_SAMPLES
+from npvae.evaluation.chunks import BUDGET, chunks
 from npvae.evaluation.methods import marginal_likelihood
 from npvae.options import whole_number
 from npvae.training import binarized_by_row
@@ -49,7 +52,7 @@ def bound(
         whole_number("n_samples", n_samples)
     if eps is not None:
         eps = check_noise(model, eps, len(pixels))
-    L = n_samples or default_n_samples(model)
+    L = (n_samples or default_n_samples(model)) if eps is None else len(eps)
     with model.engine_.backend.oom_guard():
         return evaluation.elbo(
             model.engine_, pixels, scale, seed=model.seed_, n_samples=L, eps=eps
@@ -98,22 +101,25 @@ def elbo(
     eps : array (L, N, J), optional
         Noise. If not given it follows from ``random_state`` and a row's values.
     n_samples : int, optional
-        L, where ``eps`` is not given; that of training, and 4 at least, if this is neither.
+        L, where ``eps`` is not given; that of training, and 4 at least, if this is neither. Of 2
+        or more there is a standard error.
 
     Returns
     -------
     Elbo
-        ``total``, ``reconstruction`` and ``kl``, each (N,).
+        ``total``, ``reconstruction``, ``kl`` and ``standard_error``, each (N,).
 
     Raises
     ------
+    ParameterError
+        If ``n_samples`` is not a whole number of at least 1, or given along with ``eps``.
     DataError
         If ``X`` or ``eps`` is not finite, of another shape, or out of range.
-    ParameterError
-        If ``n_samples`` is no whole number of at least 1.
     NotFittedError
         If there are no parameters yet.
     """
+    if eps is not None and n_samples is not None:
+        raise ParameterError("eps says how many samples there are; leave out n_samples")
     parts = vars(bound(model, X, eps, n_samples))
     return evaluation.Elbo(**{name: as_input_type(X, part) for name, part in parts.items()})
 
@@ -139,15 +145,22 @@ def iwae_bound(
     Returns
     -------
     BoundCurve
-        ``estimate`` and ``standard_error`` (K, N), ``effective_sample_size`` (N,).
+        ``estimate`` and ``standard_error`` (K, N), ``effective_sample_size`` and ``pareto_k``
+        (N,).
 
     Raises
     ------
     ParameterError, DataError, NotFittedError
         As :meth:`log_likelihood`; or if a k is less than 1, or ``n_samples`` less than twice it.
+
+    Warns
+    -----
+    UserWarning
+        As :meth:`log_likelihood`.
     """
     engine = model._engine()
     pixels, scale = scored_data(model, X)
+    warn_of_grey(model, pixels, scale)
     k = tuple(k) if isinstance(k, Iterable) else (k,)
     for name, value in (("n_samples", n_samples), *(("k", one) for one in k)):
         whole_number(name, value)
@@ -156,7 +169,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
-    return result_as_input_type(X, result)
+    return told(X, result)
 
 
 def log_likelihood(
@@ -188,8 +201,8 @@ def log_likelihood(
     Returns
     -------
     LogLikelihood
-        ``estimate``, ``standard_error`` and ``effective_sample_size``, each (N,). It prints
-        as a sentence that says what it is worth.
+        ``estimate``, ``standard_error``, ``effective_sample_size`` and ``pareto_k``, each (N,).
+        It prints as a sentence that says what it is worth.
 
     Raises
     ------
@@ -200,9 +213,17 @@ def log_likelihood(
         If chains do not move, or samples are worth nothing.
     DataError, NotFittedError
         As :meth:`transform`.
+
+    Warns
+    -----
+    UserWarning
+        If the Pareto shape k̂ of a datapoint's weights is above 0.7: its standard error says
+        nothing then, and the estimate may be far too low. If q(z|x) has lighter tails than the
+        prior. If pixels are grey under a Bernoulli likelihood, which is no density of them.
     """
     engine = model._engine()
     pixels, scale = scored_data(model, X)
+    warn_of_grey(model, pixels, scale)
     q = engine.model.posterior
     first = "annealed" if q is None else "importance" if support_covers(q.name) else "prior"
     if options.keys() & {"seed", "scale"}:
@@ -216,10 +237,29 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
-    return result_as_input_type(X, result)
+    return told(X, result)
 
 
-def result_as_input_type(X: Any, result: Any) -> Any:
-    """A result with its estimates as the type of array that went in."""
-    columns = ("estimate", "standard_error", "effective_sample_size")
-    return replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
+def told(X: Any, result: Any) -> Any:
+    """A result with its estimates as the type of array that went in, and a warning of its doubt."""
+    columns = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
+    result = replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
+    if result.doubt:
+        warn(result.doubt, stacklevel=3)
+    return result
+
+
+def warn_of_grey(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Warn once if pixels (N, D) are neither 0 nor 1 where a Bernoulli takes them as such."""
+    if not isinstance(model._likelihood(), BernoulliLikelihood):
+        return
+    for start, stop in chunks(len(pixels), max(1, BUDGET // pixels.shape[1])):
+        x = pixels[start:stop] * scale  # 0 or 1, but for a rounding of the scale
+        if bool((abs(x * (1 - x)) > 1e-6).any()):
+            warn(
+                "pixels are grey, and likelihood='bernoulli' is no density of grey pixels: what is "
+                "estimated compares models as the paper does, and is not their log p(x); "
+                "likelihood='continuous-bernoulli' is one",
+                stacklevel=3,
+            )
+            return

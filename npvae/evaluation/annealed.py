@@ -13,10 +13,9 @@ whatever the transitions. With T = 1 this is importance sampling from q_0. The l
 are tuned by pilot chains of their own, so that they depend on no chain that has a weight.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import tanh
-from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.errors import ParameterError
@@ -25,6 +24,7 @@ from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
 from npvae.evaluation.hmc import Point
 from npvae.evaluation.importance import LogLikelihood, accumulate_weights, summary
 from npvae.evaluation.log_joint import InitialDensity, LogJointTarget, initial_density
+from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -46,7 +46,7 @@ class AnnealedLogLikelihood(LogLikelihood):
 
     n_temperatures: int
     chains: ChainDiagnostics
-    advice: ClassVar[str] = "take more temperatures"
+    advice: str = field(default="take more temperatures", kw_only=True, repr=False)
 
     def __str__(self) -> str:
         return f"{super().__str__()}; T = {self.n_temperatures}; {self.chains}"
@@ -76,7 +76,8 @@ def annealed_log_likelihood(
     Parameters
     ----------
     n_chains : int
-        L, annealed independently for each datapoint, after four pilot chains that tune ε.
+        L, annealed independently for each datapoint, after four pilot chains that tune ε. Of
+        fewer than 25 k̂ is not known.
     n_temperatures : int
         T.
     start : str
@@ -99,7 +100,7 @@ def annealed_log_likelihood(
         raise ParameterError(f"n_chains={n_chains} gives no standard error; ask for 2 or more")
     if n_temperatures < 1:
         raise ParameterError(f"n_temperatures={n_temperatures} leads nowhere; ask for 1 or more")
-    columns = engine.xp.empty((6, len(X)), engine.theta.dtype)
+    columns = engine.xp.empty((7, len(X)), engine.theta.dtype)
     betas, L, pilots = temperatures(n_temperatures), n_chains, min(n_chains, PILOTS)
 
     def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
@@ -111,14 +112,15 @@ def annealed_log_likelihood(
         noise = ChainNoise(engine.ops, seed, 0, target.keys)
         _, log_w, chains = anneal(target, q_0, betas, L, n_leapfrog, noise, step_sizes)
         diagnostics = chains.diagnostics().check().columns()
-        values = *summary(engine.xp, accumulate_weights(engine.xp, None, log_w), L), *diagnostics
+        found = summary(engine.xp, accumulate_weights(engine.xp, None, log_w), L)
+        values = *found, Tail(engine.xp, L).add(log_w).pareto_k(), *diagnostics
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
     for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine, L)), progress)
-    value, error, ess, *diagnostics = columns
+    value, error, ess, k, *diagnostics = columns
     chains = ChainDiagnostics(n_temperatures, *diagnostics)
-    return AnnealedLogLikelihood(value, error, ess, L, n_temperatures, chains)
+    return AnnealedLogLikelihood(value, error, ess, L, n_temperatures, chains, pareto_k=k)
 
 
 def anneal(

@@ -1,5 +1,6 @@
 """The lower bound of each datapoint."""
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -23,16 +24,35 @@ class Elbo:
     ----------
     total, reconstruction, kl : array (N,)
         The bound, E_q[log p(x|z)], and the distance of q(z|x) from the prior.
+    standard_error : array (N,)
+        Of ``total``, by the deviation over its samples of z; NaN by one sample.
     """
 
     total: Array
     reconstruction: Array
     kl: Array
+    standard_error: Array | None = None
+
+    @property
+    def mean_error(self) -> float:
+        """The standard error of the mean of ``total``.
+
+        Of several samples of each datapoint, that of the noise: how far the mean is from the ELBO
+        of these very datapoints. Of one, the deviation over datapoints, which is that of the noise
+        and of the choice of datapoints together, and so no less; NaN of one of one datapoint.
+        """
+        N, error = len(self.total), self.standard_error
+        if error is not None and not bool((error != error).any()):
+            return float((error**2).sum()) ** 0.5 / N
+        return float(self.total.var(ddof=1) / N) ** 0.5 if N > 1 else nan
 
     def __str__(self) -> str:
+        N, error = len(self.total), self.mean_error
         return (
-            f"ELBO {self.total.mean():.3f} = reconstruction {self.reconstruction.mean():.3f} "
-            f"− KL {self.kl.mean():.3f} nats, mean of {len(self.total)} datapoints"
+            f"ELBO {self.total.mean():.3f} "
+            + f"± {error:.3f} " * (error == error)
+            + f"= reconstruction {self.reconstruction.mean():.3f} "
+            f"− KL {self.kl.mean():.3f} nats, mean of {N} datapoints"
         )
 
 
@@ -56,6 +76,7 @@ def elbo(
     xp, N = engine.xp, len(X)
     reconstruction = xp.empty(N, engine.theta.dtype)
     kl = xp.empty(N, engine.theta.dtype)
+    standard_error = xp.full(N, nan, engine.theta.dtype)
     for start, stop in chunks(N, chunk_size(engine, n_samples)):
         x = load_rows(engine, X[start:stop], scale, engine.work)  # (M, D)
         if eps is None:
@@ -65,7 +86,11 @@ def elbo(
         terms = engine.forward(x, Noise(noise)).terms
         reconstruction[start:stop] = -terms.nll.mean(axis=0)
         kl[start:stop] = terms.kl.mean(axis=0)
-    return Elbo(reconstruction - kl, reconstruction, kl)
+        L = len(noise)
+        if L > 1:
+            variance = (terms.nll + terms.kl).var(axis=0, ddof=1)
+            standard_error[start:stop] = xp.sqrt(variance / L)
+    return Elbo(reconstruction - kl, reconstruction, kl, standard_error)
 
 
 def row_noise(

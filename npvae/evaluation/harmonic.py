@@ -11,8 +11,8 @@ encoder. Where importance sampling is low on average this is high, and it is onl
 a density fitted to samples covers no more than a few dimensions.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from npvae.backend import Array
 from npvae.distributions.compatibility import infinite_moment
@@ -22,6 +22,7 @@ from npvae.evaluation.chunks import chunk_size, for_each_chunk, load_rows
 from npvae.evaluation.density import DENSITIES
 from npvae.evaluation.importance import LogLikelihood
 from npvae.evaluation.log_joint import LogJointTarget, initial_density
+from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -42,14 +43,16 @@ class HarmonicLogLikelihood(LogLikelihood):
     """
 
     chains: ChainDiagnostics
+    side: ClassVar[str] = "high"
 
     def __str__(self) -> str:
         good = self.effective_sample_size >= TOO_FEW
         refused = int((~good).sum())
-        text = LogLikelihood(
-            self.estimate[good], self.standard_error[good], self.effective_sample_size[good],
-            self.n_samples,
-        ).__str__()  # fmt: skip
+        names = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
+        kept: dict[str, Any] = {
+            name: part[good] for name in names if (part := vars(self)[name]) is not None
+        }
+        text = LogLikelihood.__str__(replace(self, **kept))
         if refused:
             text += f"; {refused} more are NaN: their effective sample size is below {TOO_FEW:g}"
         return f"{text}; {self.chains}"
@@ -108,7 +111,7 @@ def harmonic_log_likelihood(
             f"chains that start at samples of prior={name!r} begin too far out to find p(z|x) in a "
             "warm-up; take start='posterior' or method='annealed'"
         )
-    columns = engine.xp.empty((6, len(X)), engine.theta.dtype)
+    columns = engine.xp.empty((7, len(X)), engine.theta.dtype)
 
     def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         first, last = part
@@ -123,19 +126,21 @@ def harmonic_log_likelihood(
         z, energy = samples.z.astype("float64"), samples.energy.astype("float64")
         q = DENSITIES[density](xp, z[:, :C])
         log_r = q(z[:, C:]) + energy[:, C:]  # log q(z) − log p(x, z)   (L/C, C, M)
-        values = *summary(xp, log_r), *samples.diagnostics.columns()
+        k = Tail(xp, L).add(log_r.reshape(L, -1)).pareto_k()
+        values = *summary(xp, log_r), k, *samples.diagnostics.columns()
         for column, value in zip(columns, values, strict=True):
             column[first:last] = value
 
     widest = max(2 * C, L * L // engine.layout.max_width)  # q takes L² numbers of a datapoint
     for_each_chunk(engine, estimate_chunk, len(X), chunk_size(engine, widest), progress)
-    value, error, ess, *diagnostics = columns
+    value, error, ess, k, *diagnostics = columns
     if not bool((ess >= TOO_FEW).any()):
         raise NumericalError(
             f"one sample outweighs the others at all of {len(X)} datapoints: q does not fit the "
             "posterior; take more samples, or annealed_log_likelihood"
         )
-    return HarmonicLogLikelihood(value, error, ess, L, ChainDiagnostics(L // C, *diagnostics))
+    chains = ChainDiagnostics(L // C, *diagnostics)
+    return HarmonicLogLikelihood(value, error, ess, L, chains, pareto_k=k)
 
 
 def summary(xp: Any, log_r: Array) -> tuple[Array, Array, Array]:

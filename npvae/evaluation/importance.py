@@ -2,13 +2,16 @@
 
     log p(x) ≈ log (1/S) Σ_s w_s,   w_s = p(x|z_s) p(z_s) / q(z_s|x),   z_s ~ q(z|x)
 
-The estimate is biased low, less so with more samples. Its standard error and the number
-of samples that carry the weight, (Σ w)² / Σ w², say whether q covers the posterior. Samples
-come in blocks and only three sums of a datapoint are kept, so memory does not grow with S.
+The estimate is a lower bound on average, and closer with more samples. Its standard error is of
+the weights that came up, and does not cover this bias; the number of samples that carry the weight,
+(Σ w)² / Σ w², is of those too. Whether there are weights that did not come up shows in the shape
+of the tail of those that did (:mod:`npvae.evaluation.pareto`). Samples come in blocks, and three
+sums and the tail of a datapoint are kept, so memory does not grow with S.
 """
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, ClassVar, Protocol
 from warnings import warn
 
 from npvae.backend import Array, ignore_overflow, to_numpy
@@ -16,9 +19,12 @@ from npvae.distributions.compatibility import lighter_tailed, support_covers
 from npvae.errors import ParameterError
 from npvae.evaluation.bound import row_noise
 from npvae.evaluation.chunks import chunk_size, chunks, for_each_chunk, load_rows
+from npvae.evaluation.pareto import UNRELIABLE, Tail
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
 from npvae.row_noise import row_keys
+
+ANNEAL = "take method='annealed'"
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,20 @@ class LogLikelihood:
         (Σ w)² / Σ w², from 1 (one sample outweighs all: do not trust it) to S.
     n_samples : int
         S.
+    pareto_k : array (N,)
+        k̂, the Pareto shape of the weights' tail. Above 0.7 the standard error says nothing: the
+        weights that matter may not have come up. NaN where there are fewer than 25 samples.
+    advice : str
+        What helps there, and where few samples carry the weight.
     """
 
     estimate: Array
     standard_error: Array
     effective_sample_size: Array
     n_samples: int
-    advice: ClassVar[str] = "take more samples"
+    pareto_k: Array | None = field(default=None, kw_only=True)
+    advice: str = field(default=ANNEAL, kw_only=True, repr=False)
+    side: ClassVar[str] = "low"  # where the estimate is on average
 
     @property
     def mean_error(self) -> float:
@@ -50,26 +63,62 @@ class LogLikelihood:
 
     def __str__(self) -> str:
         N = len(self.estimate)
+        bound = {"low": "a lower", "high": "an upper"}[self.side]
         return (
             f"log p(x) = {self.estimate.mean():.3f} ± {self.mean_error:.3f} nats, mean of {N} "
-            f"datapoints by {self.n_samples} samples each; "
-            + format_ess(self.effective_sample_size, self.n_samples, self.advice)
+            f"datapoints by {self.n_samples} samples each; {bound} bound on average, by a bias "
+            f"that ± does not cover; {format_trust(self)}"
         )
 
+    @property
+    def doubt(self) -> str:
+        """For how many datapoints k̂ says that the standard error may not hold; or nothing."""
+        return format_doubt(self.pareto_k, self.side, self.advice)
 
-def format_ess(
-    effective_sample_size: Array, n_samples: int, advice: str = "take more samples"
-) -> str:
-    """Format the worst effective sample size, with advice on those near 1."""
-    lost = int((effective_sample_size != effective_sample_size).sum())
+
+class Weighted(Protocol):
+    """What is told of importance weights, whatever was made of them."""
+
+    @property
+    def effective_sample_size(self) -> Array: ...
+    @property
+    def n_samples(self) -> int: ...
+    @property
+    def pareto_k(self) -> Array | None: ...
+    @property
+    def advice(self) -> str: ...
+
+
+def format_trust(result: Weighted) -> str:
+    """Format the worst effective sample size and k̂, with advice on what they find poor."""
+    ess, k = result.effective_sample_size, result.pareto_k
+    lost = int((ess != ess).sum())
     if lost:
         return f"{lost} of the estimates are NaN, for so are weights: look at the parameters"
-    text = f"effective sample size {effective_sample_size.min():.1f} at worst"
-    few = min(10, n_samples / 2)
-    poor = int((effective_sample_size < few).sum())
+    text = f"effective sample size {ess.min():.1f} at worst"
+    few = min(10, result.n_samples / 2)
+    poor = int((ess < few).sum())
+    advice = f": {result.advice}"
     if poor:
-        text += f"; for {poor} of them fewer than {few:g} samples carry the weight: {advice}"
+        text += f"; for {poor} of them fewer than {few:g} samples carry the weight{advice}"
+    known = ess[:0] if k is None else k[k > -inf]  # and so not NaN
+    if len(known):
+        text += f"; Pareto k {known.max():.2f} at worst"
+        high = int((known > UNRELIABLE).sum())
+        if high:
+            text += f", above {UNRELIABLE} for {high} of them, whose ± may be far too small"
+            text += "" if poor else advice
     return text
+
+
+def format_doubt(pareto_k: Array | None, side: str, advice: str) -> str:
+    """Format for how many datapoints k̂ is too large; nothing if for none."""
+    if pareto_k is None or not (high := int((pareto_k > UNRELIABLE).sum())):
+        return ""
+    return (
+        f"the weights of {high} of {len(pareto_k)} datapoints have a Pareto k above {UNRELIABLE}: "
+        f"their estimates may be too {side} by far more than their standard errors; {advice}"
+    )
 
 
 def log_likelihood(
@@ -103,18 +152,27 @@ def log_likelihood(
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
     xp, S = engine.xp, n_samples
-    columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(3)]
+    columns = [xp.empty(len(X), engine.theta.dtype) for _ in range(4)]
 
     def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         sums: Any = None
+        tail = Tail(xp, S)
         for log_w in log_weights(engine, X, scale, part, S, seed, work):
             sums = accumulate_weights(xp, sums, log_w)
-        for column, value in zip(columns, summary(xp, sums, S), strict=True):
+            tail.add(log_w)
+        values = *summary(xp, sums, S), tail.pareto_k()
+        for column, value in zip(columns, values, strict=True):
             column[slice(*part)] = value
 
     for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine) // S), progress)
-    estimate, standard_error, ess = columns
-    return LogLikelihood(estimate, standard_error, ess, n_samples)
+    estimate, standard_error, ess, k = columns
+    advice = ANNEAL if can_anneal(engine) else "take method='prior'"
+    return LogLikelihood(estimate, standard_error, ess, S, pareto_k=k, advice=advice)
+
+
+def can_anneal(engine: Engine) -> bool:
+    """Whether the prior is on the whole real line, over which chains of HMC move."""
+    return engine.model.prior.variables.family.support == "real"
 
 
 def check_support(engine: Engine) -> None:
@@ -128,7 +186,7 @@ def check_support(engine: Engine) -> None:
         raise ParameterError(
             "there is no q(z|x) to sample from; take method='annealed', 'harmonic' or 'prior'"
         )
-    real = prior.variables.family.support == "real"  # over which HMC moves
+    real = can_anneal(engine)
     if not support_covers(posterior.name):
         raise ParameterError(
             f"posterior={posterior.name!r} does not reach all of the prior, so its importance "

@@ -9,20 +9,24 @@ divides S, the groups of k' are unions of those of k, and by Jensen's inequality
 is not below that of k, at any datapoint.
 """
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from npvae.backend import Array, ignore_overflow
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import chunk_size, for_each_chunk
 from npvae.evaluation.importance import (
+    ANNEAL,
     accumulate_weights,
+    can_anneal,
     check_support,
     finite_max,
-    format_ess,
+    format_doubt,
+    format_trust,
     log_weights,
     summary,
 )
+from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
 
@@ -43,6 +47,11 @@ class BoundCurve:
         (Σ w)² / Σ w² of all S samples, from 1 to S.
     n_samples : int
         S.
+    pareto_k : array (N,)
+        k̂ of all S weights, as :class:`LogLikelihood` has it: above 0.7 the curve may be far from
+        log p(x), however flat it is.
+    advice : str
+        What is nearer to log p(x) then.
     """
 
     k: tuple[int, ...]
@@ -50,6 +59,13 @@ class BoundCurve:
     standard_error: Array
     effective_sample_size: Array
     n_samples: int
+    pareto_k: Array | None = field(default=None, kw_only=True)
+    advice: str = field(default=ANNEAL, kw_only=True, repr=False)
+
+    @property
+    def doubt(self) -> str:
+        """As :class:`LogLikelihood` has it, of the curve as an estimate of log p(x)."""
+        return format_doubt(self.pareto_k, "low", self.advice)
 
     def __str__(self) -> str:
         N = self.estimate.shape[1]
@@ -59,7 +75,7 @@ class BoundCurve:
         ]
         return "\n".join([
             f"      k  L_k, nats: mean of {N} datapoints by {self.n_samples} samples each", *rows,
-            format_ess(self.effective_sample_size, self.n_samples),
+            format_trust(self),
         ])  # fmt: skip
 
 
@@ -104,7 +120,7 @@ def iwae_bound(
         )
     xp = engine.xp
     bounds, errors = (xp.empty((len(ks), len(X)), engine.theta.dtype) for _ in range(2))
-    ess = xp.empty(len(X), engine.theta.dtype)
+    ess, k_hat = (xp.empty(len(X), engine.theta.dtype) for _ in range(2))
 
     def estimate_chunk(work: Workspace, part: tuple[int, int]) -> None:
         here = slice(*part)
@@ -113,6 +129,7 @@ def iwae_bound(
         for block in log_weights(engine, X, scale, part, S, seed, work):
             log_w[done : done + len(block)] = block
             done += len(block)
+        k_hat[here] = Tail(xp, S).add(log_w).pareto_k()
         _, _, ess[here] = summary(xp, accumulate_weights(xp, None, log_w), S)
         for i, n in enumerate(ks):
             n_groups = S // n
@@ -122,7 +139,8 @@ def iwae_bound(
             errors[i, here] = xp.sqrt(groups.var(axis=0, ddof=1) / n_groups)
 
     for_each_chunk(engine, estimate_chunk, len(X), max(1, chunk_size(engine) // S), progress)
-    return BoundCurve(ks, bounds, errors, ess, S)
+    advice = ANNEAL if can_anneal(engine) else "take method='prior'"
+    return BoundCurve(ks, bounds, errors, ess, S, pareto_k=k_hat, advice=advice)
 
 
 def log_mean_exp(xp: Any, a: Array, axis: int) -> Array:

@@ -18,9 +18,17 @@ from typing import Any
 from npvae import random
 from npvae.backend import Array
 from npvae.distributions import BernoulliLikelihood
+from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import chunks, load_rows
-from npvae.evaluation.importance import LogLikelihood, accumulate_weights, summary
+from npvae.evaluation.importance import (
+    ANNEAL,
+    LogLikelihood,
+    accumulate_weights,
+    can_anneal,
+    summary,
+)
+from npvae.evaluation.pareto import Tail
 from npvae.models import Engine
 
 BLOCK = 2000  # samples decoded at a time, at most
@@ -64,6 +72,7 @@ def prior_log_likelihood(
     p, n_noise = model.prior_at(ctx), model.prior.n_noise(J)
     x = load_rows(engine, X, scale, work)  # (N, D)
     sums: Any = None
+    tail = Tail(xp, n_samples)
     linear = isinstance(model.likelihood, BernoulliLikelihood)
     numbers = len(x) if linear else len(x) * engine.layout.max_width  # of a sample
     block = max(1, min(BLOCK, WEIGHTS // numbers))
@@ -73,9 +82,17 @@ def prior_log_likelihood(
         ops.fill_noise(seed, random.EVALUATE, step, first, eps)
         z, _ = p.transform(p.rsample(eps[:, 0]))  # (s, J)
         a, _ = model.decoder.forward(ctx, z)  # (s, Σ heads)
-        sums = accumulate_weights(xp, sums, log_p_of_pairs(engine, a, x).astype("float64"))
-    estimate, error, ess = (c.astype(x.dtype) for c in summary(xp, sums, n_samples))
-    return SharedLogLikelihood(estimate, error, ess, n_samples)
+        log_w = log_p_of_pairs(engine, a, x).astype("float64")
+        sums = accumulate_weights(xp, sums, log_w)
+        tail.add(log_w)
+    columns = *summary(xp, sums, n_samples), tail.pareto_k()
+    estimate, error, ess, k = (c.astype(x.dtype) for c in columns)
+    covers = model.posterior is not None and support_covers(model.posterior.name)
+    advice = (
+        ANNEAL if can_anneal(engine) else "take method='importance'" if covers
+        else "take more samples"
+    )  # fmt: skip
+    return SharedLogLikelihood(estimate, error, ess, n_samples, pareto_k=k, advice=advice)
 
 
 def pairwise_log_p_bernoulli(engine: Engine, a: Array, x: Array) -> Array:

@@ -153,8 +153,8 @@ def test_effective_sample_size_is_between_one_and_all():
     poor = linear_model(shift=20, widen=-5).log_likelihood(X, 300, 0)
     assert (poor.effective_sample_size >= 1).all()
     assert poor.effective_sample_size.min() < 2
-    assert "take more samples" in str(poor)
-    assert "take more samples" not in str(linear_model().log_likelihood(X, 300, 0))
+    assert "carry the weight: take method='annealed'" in str(poor)
+    assert "take method" not in str(linear_model().log_likelihood(X, 300, 0))
 
 
 def test_effective_sample_size_is_that_of_the_weights():
@@ -266,7 +266,10 @@ def test_weights_that_are_no_numbers_are_said():
 
 
 def test_memory_does_not_grow_with_samples(monkeypatch):
-    """Ten times the samples, the same peak, to 4 KB of bookkeeping; and it is a small one."""
+    """Ten times the samples, the same peak, to 4 KB of bookkeeping; and it is a small one.
+
+    The tail that is kept grows as √S, from 135 weights to 426 here, and to a thousand at most.
+    """
     monkeypatch.setattr(chunks, "BUDGET", 2**12)
     vae = linear_model()
     vae.log_likelihood(X, 2_000, rng=0)  # makes the buffers
@@ -281,7 +284,7 @@ def test_memory_does_not_grow_with_datapoints(monkeypatch):
     vae, many_X = linear_model(), np.tile(X, (100, 1))
     vae.elbo(many_X)
     few, many = (peak(lambda n=n: vae.elbo(many_X[:n])) for n in (1000, 4000))
-    assert many - few <= 3 * 8 * 3000 + 8192
+    assert many - few <= 4 * 8 * 3000 + 8192
 
 
 def peak(call):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from npvae.evaluation.pareto import FEWEST, largest, pareto_k, tail_length
+from npvae.evaluation.pareto import FEWEST, MOST, Tail, largest, pareto_k, tail_length
 
 
 def fitted(log_w):
@@ -45,3 +45,32 @@ def test_what_cannot_be_fitted():
     assert (fitted(np.zeros((100, 3))) == -np.inf).all()
     log_w = 3 * rng.standard_normal((1000, 3))
     np.testing.assert_allclose(fitted(log_w - 5000), fitted(log_w), rtol=1e-9)
+
+
+@pytest.mark.parametrize("S", [10, 40, 1000, 20_000])
+def test_blocks_of_any_size_have_one_tail(S):
+    """Whatever comes first: rising, falling, in one block or as single samples."""
+    log_w = np.random.default_rng(3).standard_normal((S, 4))
+    expected = pareto_k(np, np.sort(log_w, axis=0)[-tail_length(S) - 1 :])
+    for order in (log_w, np.sort(log_w, axis=0), np.sort(log_w, axis=0)[::-1]):
+        for size in (1, 7, 300, S):
+            tail = Tail(np, S)
+            for start in range(0, S, size):
+                tail.add(order[start : start + size])
+                held = sum(map(len, tail.waiting)) + len(() if tail.kept is None else tail.kept)
+                assert held <= 2 * tail.n + size
+            np.testing.assert_array_equal(tail.pareto_k(), expected)
+    assert tail_length(10**9) == MOST
+
+
+def test_a_tail_that_outgrows_its_type():
+    """Over e^±5000 most weights are 0 beside the largest: no number, but the worst there is. NaN
+    is none of those that are too small to matter, and what is equal to rounding has no tail."""
+    rng = np.random.default_rng(4)
+    log_w = rng.standard_normal((1000, 4)) * [2000, 1e-15, 1, 1] - 30
+    log_w[990, 2], log_w[:600, 3], log_w[600:, 3] = np.nan, 0, -1
+    tail = Tail(np, 1000)
+    for block in np.split(log_w, 10):
+        tail.add(block)
+    wide, alike, lost, tied = tail.pareto_k()
+    assert (wide, alike, tied) == (np.inf, -np.inf, -np.inf) and np.isnan(lost)

@@ -86,7 +86,7 @@ def test_a_likelihood_by_three_is_the_likelihood_by_one(monkeypatch):
         one = vae.log_likelihood(X, 3000, rng=1)
         monkeypatch.setattr(threads, "count", lambda: 3)
         three = vae.log_likelihood(X, 3000, rng=1)
-    for name in ("estimate", "standard_error", "effective_sample_size"):
+    for name in ("estimate", "standard_error", "effective_sample_size", "pareto_k"):
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
 
 
