@@ -1,4 +1,5 @@
 """From data to latents and back, and from the prior to data."""
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from npvae import evaluation, random
@@ -19,10 +20,13 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
         If ``X`` is not finite, of another width, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
-        return as_input_type(X, evaluation.encode(model.engine_, pixels, scale))
+        z = evaluation.encode(model.engine_, pixels, scale)
+        return as_input_type(X, checked_result(model, z))
 
 
 def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
@@ -34,11 +38,13 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
         If ``Z`` is not finite or not J wide.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
-    engine = model._engine()
+    engine = model._ready_engine()
     checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
     with engine.backend.oom_guard():
-        return as_input_type(Z, evaluation.decode(engine, checked))
+        return as_input_type(Z, checked_result(model, evaluation.decode(engine, checked)))
 
 
 def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
@@ -64,15 +70,17 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
         If ``n`` is less than 1, or ``rng`` cannot seed a generator.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
-    engine = model._engine()
+    engine = model._ready_engine()
     whole_number("n", n)
     p = engine.model.prior
     eps = random.as_generator(rng).standard_normal((n, p.n_noise(engine.model.decoder.n_in)))
     with engine.backend.oom_guard():
         prior = engine.model.prior_at(engine.ctx)
         z, _ = prior.transform(prior.rsample(engine.xp.asarray(eps, dtype=engine.theta.dtype)))
-        return evaluation.decode(engine, z)
+        return checked_result(model, evaluation.decode(engine, z))
 
 
 # ---- what goes in and comes out: checked, and of one kind
@@ -80,7 +88,7 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None) -> Array:
 
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-    return checked_data(model, X, model._engine().model.n_features)
+    return checked_data(model, X, model._ready_engine().model.n_features)
 
 
 def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tuple[Array, float]:
@@ -89,6 +97,17 @@ def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tu
     if isinstance(X, Dataset):
         return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
     return check_data(X, n_features, support, xp=array_module(X)), 1.0
+
+
+def checked_result(model: "GenerativeModel", result: Array) -> Array:
+    """``result`` as it is, if no parameter is to blame for numbers in it that are not finite.
+
+    Views of parameters that were given out long ago may be written to at any time. A sum of
+    squares costs a tenth of looking at each; where it overflows the parameters are looked at.
+    """
+    if not float(array_module(result).vdot(result, result)) < inf:
+        model._engine().check_parameters()
+    return result
 
 
 def as_input_type(X: Any, result: Array) -> Array:

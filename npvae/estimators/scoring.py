@@ -7,7 +7,7 @@ from npvae import evaluation, random
 from npvae.backend import Array
 from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
-from npvae.estimators.coding import as_input_type, data_of
+from npvae.estimators.coding import as_input_type, checked_result, data_of
 from npvae.estimators.gradient import check_noise
 from npvae.evaluation.methods import marginal_likelihood
 from npvae.options import whole_number
@@ -23,9 +23,11 @@ def bound(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluat
         eps = check_noise(model, eps, len(pixels))
     L = model.n_samples if eps is None else len(eps)
     with model.engine_.backend.oom_guard():
-        return evaluation.elbo(
+        result = evaluation.elbo(
             model.engine_, pixels, scale, seed=model.seed_, n_samples=L, eps=eps
         )
+        checked_result(model, result.total)
+        return result
 
 
 def score_samples(model: "GenerativeModel", X: Any) -> Array:
@@ -33,7 +35,7 @@ def score_samples(model: "GenerativeModel", X: Any) -> Array:
 
     Raises
     ------
-    DataError, NotFittedError
+    DataError, NotFittedError, NumericalError
         As :meth:`transform`.
     """
     return as_input_type(X, bound(model, X).total)
@@ -65,6 +67,8 @@ def elbo(model: "GenerativeModel", X: Any, eps: Array | None = None) -> evaluati
         If ``X`` or ``eps`` is not finite, of another shape, or out of range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     parts = vars(bound(model, X, eps))
     return evaluation.Elbo(**{name: as_input_type(X, part) for name, part in parts.items()})
@@ -94,7 +98,7 @@ def iwae_bound(
 
     Raises
     ------
-    ParameterError, DataError, NotFittedError
+    ParameterError, DataError, NotFittedError, NumericalError
         As :meth:`log_likelihood`; or if a k is less than 1 or does not divide ``n_samples``.
     """
     engine = model._engine()
@@ -107,6 +111,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
+        checked_result(model, result.estimate)
     return result_as_input_type(X, result)
 
 
@@ -148,7 +153,7 @@ def log_likelihood(
         If there is no such method or option, ``n_samples`` is too few for a standard error,
         ``rng`` cannot seed a generator, or the method does not serve this model.
     NumericalError
-        If chains do not move, or samples are worth nothing.
+        If a parameter is not finite, chains do not move, or samples are worth nothing.
     DataError, NotFittedError
         As :meth:`transform`.
     """
@@ -167,6 +172,7 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
+        checked_result(model, result.estimate)
     return result_as_input_type(X, result)
 
 

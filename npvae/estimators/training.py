@@ -14,7 +14,7 @@ from npvae.data import Dataset
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_single_sample
-from npvae.estimators.coding import checked_data, data_of
+from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
 from npvae.optim import Constant, Schedule
@@ -121,7 +121,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         new = "engine_" not in vars(model)
         if new:
             model.initialize(checked_data(model, X, None)[0].shape[1])
-        pixels, scale = data_of(model, X)
+        pixels, scale = checked_data(model, X, model.n_features_in_)
         if new:
             init_output_bias(model, pixels, scale)
         check_described(model)
@@ -149,6 +149,7 @@ def run(
 ) -> M:  # fmt: skip
     """Train to ``epochs`` from where the model stands, or its checkpoint."""
     warn_single_sample(model)
+    model.engine_.found_finite = False  # whatever becomes of them
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
         config = config_of(model)
