@@ -6,6 +6,7 @@ likelihood. See :mod:`npvae.distributions.normal` for the conventions of this pa
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.distributions.numbers import floating, with_arrays
 from npvae.random import as_generator
 
 
@@ -19,6 +20,7 @@ class Bernoulli:
     array([-0.69314718, -0.        ])
     """
 
+    @with_arrays
     def mean(self, logits: Array) -> Array:
         """sigmoid(l) = ½ + ½ tanh(½ l)."""
         xp = array_module(logits)
@@ -26,15 +28,24 @@ class Bernoulli:
 
     def sample(self, rng: Any, logits: Array) -> Array:
         """Zeros and ones, in the dtype of ``logits``; ``rng`` an int, a Generator or None."""
+        logits = floating([logits])[0]
         xp = array_module(logits)
         u = xp.asarray(as_generator(rng).random(logits.shape))
         return (u < self.mean(logits)).astype(logits.dtype)
 
+    @with_arrays
     def log_prob(self, x: Array, logits: Array) -> Array:
-        """x·l − log(1 + exp l), in nats, with no overflow at any logit."""
-        xp = array_module(logits)
-        return x * logits - xp.maximum(logits, 0) - xp.log1p(xp.exp(-xp.abs(logits)))
+        """x·l − log(1 + exp l), in nats, with no overflow at any logit.
 
+        That is −w |l| − log(1 + exp −|l|), w being how much of x the sign of l speaks against:
+        neither is above 0, and at an infinite logit the first is 0 or −∞.
+        """
+        xp = array_module(logits)
+        size, against = xp.abs(logits), xp.where(logits < 0, x, 1 - x)
+        paid = against * xp.where(against == 0, 0, size)
+        return -paid - xp.log1p(xp.exp(-size))
+
+    @with_arrays
     def log_prob_backward(
         self, d_logp: Array, x: Array, logits: Array
     ) -> tuple[Array, tuple[Array]]:

@@ -9,10 +9,11 @@ its ``base``, the distribution of a y on the real line of which z is a function:
 densities is the same at y as at z, and at y nothing is lost.
 """
 from inspect import signature
-from math import exp, log
+from math import exp, inf, log
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.distributions.numbers import takes_numbers
 from npvae.distributions.tails import Tails
 from npvae.errors import ParameterError
 from npvae.random import HALF_CELL, as_generator
@@ -52,6 +53,9 @@ class Family:
     joint: bool = False
     tails: Tails | None = None
     standard_variance: float | None = None
+
+    def __init_subclass__(cls) -> None:
+        takes_numbers(cls)
 
     @property
     def base(self) -> Any:
@@ -145,9 +149,11 @@ class Logarithm(Family):
         return xp.maximum(z, exp(-exponent_limit(xp, z.dtype)))
 
     def log_prob(self, y: Array, *params: Array) -> Array:
-        """log q(z) + y, in nats."""
+        """log q(z) + y, in nats; beyond what z can be, all that q has is less than there."""
         z, _ = self.family.transform(y)
-        return self.family.log_prob(z, *params) + y
+        xp = array_module(y)
+        log_q = self.family.log_prob(z, *params)
+        return xp.where(y == inf, -inf, log_q + xp.minimum(y, exponent_limit(xp, y.dtype)))
 
     def log_prob_backward(
         self, d_logp: Array, y: Array, *params: Array

@@ -4,9 +4,10 @@ A sample inverts the CDF of the gamma distribution at uniform noise, and its der
 shape is that of the inverse (:mod:`npvae.distributions.special`): exact for the sample drawn. All
 of it is done to log z, which stays where it should when z of a small shape is below any float.
 """
+from math import inf
 
 from npvae.backend import Array, array_module
-from npvae.distributions.family import Family, clamped_exp
+from npvae.distributions.family import Family, clamped_exp, exponent_limit
 from npvae.distributions.special import (
     digamma,
     gammaln,
@@ -40,8 +41,10 @@ class LogGamma(Family):
     def log_prob(self, y: Array, log_shape: Array, log_scale: Array | float) -> Array:
         """αr − eʳ − log Γ(α), in nats."""
         xp = array_module(log_shape)
-        shape, r = xp.exp(log_shape), y - log_scale
-        return shape * r - clamped_exp(xp, r)[0] - gammaln(shape)
+        shape = xp.exp(log_shape)
+        r = xp.minimum(y - log_scale, exponent_limit(xp, y.dtype))  # or eʳ would stop before r
+        log_q = shape * r - clamped_exp(xp, r)[0] - gammaln(shape)
+        return xp.where(y == inf, -inf, log_q)
 
     def log_prob_backward(
         self, d_logp: Array, y: Array, log_shape: Array, log_scale: Array | float

@@ -163,10 +163,10 @@ class Scale(Positive, Standard):
         return (d_z * self.rsample(noise, log_scale),)
 
     def log_prob(self, z: Array, log_scale: Array) -> Array:
-        """log f(r) − log scale,   r = z/scale, in nats; −∞ for z ≤ 0."""
+        """log f(r) − log scale,   r = z/scale, in nats; −∞ for z ≤ 0 and for z = ∞."""
         xp = array_module(log_scale)
         r = self._residual(xp, z, log_scale)
-        return xp.where(z <= 0, -inf, self.log_density(xp, r) - log_scale)
+        return xp.where((z <= 0) | (z == inf), -inf, self.log_density(xp, r) - log_scale)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, log_scale: Array
@@ -179,7 +179,8 @@ class Scale(Positive, Standard):
 
     def _residual(self, xp: Any, z: Array, log_scale: Array) -> Array:
         r = z * xp.exp(-log_scale)
-        return xp.maximum(r, xp.finfo(r.dtype).tiny)
+        info = xp.finfo(r.dtype)
+        return xp.minimum(xp.maximum(r, info.tiny), info.max)
 
     def location(self, log_scale: Array) -> Array:
         """E[z] = scale · E[s]."""

@@ -89,7 +89,8 @@ class Rayleigh(Scale):
         return xp.sqrt(2 * exponential(xp, noise))
 
     def log_density(self, xp: Any, r: Array) -> Array:
-        return xp.log(r) - 0.5 * r * r
+        square = xp.minimum(r, float(xp.finfo(r.dtype).max) ** 0.5) ** 2
+        return xp.log(r) - 0.5 * square
 
     def log_density_grad(self, xp: Any, r: Array) -> Array:
         return 1 / r - r
@@ -191,11 +192,11 @@ class Gompertz(Positive):
         return xp.exp(log_scale) * xp.sqrt(2 * second - first * first)
 
     def log_prob(self, z: Array, log_scale: Array, log_shape: Array) -> Array:
-        """log η − log b + r − η (eʳ − 1), in nats; −∞ for z ≤ 0."""
+        """log η − log b + r − η (eʳ − 1), in nats; −∞ for z ≤ 0, z = ∞."""
         xp = array_module(log_scale)
         r = self._residual(xp, z, log_scale)
         log_q = log_shape - log_scale + r - xp.exp(log_shape) * xp.expm1(r)
-        return xp.where(z <= 0, -inf, log_q)
+        return xp.where((z <= 0) | (z == inf), -inf, log_q)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, log_scale: Array, log_shape: Array

@@ -3,7 +3,7 @@
 Each is the inverse of its CDF at uniform noise (the first way of section 2.4), moved and
 stretched (the second). The noise u and 1 − u give opposite samples where the density is even.
 """
-from math import log, nan, pi
+from math import inf, log, nan, pi
 from typing import Any
 
 from npvae.backend import Array, array_module
@@ -104,14 +104,16 @@ class Cauchy(LocationScale):
     def kl(self, loc: Array, log_scale: Array) -> Array:
         """KL(q ‖ Cauchy(0, 1)) = log(((1 + γ)² + loc²)/4γ) (Chyzak, Nielsen 2019), in nats."""
         xp = array_module(log_scale)
-        scale = xp.exp(log_scale)
-        return xp.log1p(((1 - scale) ** 2 + loc * loc) / (4 * scale))
+        root = xp.exp(0.5 * log_scale)
+        a, b = 0.5 * (1 / root - root), 0.5 * loc / root
+        return xp.log1p(a * a + b * b)
 
     def kl_backward(self, d_kl: Array, loc: Array, log_scale: Array) -> tuple[Array, Array]:
         """With n = (1 + γ)² + loc²: d_loc = 2 d_kl loc/n, d_log_scale = d_kl (γ² − 1 − loc²)/n."""
         scale = array_module(log_scale).exp(log_scale)
-        n = (1 + scale) ** 2 + loc * loc
-        return 2 * d_kl * loc / n, d_kl * ((scale - 1) * (scale + 1) - loc * loc) / n
+        t = loc / (1 + scale)
+        n = 1 + t * t  # over (1 + γ)², which may be too large
+        return 2 * d_kl * t / (1 + scale) / n, d_kl * ((scale - 1) / (scale + 1) - t * t) / n
 
 
 class Logistic(FiniteVariance):
@@ -165,7 +167,7 @@ class Gumbel(FiniteVariance):
 
     def log_density(self, xp: Any, r: Array) -> Array:
         y = xp.minimum(-self.sign * r, exponent_limit(xp, r.dtype))  # or e^y would stop before y
-        return y - clamped_exp(xp, y)[0]
+        return xp.where(-self.sign * r == inf, -inf, y - clamped_exp(xp, y)[0])
 
     def log_density_grad(self, xp: Any, r: Array) -> Array:
         return self.sign * (clamped_exp(xp, -self.sign * r)[0] - 1)

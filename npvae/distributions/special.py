@@ -38,7 +38,8 @@ def rounded(method: Callable) -> Callable:
 
     @wraps(method)
     def call(self: Any, *arguments: Any) -> Any:
-        if {str(a.dtype) for a in arguments if hasattr(a, "dtype")} != {"float32"}:
+        lists = any(isinstance(a, (list, tuple)) for a in arguments)  # which are float64
+        if lists or {str(a.dtype) for a in arguments if hasattr(a, "dtype")} != {"float32"}:
             return method(self, *arguments)
         wide = (a.astype("float64") if hasattr(a, "dtype") else a for a in arguments)
         return single(method(self, *wide))

@@ -49,9 +49,9 @@ class ExpTransformed(Positive):
         return self.base.rsample_backward(d_z * dz_dy, noise, *params)
 
     def log_prob(self, z: Array, *params: Array) -> Array:
-        """log q(y) − y at y = log z, in nats; −∞ for z ≤ 0."""
+        """log q(y) − y at y = log z, in nats; −∞ for z ≤ 0 and for z = ∞."""
         xp, y = self._log(z, *params)
-        return xp.where(z <= 0, -inf, self.base.log_prob(y, *params) - y)
+        return xp.where((z <= 0) | (z == inf), -inf, self.base.log_prob(y, *params) - y)
 
     def log_prob_backward(
         self, d_logp: Array, z: Array, *params: Array
@@ -63,7 +63,8 @@ class ExpTransformed(Positive):
 
     def _log(self, z: Array, *params: Array) -> tuple[Any, Array]:
         xp = array_module(params[0])
-        return xp, xp.log(xp.maximum(z, xp.finfo(params[0].dtype).tiny))
+        info = xp.finfo(params[0].dtype)
+        return xp, xp.log(xp.minimum(xp.maximum(z, info.tiny), info.max))
 
     def _mean_or_geometric(self, log_size: Array, log_tail: Array, *params: Any) -> Array:
         """E[z] = size/(1 − t), t < 1 being 1/(the exponent of the tail); exp E[log z] if t ≥ 1."""

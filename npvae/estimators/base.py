@@ -232,6 +232,16 @@ class GenerativeModel:
             )
         return self.engine_
 
+    def _ready_engine(self) -> Engine:
+        """The engine, to compute with: its parameters are finite, or a NumericalError says which.
+
+        They are looked through once, and again when views of them have been given out.
+        """
+        engine = self._engine()
+        if not engine.found_finite:
+            engine.check_parameters()
+        return engine
+
     @property
     def parameters(self) -> dict[str, Array]:
         """Every parameter by name: views, so writing to one changes the model.
@@ -242,6 +252,7 @@ class GenerativeModel:
             If there are none yet.
         """
         engine = self._engine()
+        engine.found_finite = False  # whoever has views may write to them
         return engine.layout.named(engine.theta)
 
     def set_parameters(self, parameters: dict[str, Array]) -> Self:

@@ -1,6 +1,7 @@
 """From data to latents and back, and from the prior to data."""
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from npvae import evaluation, random
@@ -26,10 +27,13 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
         If ``X`` is not finite, of another width, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
-        return as_input_type(X, evaluation.encode(model.engine_, pixels, scale))
+        z = evaluation.encode(model.engine_, pixels, scale)
+        return as_input_type(X, checked_result(model, z))
 
 
 def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
@@ -41,11 +45,13 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
         If ``Z`` is not finite or not J wide.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
-    engine = model._engine()
+    engine = model._ready_engine()
     checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
     with engine.backend.oom_guard():
-        return as_input_type(Z, evaluation.decode(engine, checked))
+        return as_input_type(Z, checked_result(model, evaluation.decode(engine, checked)))
 
 
 def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
@@ -64,6 +70,8 @@ def reconstruct(model: "GenerativeModel", X: Any) -> Array:
         If ``X`` is not finite, of another width, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     return model.inverse_transform(model.transform(X))
 
@@ -88,10 +96,14 @@ def posterior_of(model: "GenerativeModel", X: Any) -> "PosteriorDistribution":
         If ``X`` is not finite, of another width, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
         result = evaluation.posterior_of(model.engine_, pixels, scale)
+        for parameter in result.parameters.values():
+            checked_result(model, parameter)
         return replace(result, parameters=of_input_type(X, result.parameters))
 
 
@@ -116,11 +128,14 @@ def likelihood_of(model: "GenerativeModel", Z: Any) -> "LikelihoodDistribution":
         If ``Z`` is not finite or not J wide.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
-    engine = model._engine()
+    engine = model._ready_engine()
     checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
     with engine.backend.oom_guard():
         result = evaluation.likelihood_of(engine, checked)
+        checked_result(model, result.mean)
         parameters, mean = of_input_type(Z, result.parameters), as_input_type(Z, result.mean)
         return replace(result, parameters=parameters, mean=mean)
 
@@ -147,8 +162,10 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
         If ``n`` is less than 1, or ``rng`` cannot seed a generator.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
-    engine = model._engine()
+    engine = model._ready_engine()
     whole_number("n", n)
     p, generator = engine.model.prior, random.as_generator(rng)
     eps = generator.standard_normal((n, p.n_noise(engine.model.decoder.n_in)))
@@ -156,8 +173,8 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
         prior = engine.model.prior_at(engine.ctx)
         z, _ = prior.transform(prior.rsample(engine.xp.asarray(eps, dtype=engine.theta.dtype)))
         if draw:
-            return evaluation.draw(engine, z, random.as_seed(generator))
-        return evaluation.decode(engine, z)
+            return checked_result(model, evaluation.draw(engine, z, random.as_seed(generator)))
+        return checked_result(model, evaluation.decode(engine, z))
 
 
 # ---- what goes in and comes out: checked, and of one kind
@@ -165,7 +182,7 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
 
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-    return checked_data(model, X, model._engine().model.n_features)
+    return checked_data(model, X, model._ready_engine().model.n_features)
 
 
 def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tuple[Array, float]:
@@ -179,3 +196,14 @@ def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tu
 def of_input_type(X: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Each as the type of array that went in, and with memory of its own."""
     return {name: as_input_type(X, array.copy()) for name, array in arrays.items()}
+
+
+def checked_result(model: "GenerativeModel", result: Array) -> Array:
+    """``result`` as it is, if no parameter is to blame for numbers in it that are not finite.
+
+    Views of parameters that were given out long ago may be written to at any time. A sum of
+    squares costs a tenth of looking at each; where it overflows the parameters are looked at.
+    """
+    if not float(array_module(result).vdot(result, result)) < inf:
+        model._engine().check_parameters()
+    return result

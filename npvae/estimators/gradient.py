@@ -42,6 +42,8 @@ def loss_and_grad(
         If ``X`` or ``eps`` is not finite, of another shape, or out of range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     return loss_and_grad_at(model, X, eps)
 

@@ -27,11 +27,15 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     ParameterError
         If ``set_params`` has described another model since, or an argument is an object of a
         class that is not npvae's.
+    NumericalError
+        If a parameter is not finite; a file that stood there is left as it was.
     NotFittedError
         If there are no parameters yet.
     """
-    model._engine()
+    engine = model._engine()
     check_described(model)
+    with engine.backend.oom_guard():
+        engine.check_parameters()
     arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
     write_archive(path, "model", config_of(model) | {"epoch": model._state.epoch}, arrays)
 

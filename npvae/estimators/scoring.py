@@ -9,7 +9,7 @@ from npvae.backend import Array
 from npvae.distributions import BernoulliLikelihood
 from npvae.distributions.compatibility import support_covers
 from npvae.errors import ParameterError
-from npvae.estimators.coding import as_input_type, data_of
+from npvae.estimators.coding import as_input_type, checked_result, data_of
 from npvae.estimators.gradient import check_noise
 from npvae.evaluation.bound import N_SAMPLES
 from npvae.evaluation.chunks import BUDGET, chunks
@@ -54,9 +54,11 @@ def bound(
         eps = check_noise(model, eps, len(pixels))
     L = (n_samples or default_n_samples(model)) if eps is None else len(eps)
     with model.engine_.backend.oom_guard():
-        return evaluation.elbo(
+        result = evaluation.elbo(
             model.engine_, pixels, scale, seed=model.seed_, n_samples=L, eps=eps
         )
+        checked_result(model, result.total)
+        return result
 
 
 def score_samples(model: "GenerativeModel", X: Any, n_samples: int | None = None) -> Array:
@@ -74,7 +76,7 @@ def score_samples(model: "GenerativeModel", X: Any, n_samples: int | None = None
 
     Raises
     ------
-    DataError, NotFittedError
+    DataError, NotFittedError, NumericalError
         As :meth:`transform`.
     ParameterError
         If ``n_samples`` is no whole number of at least 1.
@@ -117,6 +119,8 @@ def elbo(
         If ``X`` or ``eps`` is not finite, of another shape, or out of range.
     NotFittedError
         If there are no parameters yet.
+    NumericalError
+        If a parameter is not finite.
     """
     if eps is not None and n_samples is not None:
         raise ParameterError("eps says how many samples there are; leave out n_samples")
@@ -150,7 +154,7 @@ def iwae_bound(
 
     Raises
     ------
-    ParameterError, DataError, NotFittedError
+    ParameterError, DataError, NotFittedError, NumericalError
         As :meth:`log_likelihood`; or if a k is less than 1, or ``n_samples`` less than twice it.
 
     Warns
@@ -169,6 +173,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
+        checked_result(model, result.estimate)
     return told(X, result)
 
 
@@ -210,7 +215,7 @@ def log_likelihood(
         If there is no such method or option, ``n_samples`` is too few for a standard error,
         ``rng`` cannot seed a generator, or the method does not serve this model.
     NumericalError
-        If chains do not move, or samples are worth nothing.
+        If a parameter is not finite, chains do not move, or samples are worth nothing.
     DataError, NotFittedError
         As :meth:`transform`.
 
@@ -237,6 +242,7 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
+        checked_result(model, result.estimate)
     return told(X, result)
 
 

@@ -14,7 +14,7 @@ from npvae.data import Dataset
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
-from npvae.estimators.coding import checked_data, data_of
+from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
@@ -127,7 +127,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         new = "engine_" not in vars(model)
         if new:
             model.initialize(checked_data(model, X, None)[0].shape[1])
-        pixels, scale = data_of(model, X)
+        pixels, scale = checked_data(model, X, model.n_features_in_)
         if new:
             init_output_bias(model, pixels, scale)
         check_described(model)
@@ -155,6 +155,7 @@ def run(
 ) -> M:  # fmt: skip
     """Train to ``epochs`` from where the model stands, or its checkpoint."""
     warn_single_sample(model)
+    model.engine_.found_finite = False  # whatever becomes of them
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
         config = config_of(model)

@@ -88,8 +88,8 @@ def elbo(
         kl[start:stop] = terms.kl.mean(axis=0)
         L = len(noise)
         if L > 1:
-            variance = (terms.nll + terms.kl).var(axis=0, ddof=1)
-            standard_error[start:stop] = xp.sqrt(variance / L)
+            losses = (terms.nll + terms.kl).astype(xp.float64)  # their squares may pass float32
+            standard_error[start:stop] = xp.sqrt(losses.var(axis=0, ddof=1) / L)
     return Elbo(reconstruction - kl, reconstruction, kl, standard_error)
 
 

@@ -14,6 +14,7 @@ from threading import local
 from typing import Any
 
 from npvae.backend import Array, Backend
+from npvae.errors import NumericalError
 from npvae.memory import Context, Layout, Views, Workspace, aligned
 from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
@@ -98,6 +99,8 @@ class Engine:
         Where the thread that asks computes.
     weights : slice
         Where in theta the weights are.
+    found_finite : bool
+        Whether theta was looked through, and nobody was given views of it to write to since.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Engine:
         self.xp, self.layout = backend.xp, model.layout()
         self.theta, self.mine = theta, ThreadBuffers(backend, self.layout, theta)
         self.weights = slice(self.layout.n_weights)
+        self.found_finite = False
 
     def __reduce__(self) -> Any:
         return Engine, (  # not the buffers
@@ -159,6 +163,18 @@ class Engine:
         self.model.backward(self.ctx, cache, loss.seeds)
         self.penalty.backward(self)
         return value
+
+    def check_parameters(self) -> None:
+        """Raise a NumericalError that names the first parameter with NaN or infinity in it."""
+        finite = self.xp.isfinite
+        if not bool(finite(self.theta).all()):
+            named = self.layout.named(self.theta).items()
+            name = next(name for name, view in named if not bool(finite(view).all()))
+            raise NumericalError(
+                f"the parameter {name} holds NaN or infinity; fit the model again, with a lower "
+                "learning rate, or load one that was saved before"
+            )
+        self.found_finite = True
 
     @property
     def exact(self) -> bool:

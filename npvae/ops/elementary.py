@@ -23,11 +23,16 @@ def logistic(xp, a, out):
     xp.add(out, 0.5, out=out)
 
 
+def largest_exponent(xp, dtype):
+    """Up to where eᵛ stays below the square root of the largest number."""
+    return log(float(xp.finfo(dtype).max)) / 2
+
+
 def exp_below_sqrt_max(xp, v, out):
     """The exponential eᵛ, capped at the square root of the largest number, so that products of two
     are finite; it may underflow to 0, unlike :func:`npvae.distributions.family.clamped_exp`.
     """
-    xp.minimum(v, log(float(xp.finfo(v.dtype).max)) / 2, out=out)
+    xp.minimum(v, largest_exponent(xp, v.dtype), out=out)
     xp.exp(out, out=out)
 
 

@@ -3,6 +3,7 @@
 SciPy has the normal, Laplace and Poisson. What the others need is written here from their
 definitions in decimals of 250 digits, where no difference of two small numbers is lost.
 """
+import math
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -212,11 +213,8 @@ def test_extreme_heads_give_finite_values_and_gradients(name, dtype):
 
 
 def test_log_factorials_are_those_of_the_gamma_function():
-    for dtype, rtol in ((np.float64, 1e-15), (np.float32, 1e-7)):
-        x = np.concatenate([np.arange(3000), [1e5, 2.0**24]]).astype(dtype)
-        out = np.empty_like(x)
-        log_factorial(np, x, out)
-        np.testing.assert_allclose(out, special.gammaln(x.astype(float) + 1), rtol)
+    n = np.concatenate([np.arange(3000.0), [1e5, 2.0**24, 1e9]])
+    np.testing.assert_allclose(log_factorial(np, n), special.gammaln(n + 1), 1e-15)
 
 
 # --- means and samples ----------------------------------------------------------------------------
@@ -574,14 +572,135 @@ def test_options_that_mean_nothing_are_refused(case):
 
 
 def test_large_counts_keep_their_digits_in_float32():
-    """Rates and log x! of 10⁴ counts are 10⁵ each and all but cancel: before they are summed.
-
-    An element of 10⁵ is rounded to 10⁵ · 2⁻²⁴ = 0.006; 784 of them, three roundings, at random.
-    """
+    """Rates and log x! of 10⁴ counts are 10⁵ each and all but cancel, in float64."""
     rng = np.random.default_rng(0)
     x = rng.poisson(1e4, (4, 784)).astype("f4")
     a = np.log(rng.uniform(0.9e4, 1.1e4, (1, 4, 784))).astype("f4")
     truth = -stats.poisson.logpmf(x.astype("f8"), np.exp(a[0].astype("f8"))).sum(axis=-1)
     slope, scratch, nll = np.empty_like(a), np.empty_like(x), np.empty((1, 4), "f4")
     OPS.poisson_nll(a, np.zeros(784, "f4"), x, slope, scratch, nll)
-    np.testing.assert_allclose(nll[0], truth, atol=0.006 * 784**0.5 * 3)
+    np.testing.assert_allclose(nll[0], truth, rtol=4 * 2.0**-23)
+
+
+# --- what float32 holds of a sum of 784 ---------------------------------------------------------
+
+ULP = 2.0**-23
+
+
+def bernoulli_nll(l, x):
+    """−log p of rows of float32 logits, and of what is there.   (M, D) → (M,)"""
+    l, x = (np.asarray(v, np.float32) for v in np.broadcast_arrays(l, x))
+    a, out = l[None].copy(), np.empty((1, len(l)), "f4")
+    OPS.bernoulli_nll(a, np.zeros(l.shape[1], "f4"), x, np.empty_like(a), np.empty_like(a), out)
+    return out[0]
+
+
+def exact_bernoulli_nll(l, x):
+    """The same by an exactly rounded sum of float64 terms, x·l of two float32 being exact there."""
+    l, x = np.asarray(l, np.float32).astype(float), np.asarray(x, np.float32).astype(float)
+    return np.array([
+        math.fsum([*np.maximum(row, 0), *(-row * grey), *np.log1p(np.exp(-abs(row)))])
+        for row, grey in zip(l, x, strict=True)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1e-3, 1, 5, 10, 17, 30, 80, 1e3, 1e4, 1e8])
+@pytest.mark.parametrize("kind", ["right", "right, spread", "wrong", "random", "grey"])
+def test_a_bernoulli_in_float32_is_right_to_its_last_places(size, kind):
+    """Six units of the last place: of the logarithm, the sigmoid and sums in 16 columns or more."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((20, 784)) < 0.5) * 1.0
+    l = size * (np.ones(x.shape) if kind == "right" else abs(rng.normal(size=x.shape)))
+    l *= {"wrong": 1 - 2 * x, "random": np.sign(rng.normal(size=x.shape))}.get(kind, 2 * x - 1)
+    x = np.abs(x - 0.1) if kind == "grey" else x
+    got, exact = bernoulli_nll(l, x), exact_bernoulli_nll(l, x)
+    assert (got >= 0).all()
+    np.testing.assert_allclose(got, exact, rtol=6 * ULP, atol=1e-37)
+
+
+def exact_log_factorial(n):
+    """Of a Decimal: of the product, or by Stirling's series, whose rest is 1/1680n⁷."""
+    if n < 1000:
+        return Decimal(math.factorial(int(n))).ln()
+    two_pi = 2 * Decimal("3.141592653589793238462643383279502884197169")
+    series = 1 / (12 * n) - 1 / (360 * n**3) + 1 / (1260 * n**5)
+    return (n + Decimal("0.5")) * n.ln() - n + two_pi.ln() / 2 + series
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 1e4, 1e6, 1e9, 1e12])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_poisson_of_any_count_is_right_to_its_last_places(count, dtype):
+    """In decimals; in float64 what the logarithm of a count loses is left, ε log x · √x."""
+    rng = np.random.default_rng(1)
+    x = np.full((1, 784), count, dtype)
+    rate = (count + 0.5) * np.exp(rng.normal(size=784) / (count + 1) ** 0.5)
+    l = np.log(rate).astype(dtype)
+    with localcontext(prec=40):
+        n = Decimal(float(x[0, 0]))
+        slopes = [Decimal(float(v)).exp() - n for v in l]
+        terms = [slope + n - n * Decimal(float(v)) for slope, v in zip(slopes, l, strict=True)]
+        exact = float(sum(terms) + 784 * exact_log_factorial(n))
+    got, slope = nll(made("poisson"), l[None], x)
+    assert got[0] == pytest.approx(exact, rel=6 * ULP if dtype == np.float32 else 1e-11)
+    rtol, atol = 2 * np.finfo(dtype).eps, 1e-12 + 1e-14 * count  # of x times a log x of ε log x
+    np.testing.assert_allclose(slope[0], np.array(slopes, float), rtol, atol)
+
+
+@pytest.mark.parametrize("name", ["poisson", "categorical", "discretized-logistic"])
+@each_dtype
+def test_no_discrete_value_is_more_likely_than_certain(name, dtype):
+    """log p ≤ 0 at every head, where it is nearly sure and far from it, of 784 features."""
+    p, rng = made(name), np.random.default_rng(2)
+    H = sum(p.heads(1).values())
+    x = rng.choice(VALUES[name], (30, 784))
+    if name == "poisson":
+        x[::3] = rng.choice([0, 1, 1e3, 1e9, 2.0**53], (10, 784))
+    for size in (1e-6, 1, 30, 100, 1e4, 1e6):
+        a = (size * rng.normal(size=(30, H * 784))).astype(dtype)
+        with np.errstate(over="ignore"):
+            assert (nll(p, a, x)[0] >= 0).all()
+            if name != "categorical":
+                assert (nll(p, np.hstack([x] + [a[:, 784:]] * (H - 1)), x)[0] >= 0).all()
+
+
+def test_a_continuous_bernoulli_keeps_what_large_logits_leave():
+    """l less x·l of 1, as the Bernoulli; the rest is log (w/t)."""
+    for size in (30, 1e4, 1e8):
+        l = np.full((1, 784), size, "f4")
+        got, _ = nll(likelihood("continuous-bernoulli"), l, np.ones((1, 784)))
+        assert got[0] == pytest.approx(-784 * np.log(size), rel=6 * ULP)
+        got, _ = nll(likelihood("continuous-bernoulli"), -l, np.zeros((1, 784)))
+        assert got[0] == pytest.approx(-784 * np.log(size), rel=6 * ULP)
+
+
+def test_a_laplace_keeps_what_a_distance_and_a_log_scale_leave():
+    """|r| of 40 and log b of −40: neither is in the sum by itself."""
+    logscale = np.full(784, -40, "f4")
+    scale = np.exp(-logscale.astype(float)[0])
+    x = np.linspace(39.9, 40.2, 784).astype("f4") / np.float32(scale)
+    got, _ = nll(likelihood("laplace"), np.hstack([0 * x, logscale])[None], x[None])
+    r = x.astype(float) * scale
+    exact = math.fsum([*r, -40.0 * 784, 784 * math.log(2)])
+    assert got[0] == pytest.approx(exact, abs=784 * 40 * 2 * ULP / 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["bernoulli", *NEW, "normal, learned", "normal, sigmoid", "normal, learned sigmoid"]
+)
+def test_a_mean_is_that_of_products_and_biases_together(name):
+    """mean(a, b) = mean(a + b, 0), each head's bias in its place."""
+    kind = name.partition(",")[0]
+    p = likelihood(kind, "sigmoid" in name, 0.3 if name in ("normal", "normal, sigmoid") else None,
+                   K if kind in ("categorical", "discretized-logistic") else None)
+    rng, D = np.random.default_rng(8), 3
+    width = p.heads(D).get(p.mean_head, sum(p.heads(D).values()))
+    a, bias = rng.normal(size=(4, width)), rng.normal(size=width)
+    apart, together = np.empty((2, 4, D))
+    p.mean(context(), a.copy(), bias.copy(), apart)
+    p.mean(context(), a + bias, np.zeros(width), together)
+    np.testing.assert_allclose(apart, together, 1e-14)
+    for i in range(width):  # none is left out
+        moved = bias.copy()
+        moved[i] += 0.5
+        p.mean(context(), a.copy(), moved, together)
+        assert not np.allclose(together[:, i % D], apart[:, i % D], 1e-6, 1e-9), i

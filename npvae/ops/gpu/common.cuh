@@ -109,12 +109,15 @@ __device__ REAL logistic(REAL u)
     return (u < 0 ? e : 1) / (1 + e);
 }
 
-// eᵛ, kept below the square root of the largest number: products of two stay finite.
-__device__ REAL exp_below_sqrt_max(REAL v)
+// v, kept below half the logarithm of the largest number.
+__device__ REAL below_half_log_max(REAL v)
 {
-    const REAL most = sizeof(REAL) == 4 ? 44.36141955583649 : 354.891356446692;  // ½ log max
-    return exp(v > most ? most : v);
+    const REAL most = sizeof(REAL) == 4 ? 44.36141955583649 : 354.891356446692;
+    return v > most ? most : v;
 }
+
+// eᵛ, kept below the square root of the largest number: products of two stay finite.
+__device__ REAL exp_below_sqrt_max(REAL v) { return exp(below_half_log_max(v)); }
 
 // --- noise: random.py, block by block ----------------------------------------------------------
 

@@ -8,7 +8,7 @@ KERNEL(bernoulli_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,
     const REAL sum = sum_row<REAL>(D, [=](Index d) {
         const REAL l = a[row * D + d] + bias[d], e = exp(-fabs(l));
         y[row * D + d] = (l < 0 ? e : 1) / (1 + e);
-        return log1p(e) + (l < 0 ? 0 : l) - x[m * D + d] * l;
+        return (l < 0 ? 0 : l) - x[m * D + d] * l + log1p(e);  // two terms, neither below 0
     });
     if (threadIdx.x == 0) nll[row] = sum;
 }

@@ -5,25 +5,37 @@ from npvae.ops.elementary import logistic
 from npvae.ops.layouts import columns, elements, rows
 from npvae.ops.noise import BLOCK
 
+SMALL = 2.0**-7  # nats a pixel below which a rounding of its probability is no small part of them
 
 @op(rows, "y", scratch="scratch")
 def bernoulli_nll(xp, a, bias, x, y, scratch, nll):
     """−log p(x|z) = Σ_d softplus(l) − x·l from the logits l = a + b, never from y.
 
-    softplus(l) = max(l, 0) − log max(y, 1 − y), with y = sigmoid(l): the argument of the
-    logarithm stays in [½, 1], so no finite logit overflows and no probability is clipped.
+    softplus(l) − x·l = (max(l, 0) − x·l) + log(1 + e^−|l|), neither of which is below 0 at any
+    logit: each is summed by itself, and nothing large is left to cancel between the two. With
+    y = sigmoid(l) the second is −log max(y, 1 − y), off by half a unit of y's last place a pixel;
+    rows that come to so little that this would tell have it from l.
 
     a (L, M, D) is used up; bias (D,), x (M, D), scratch (L, M, D) → y (L, M, D), nll (L, M)
     """
     xp.add(a, bias, out=a)  # l
-    x_l = xp.einsum("lmd,md->lm", a, x)  # Σ_d x·l   (L, M)
+    xp.multiply(a, x, out=scratch)
+    xp.maximum(a, 0, out=y)
+    xp.subtract(y, scratch, out=scratch)
+    linear = xp.einsum("lmd->lm", scratch)  # einsum sums rows at a third of sum's cost
     logistic(xp, a, y)
     xp.subtract(1, y, out=scratch)
     xp.maximum(y, scratch, out=scratch)
-    xp.log(scratch, out=scratch)  # −log(1 + exp(−|l|))
-    xp.maximum(a, 0, out=a)
-    xp.subtract(a, scratch, out=a)  # softplus(l)
-    xp.subtract(xp.einsum("lmd->lm", a), x_l, out=nll)  # einsum sums rows at a third of sum's cost
+    xp.log(scratch, out=scratch)  # −log(1 + e^−|l|)
+    xp.subtract(linear, xp.einsum("lmd->lm", scratch), out=nll)
+    small = nll.real < SMALL * a.shape[-1]  # (L, M)
+    if small.any():
+        rest, free = (v.reshape(-1, a.shape[-1]) for v in (scratch, a))
+        rest = xp.compress(small.reshape(-1), free, axis=0, out=rest[: small.sum()])
+        xp.minimum(rest, xp.negative(rest, out=free[: len(rest)]), out=rest)  # −|l|
+        xp.exp(rest, out=rest)
+        xp.log1p(rest, out=rest)
+        nll[small] = linear[small] + xp.einsum("rd->r", rest)
 
 
 @op(columns, "y")

@@ -8,7 +8,7 @@ __device__ REAL continuous_bernoulli(REAL x, const REAL* u, REAL* s)
     for (double c : next) series = series * square + REAL(c);
     const REAL beyond = 1 / w - 1 / t;
     s[0] = (t < REAL(0.5) ? REAL(0.5) + l * series : l < 0 ? 1 - beyond : beyond) - x;
-    return (l < 0 ? 0 : l) + log(w / t) - x * l;
+    return (l < 0 ? 0 : l) - x * l + log(w / t);
 }
 
 LIKELIHOOD(continuous_bernoulli, 1, continuous_bernoulli(x, u, s),)

@@ -34,18 +34,19 @@ def continuous_bernoulli_nll(xp, a, bias, x, d_nll_d_a, scratch, nll):
     """
     t, near = scratch
     xp.add(a, bias, out=a)  # l
-    x_l = xp.einsum("lmd,md->lm", a, x)
+    xp.multiply(a, x, out=d_nll_d_a)
+    xp.maximum(a, 0, out=near)
+    xp.subtract(near, d_nll_d_a, out=near)  # ≥ 0, and no more than |l|: before it is summed
+    nll[...] = xp.einsum("lmd->lm", near)
     xp.add(absolute(xp, a, t), TINY, out=t)
     w = xp.negative(t, out=d_nll_d_a)
     xp.expm1(w, out=w)
     xp.negative(w, out=w)
     xp.divide(w, t, out=near)
     xp.log(near, out=near)  # log(w/t)
-    xp.subtract(xp.einsum("lmd->lm", near), x_l, out=nll)
+    nll += xp.einsum("lmd->lm", near)
     xp.minimum(a, NEAR, out=near)
     xp.maximum(near, -NEAR, out=near)  # l, cut off
-    xp.maximum(a, 0, out=a)
-    nll += xp.einsum("lmd->lm", a)
 
     xp.maximum(t, NEAR, out=t)
     xp.maximum(w, -expm1(-NEAR), out=w)

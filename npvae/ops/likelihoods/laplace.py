@@ -21,9 +21,9 @@ def laplace_nll(xp, a, bias, x, d_nll_d_a, nll):
     exp_below_sqrt_max(xp, d_mean, d_mean)  # 1/b
     r = xp.subtract(mean, x, out=d_logscale)
     xp.multiply(r, d_mean, out=r)  # −r
+    size = absolute(xp, r, mean)  # |r|
+    xp.add(logscale, size, out=logscale)  # they may cancel: before they are summed
     nll[...] = xp.einsum("lmd->lm", logscale)
-    size = absolute(xp, r, logscale)  # |r|
-    nll += xp.einsum("lmd->lm", size)
     nll += x.shape[-1] * LOG_2
     xp.sign(r, out=r)
     xp.multiply(d_mean, r, out=d_mean)

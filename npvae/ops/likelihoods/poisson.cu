@@ -1,12 +1,17 @@
-// λ − x l + log x!,   λ = exp(l)
-__device__ REAL poisson(REAL x, const REAL* u, REAL* s)
+// eˡ − x l + log x!, or from 256 on x (eᵗ − 1 − t) + (log x! − x log x + x), t = l − log x; double
+__device__ REAL poisson(double x, REAL u, REAL* s)
 {
-    const REAL rate = exp_below_sqrt_max(u[0]);
-    s[0] = rate - x;
-    return rate - x * u[0] + lgamma(x + 1);
+    const double l = below_half_log_max(u);
+    if (x < 256) {
+        s[0] = exp(l) - x;
+        return exp(l) - x * l + lgamma(x + 1);
+    }
+    const double log_x = log(x), t = l - log_x, slope = x * expm1(t);
+    s[0] = slope;
+    return slope - x * t + 0.5 * (1.8378770664093453 + log_x) + (1.0 / 12 - 1 / (360 * x * x)) / x;
 }
 
-LIKELIHOOD(poisson, 1, poisson(x, u, s),)
+LIKELIHOOD(poisson, 1, poisson(x, u[0], s),)
 
 // Counts at the rates exp(a + b): the CDF added up until it passes u, or a normal through the
 // series of the quantile, rounded down.   a (M, D), bias (D,)

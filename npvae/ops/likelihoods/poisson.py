@@ -2,12 +2,12 @@
 from math import lgamma, pi
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import LOG_2PI, exp_below_sqrt_max
+from npvae.ops.elementary import LOG_2PI, exp_below_sqrt_max, largest_exponent
 from npvae.ops.layouts import features, matrix
 from npvae.ops.noise import uniforms
 
 TABLE = [lgamma(k + 1) for k in range(256)]  # log k!
-BLOCK = 2048  # counts looked up at a time: no step allocates as much as a batch
+BLOCK = 2048  # numbers computed at a time, in float64: no step allocates as much as a batch
 LARGE_RATE = 64  # above which a Poisson variable is made from a normal one
 MOST_EVENTS = 256  # that are counted one by one
 
@@ -16,37 +16,58 @@ MOST_EVENTS = 256  # that are counted one by one
 def poisson_nll(xp, a, bias, x, d_nll_d_a, scratch, nll):
     """−log p(x|z) = Σ_d exp(l) − x·l + log x!, with the log-rates l = a + b.
 
-    The gradient is exp(l) − x. Rates are kept below the square root of the largest number (e⁴⁴ in
-    float32).
+    Of large counts the three all but cancel: of 10⁹ each is 10¹⁰, and their sum 10. So all of it
+    is in float64 until it is summed, and from 256 on written as two terms that stay small, with
+    t = l − log x, neither of which is below 0:
+
+        nll = x (eᵗ − 1 − t) + (log x! − x log x + x)
+
+    The gradient is exp(l) − x = x (eᵗ − 1). Log-rates are kept below half the logarithm of the
+    largest number (44 in float32).
 
     a (L, M, D) is used up; bias (D,), counts x (M, D), scratch (M, D)
     → d_nll_d_a (L, M, D), nll (L, M)
     """
     xp.add(a, bias, out=a)  # l
-    exp_below_sqrt_max(xp, a, d_nll_d_a)
-    log_factorial(xp, x, scratch)
-    xp.multiply(a, x, out=a)
-    xp.subtract(d_nll_d_a, a, out=a)  # of large counts all but little cancels: before it is summed
-    xp.add(a, scratch, out=a)
+    logs, slopes = (v.reshape(len(a), -1) for v in (a, d_nll_d_a))  # (L, MD)
+    counts, mask, highest = x.real.reshape(-1), scratch.reshape(-1), largest_exponent(xp, a.dtype)
+    xp.greater_equal(counts, len(TABLE), out=mask)
+    width = min(BLOCK, counts.size)
+    for start in range(0, counts.size, width):
+        part = slice(start, start + width)
+        n = counts[part].astype("float64")
+        rest, large = log_factorial(xp, n), mask[part] != 0
+        if any_large := bool(large.any()):
+            m = xp.maximum(n, len(TABLE))
+            log_m, excess = xp.log(m), factorial_excess(xp, m)
+        for first in range(0, len(a), BLOCK // width):
+            block = slice(first, first + BLOCK // width), part
+            l = xp.minimum(logs[block], highest) + 0 * n
+            rate = xp.exp(l)
+            logs[block], slopes[block] = rate - n * l + rest, rate - n
+            if any_large:
+                t = l - log_m
+                slope = m * xp.expm1(t)
+                logs[block] = xp.where(large, slope - m * t + excess, logs[block])
+                slopes[block] = xp.where(large, slope, slopes[block])
     nll[...] = xp.einsum("lmd->lm", a)
-    xp.subtract(d_nll_d_a, x, out=d_nll_d_a)
 
 
-def log_factorial(xp, x, out):
-    """log x! of whole numbers x ≥ 0 of any shape: from a table, and beyond it by Stirling's series.
+def log_factorial(xp, n):
+    """log n! of whole numbers n ≥ 0, float64."""
+    result = xp.asarray(TABLE)[xp.minimum(n, len(TABLE) - 1).astype("int64")]
+    if n.max() >= len(TABLE):
+        m = xp.maximum(n, len(TABLE))
+        result = xp.where(n < len(TABLE), result, factorial_excess(xp, m) + m * xp.log(m) - m)
+    return result
 
-    The first term that the series leaves out is 1/(1260 x⁵), 1e-15.
+
+def factorial_excess(xp, n):
+    """log n! − n log n + n = ½ log 2πn + 1/12n − … of n ≥ 256, float64, by Stirling's series.
+
+    The first term that it leaves out is 1/(1260 n⁵), 1e-15.
     """
-    table, counts, results = xp.asarray(TABLE), x.real.reshape(-1), out.reshape(-1)
-    for start in range(0, counts.size, BLOCK):
-        n = counts[start : start + BLOCK]
-        result = table[xp.minimum(n, len(TABLE) - 1).astype("int64")]
-        if n.max() >= len(TABLE):
-            m = xp.maximum(n, len(TABLE)).astype("float64")
-            by_series = (m + 0.5) * xp.log(m) - m + 0.5 * LOG_2PI
-            by_series += (1 / 12 - 1 / (360 * m * m)) / m
-            result = xp.where(n < len(TABLE), result, by_series)
-        results[start : start + BLOCK] = result
+    return 0.5 * (LOG_2PI + xp.log(n)) + (1 / 12 - 1 / (360 * n * n)) / n
 
 
 @op(matrix, "x", uint64="seed stream", int64="step")
