@@ -129,7 +129,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
-    return told(X, result)
+    return checked_result(X, result)
 
 
 def log_likelihood(
@@ -197,10 +197,10 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
-    return told(X, result)
+    return checked_result(X, result)
 
 
-def told(X: Any, result: Any) -> Any:
+def checked_result(X: Any, result: Any) -> Any:
     """A result with its estimates as the type of array that went in, and a warning of its doubt."""
     columns = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
     result = replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
