@@ -173,8 +173,7 @@ def iwae_bound(
             engine, pixels, scale, k=k, n_samples=n_samples, seed=random.as_seed(rng, "rng"),
             progress=progress,
         )  # fmt: skip
-        checked_result(model, result.estimate)
-    return told(X, result)
+        return checked_estimate(model, X, result)
 
 
 def log_likelihood(
@@ -242,12 +241,12 @@ def log_likelihood(
             engine, pixels, scale, method or first, n_samples,
             seed=random.as_seed(rng, "rng"), progress=progress, **options,
         )  # fmt: skip
-        checked_result(model, result.estimate)
-    return told(X, result)
+        return checked_estimate(model, X, result)
 
 
-def told(X: Any, result: Any) -> Any:
+def checked_estimate(model: "GenerativeModel", X: Any, result: Any) -> Any:
     """A result with its estimates as the type of array that went in, and a warning of its doubt."""
+    checked_result(model, result.estimate)
     columns = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
     result = replace(result, **{name: as_input_type(X, vars(result)[name]) for name in columns})
     if result.doubt:
