@@ -12,7 +12,8 @@ model's decoder, fused for the training step. The families of section 2.4, by ho
 Every real number is a valid parameter: scales and shapes go in as logarithms. From 10⁻⁶ to 10⁶
 everything stays finite, in float32 too; e^±88 is beyond its numbers. ``kl`` is to the
 member of the family with all parameters 0, and absent where it has no closed form; ``kl_normal``
-is to the standard normal.
+is to the standard normal. ``mean`` and ``std`` are ∞ where they are infinite, and NaN where there
+are none, as in :mod:`scipy.stats`.
 
 A model calls them by lower-case names with hyphens, ``"student-t"``, and as J variables at once:
 :mod:`npvae.distributions.latents`. Which may be the prior of which posterior is said in

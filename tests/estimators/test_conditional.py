@@ -292,6 +292,17 @@ def test_draws_of_z_fit_the_density(name, dtype):
         assert stats.kstest(z[:, j], cdf).pvalue > 1e-6
 
 
+@pytest.mark.parametrize("name", ["gumbel", "laplace", "logistic"])
+def test_a_tail_in_float32_is_that_of_float64(name):
+    """A u of float32 is 6e-8 from its neighbours: 1e-2 of 1 − u among 200,000 samples."""
+    params = {"loc": np.zeros((1, 1)), "log_scale": np.zeros((1, 1))}
+    single = {key: value.astype(np.float32) for key, value in params.items()}
+    double = PosteriorDistribution(family(name), params, 1).sample(3, 200_000)
+    found = PosteriorDistribution(family(name), single, 1).sample(3, 200_000)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, double, 1e-6, 1e-6)
+
+
 def test_a_full_covariance_is_drawn_from():
     q = npvae.VAE(**SMALL, posterior="elliptical").initialize(64).posterior_of(X[:1])
     p = {name: value[0].astype(float) for name, value in q.parameters.items()}
