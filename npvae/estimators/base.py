@@ -215,7 +215,7 @@ class GenerativeModel:
         penalty = self._penalty(model.layout(), n_data)
         self.engine_ = Engine(model, backend, flat, penalty, self._objective())
         most = float(np.finfo(self._name("dtype")).max)
-        self.engine_.found_finite = bool((np.abs(theta) <= most).all())
+        self.engine_.found_finite = float(np.abs(theta).max(initial=0)) <= most
         moments = resolve_option("optimizer", self.optimizer).init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self._state.objective_state = self.engine_.objective.init_state(self.engine_.ctx)
