@@ -214,6 +214,8 @@ class GenerativeModel:
         flat[...] = backend.asarray(theta)
         penalty = self._penalty(model.layout(), n_data)
         self.engine_ = Engine(model, backend, flat, penalty, self._objective())
+        most = float(np.finfo(self._name("dtype")).max)
+        self.engine_.found_finite = float(np.abs(theta).max(initial=0)) <= most
         moments = resolve_option("optimizer", self.optimizer).init(backend.xp, flat)
         self._state = TrainingState(self.engine_, moments)
         self._state.objective_state = self.engine_.objective.init_state(self.engine_.ctx)
@@ -237,8 +239,9 @@ class GenerativeModel:
 
         They are looked through once, and again when views of them have been given out.
         """
-        engine = self._engine()
-        if not engine.found_finite:
+        engine: Engine | None = vars(self).get("engine_")
+        if engine is None or not engine.found_finite:
+            engine = self._engine()
             engine.check_parameters()
         return engine
 

@@ -4,9 +4,12 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from npvae import evaluation, random
 from npvae.backend import Array, array_module, as_input_type
 from npvae.data import Dataset, check_data
+from npvae.distributions.support import Support
 from npvae.options import whole_number
 
 if TYPE_CHECKING:
@@ -182,12 +185,17 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
 
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-    return checked_data(model, X, model._ready_engine().model.n_features)
+    built = model._ready_engine().model
+    return checked_by(built.likelihood.support, X, built.n_features)
 
 
 def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tuple[Array, float]:
-    """The same of ``n_features`` columns, or any number."""
-    support = model._likelihood().support
+    """The same for the likelihood that the arguments name, of any number of columns if None."""
+    return checked_by(model._likelihood().support, X, n_features)
+
+
+def checked_by(support: Support, X: Any, n_features: int | None) -> tuple[Array, float]:
+    """The same where all must lie in ``support``."""
     if isinstance(X, Dataset):
         return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
     return check_data(X, n_features, support, xp=array_module(X)), 1.0
@@ -202,8 +210,9 @@ def checked_result(model: "GenerativeModel", result: Array) -> Array:
     """``result`` as it is, if no parameter is to blame for numbers in it that are not finite.
 
     Views of parameters that were given out long ago may be written to at any time. A sum of
-    squares costs a tenth of looking at each; where it overflows the parameters are looked at.
+    squares costs a fifth of looking at each; where it overflows the parameters are looked at. A
+    device would have to be waited for, and is not asked.
     """
-    if not float(array_module(result).vdot(result, result)) < inf:
+    if type(result) is np.ndarray and not np.vdot(result, result) < inf:
         model._engine().check_parameters()
     return result

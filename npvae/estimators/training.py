@@ -181,6 +181,7 @@ def run(
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         train(state, batches, train_config, validate, hooks, save, model._make_step())
+    model.engine_.found_finite = True  # or it would not have ended
     return model
 
 

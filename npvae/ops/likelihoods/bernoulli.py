@@ -28,14 +28,13 @@ def bernoulli_nll(xp, a, bias, x, y, scratch, nll):
     xp.maximum(y, scratch, out=scratch)
     xp.log(scratch, out=scratch)  # −log(1 + e^−|l|)
     xp.subtract(linear, xp.einsum("lmd->lm", scratch), out=nll)
-    small = nll.real < SMALL * a.shape[-1]  # (L, M)
+    small = nll < SMALL * a.shape[-1]  # (L, M)
     if small.any():
-        rest, free = (v.reshape(-1, a.shape[-1]) for v in (scratch, a))
-        rest = xp.compress(small.reshape(-1), free, axis=0, out=rest[: small.sum()])
-        xp.minimum(rest, xp.negative(rest, out=free[: len(rest)]), out=rest)  # −|l|
-        xp.exp(rest, out=rest)
-        xp.log1p(rest, out=rest)
-        nll[small] = linear[small] + xp.einsum("rd->r", rest)
+        l = a[small]
+        xp.minimum(l, -l, out=l)
+        xp.exp(l, out=l)
+        xp.log1p(l, out=l)
+        nll[small] = linear[small] + xp.einsum("rd->r", l)
 
 
 @op(columns, "y")
