@@ -159,8 +159,8 @@ def test_what_a_class_declares_is_what_it_has(cls):
 
 
 def test_nobody_looks_whether_a_model_has_an_attribute():
-    """By hasattr or getattr: what a model can do is declared on it."""
-    for path in PACKAGE.rglob("*.py"):
+    """By hasattr or getattr: what a model can do is declared on it. The checker alone takes any."""
+    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "testing" / "subjects.py"}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
                 asked = ast.unparse(node.args[0])

@@ -132,7 +132,7 @@ def warn_long_warmup(model: "GenerativeModel") -> None:
         return
     no_best = ", and early stopping keeps the last of them" * (model.early_stopping is not None)
     warn(
-        f"a warm-up of {warmup} epoch{'s' * (warmup > 1)} leaves none of "
+        f"a warm-up of {warmup} epoch{'' if warmup == 1 else 's'} leaves none of "
         f"epochs={model.epochs} at the whole weight of the KL{no_best}; "
         "lower kl_warmup or train for longer",
         stacklevel=3,

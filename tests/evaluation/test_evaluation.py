@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 
 import npvae
 from npvae.cli import main
-from npvae.errors import DataError, ParameterError
+from npvae.errors import DataError, NumericalError, ParameterError
 from npvae.evaluation import active_units, chunks, importance, iwae
 from npvae.models import VAEModel
 from npvae.row_noise import row_keys, row_normals
@@ -260,7 +260,9 @@ def test_samples_of_no_weight_count_as_none():
 def test_weights_that_are_no_numbers_are_said():
     vae = linear_model()
     vae.parameters["encoder.mean.bias"][0] = np.nan
-    result = vae.log_likelihood(X, 20, rng=0)
+    with pytest.raises(NumericalError, match=r"encoder\.mean\.bias"):
+        vae.log_likelihood(X, 20, rng=0)
+    result = importance.log_likelihood(vae.engine_, X, n_samples=20)
     assert f"{len(X)} of the estimates are NaN" in str(result)
     assert "look at the parameters" in str(result)
 
