@@ -208,6 +208,8 @@ def to_numpy(array: Array) -> numpy.ndarray:
 
 def as_input_type(X: Any, result: Array) -> Array:
     """``result`` as the type of array that went in, NumPy's or CuPy's."""
+    if type(result) is numpy.ndarray and not is_device_array(X):
+        return result  # as most are
     return array_module(X).asarray(result) if is_device_array(X) else to_numpy(result)
 
 

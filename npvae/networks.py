@@ -63,6 +63,12 @@ class MLP:
         return layers | {f"{self.name}.{head}": (n, widths[-1]) for head, n in self.heads.items()}
 
     @cached_property
+    def _names(self) -> list[tuple[str, str, str, str]]:
+        """Of each hidden layer's weights, biases, a and h; made once, as a datapoint is quick."""
+        layers = [f"{self.name}.hidden.{i}." for i in range(len(self.hidden))]
+        return [(s + "weight", s + "bias", s + "a", s + "h") for s in layers]
+
+    @cached_property
     def _backward(self) -> str:
         """Name of the op that undoes the activation; made once, not a new string a step."""
         return self.activation + "_backward"
@@ -76,11 +82,10 @@ class MLP:
         activation, hidden = getattr(ops, self.activation), []
         batch, x = x.shape[:-1], x.reshape(-1, self.n_in)
         h, B = x, len(x)
-        for i, H in enumerate(self.hidden):
-            layer = f"{self.name}.hidden.{i}"
-            a = ops.gemm(h, P[layer + ".weight"].T, work(layer + ".a", B, H))  # (B, H)
-            h = work(layer + ".h", B, H)
-            activation(a, P[layer + ".bias"], h)
+        for H, (weight, bias, a_name, h_name) in zip(self.hidden, self._names, strict=True):
+            a = ops.gemm(h, P[weight].T, work(a_name, B, H))  # (B, H)
+            h = work(h_name, B, H)
+            activation(a, P[bias], h)
             hidden.append(HiddenCache(a, h))
         W = P[f"{self.name}.{head}.weight"]
         a = ops.gemm(h, W.T, work(f"{self.name}.{head}.a", B, len(W)))  # (B, Σ heads)

@@ -13,8 +13,7 @@ BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays
 def chunk_size(engine: Engine, n_samples: int = 1) -> int:
     """Datapoints in a chunk, of ``n_samples`` samples each; at least one."""
     budget = BUDGET * engine.backend.chunk_factor
-    widest = max(engine.layout.max_width, engine.model.max_width)
-    return max(1, budget // (widest * n_samples))
+    return max(1, budget // (engine.max_width * n_samples))
 
 
 def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
@@ -64,11 +63,11 @@ def map_rows(
     engine: Engine, step: Callable[..., None], X: Array, scale: float, n_out: int
 ) -> Array:
     """Map ``step``, a method of the model, over the rows of ``X`` (N, ·).   → (N, n_out)"""
-    out = engine.xp.empty((len(X), n_out), engine.work.dtype)
-    size, work = chunk_size(engine), engine.work
+    ctx, size = engine.ctx, chunk_size(engine)
+    out = engine.xp.empty((len(X), n_out), ctx.work.dtype)
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        step(engine.ctx, load_rows(engine, X[rows], scale, work), out[rows])
+        step(ctx, load_rows(engine, X[rows], scale, ctx.work), out[rows])
     return out
 
 

@@ -99,6 +99,8 @@ class Engine:
         Where the thread that asks computes.
     weights : slice
         Where in theta the weights are.
+    max_width : int
+        Numbers of a sample in the widest array of a pass.
     found_finite : bool
         Whether theta was looked through, and nobody was given views of it to write to since.
     """
@@ -111,6 +113,7 @@ class Engine:
         self.xp, self.layout = backend.xp, model.layout()
         self.theta, self.mine = theta, ThreadBuffers(backend, self.layout, theta)
         self.weights = slice(self.layout.n_weights)
+        self.max_width = max(self.layout.max_width, model.max_width)
         self.found_finite = False
 
     def __reduce__(self) -> Any:
