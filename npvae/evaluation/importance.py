@@ -103,7 +103,7 @@ def format_trust(result: Weighted) -> str:
         text += f"; for {poor} of them fewer than {few:g} samples carry the weight{advice}"
     known = ess[:0] if k is None else k[k > -inf]  # and so not NaN
     if len(known):
-        text += f"; Pareto k {known.max():.2f} at worst"
+        text += f"; Pareto k {known.max():z.2f} at worst"
         high = int((known > UNRELIABLE).sum())
         if high:
             text += f", above {UNRELIABLE} for {high} of them, whose ± may be far too small"
