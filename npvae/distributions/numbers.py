@@ -7,7 +7,7 @@ from typing import Any
 from npvae.backend import array_module, is_device_array
 
 METHODS = ("rsample", "log_prob", "entropy", "kl", "kl_normal", "mean")  # and their backward passes
-FORWARD_ONLY = ("location", "transform")
+FORWARD_ONLY = ("location", "std", "transform")
 WHOLE = ("d_logp", "d_entropy", "d_kl")  # of a joint family one number for all its variables
 
 

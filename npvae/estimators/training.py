@@ -155,7 +155,6 @@ def run(
 ) -> M:  # fmt: skip
     """Train to ``epochs`` from where the model stands, or its checkpoint."""
     warn_single_sample(model)
-    model.engine_.found_finite = False  # whatever becomes of them
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
         config = config_of(model)
@@ -180,8 +179,10 @@ def run(
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
-        train(state, batches, train_config, validate, hooks, save, model._make_step())
-    model.engine_.found_finite = True  # or it would not have ended
+        try:
+            train(state, batches, train_config, validate, hooks, save, model._make_step())
+        finally:
+            model.engine_.found_finite = False  # of a failed one they may be anything
     return model
 
 

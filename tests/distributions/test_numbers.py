@@ -12,7 +12,7 @@ METHODS = {  # what they take before the parameters
     "rsample": ["noise"], "rsample_backward": ["d", "noise"], "log_prob": ["z"],
     "log_prob_backward": ["d", "z"], "entropy": [], "entropy_backward": ["d"], "kl": [],
     "kl_backward": ["d"], "kl_normal": [], "kl_normal_backward": ["d"], "mean": [],
-    "mean_backward": ["d"], "location": [],
+    "mean_backward": ["d"], "location": [], "std": [],
 }  # fmt: skip
 KINDS = {
     "int": int, "float": float, "NumPy int": np.int64, "uint8": np.uint8, "bool": bool,
@@ -65,6 +65,8 @@ def test_joint_families_take_them_too():
     assert q.log_prob([1, 2, 3], [0, 0, 0], [0, 0, 0], [0, 0, 0]) == pytest.approx(expected)
     assert q.log_prob(2, 1, 0, []) == pytest.approx(stats.norm.logpdf(1))
     assert q.kl([1, 1], 0, 0) == 1
+    np.testing.assert_array_equal(q.std([0, 0], [0, 0], [0]), [1, 1])
+    assert distributions.Dirichlet().std([0, 0]) == pytest.approx([12**-0.5] * 2)
 
 
 def test_a_bernoulli_takes_them_and_is_minus_infinity_where_it_should_be():

@@ -85,3 +85,18 @@ def test_large_but_finite_results_are_no_error():
     model = made(likelihood="normal")
     model.parameters["encoder.mean.bias"][...] = 1e30
     assert (model.transform(X[:2]) == np.float32(1e30)).all()
+
+
+def test_a_model_whose_training_failed_is_looked_through_again():
+    """Behind a tanh no code shows an infinite bias, which a callback left here."""
+    model = npvae.VAE(latent_dim=2, hidden=(5,), epochs=1, random_state=0, verbose=False)
+
+    def spoil(_):
+        bias = model.parameters["encoder.hidden.0.bias"]
+        model.score(X)  # looks the parameters through, and finds them finite
+        bias[0] = np.inf
+
+    with pytest.raises(NumericalError, match="overflowed"):
+        model.fit(X, callbacks=[spoil])
+    with pytest.raises(NumericalError, match=r"encoder\.hidden\.0\.bias"):
+        model.transform(X)
