@@ -70,10 +70,10 @@ def latent_scatter(
         z_training = to_numpy(model.transform(training))[:, shown]  # (N', 2 or 1)
         rows = np.arange(len(z_training)) % max(1, len(names))  # labels do not matter here
         dots = {"s": np.clip(2.5e4 / len(rows), 3, 16), "linewidths": 0}
-        ax.scatter(z_training[:, 0], z_training[:, 1] if J > 1 else _spread(rows, names),
+        ax.scatter(z_training[:, 0], z_training[:, 1] if J > 1 else _jittered(rows, names),
                    color=FAINT, alpha=0.5, label="training data", **dots)
     x = z[:, shown[0]]
-    y = z[:, shown[1]] if J > 1 else _spread(values, names)
+    y = z[:, shown[1]] if J > 1 else _jittered(values, names)
     paint = _colours(ax, values, names)  # (N, 4)
     if model.has_bound:
         some = np.unique(np.linspace(0, N - 1, min(N, ELLIPSES)).astype(int))
@@ -117,7 +117,7 @@ def _posteriors(
                     linewidth=0.7)
 
 
-def _spread(values: np.ndarray, names: list[str]) -> np.ndarray:
+def _jittered(values: np.ndarray, names: list[str]) -> np.ndarray:
     """Heights of a single latent's points: side by side around each label, evenly."""
     return values + 0.7 * (np.arange(len(values)) * 0.618 % 1 - 0.5) * bool(names)
 
