@@ -19,7 +19,7 @@ from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
-from npvae.options import RUN
+from npvae.options import DATA_DEFAULTS, RUN
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -29,10 +29,6 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
-# The bundled digits are few and small: a narrower network, and more passes.
-DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": [256, 128], "epochs": 300}
-}
 
 
 @dataclass(frozen=True)

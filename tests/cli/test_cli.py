@@ -67,7 +67,7 @@ def test_evaluate_refuses_what_does_not_go_together(run, capsys):
     assert "leave out --method" in line
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(run), "--method", "magic"])
-    assert stop.value.code == 2 and "invalid choice: 'magic'" in capsys.readouterr().err
+    assert stop.value.code == 2 and "'magic' is not known" in capsys.readouterr().err
 
 
 def test_a_config_file_repeats_a_run(run, tmp_path):
@@ -297,8 +297,32 @@ def read_history(folder):
     return [json.loads(row)["validation_elbo"] for row in rows]
 
 
-def test_usage_errors_exit_2(capsys):
-    with pytest.raises(SystemExit) as exit:
-        main(["trian"])
-    assert exit.value.code == 2
-    capsys.readouterr()
+def test_quiet_and_json_say_that_alone(run, tmp_path, capsys):
+    """--quiet leaves a run and says nothing; --json one object, whose numbers are the history's."""
+    assert main(["train", *QUICK, "--quiet", "--out", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["train", *QUICK, "--json", "--out", str(tmp_path / "b")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = [json.loads(row) for row in (tmp_path / "b" / "history.jsonl").read_text().splitlines()]
+    assert found["elbo"] == rows[-1]["elbo"] and found["model"].endswith("model.npz")
+    configs = [(folder / "config.toml").read_text() for folder in (run, tmp_path / "a")]
+    assert configs[0] == configs[1]  # how much is said is no setting of the run
+    command = ["evaluate", str(run), "--limit", "5", "--samples", "50"]
+    assert main([*command, "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("bound ")
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert f"ELBO {found['bound']['elbo']:.3f} ± {found['bound']['standard_error']:.3f}" in lines[0]
+    assert f"log p(x) = {found['likelihood']['log_likelihood']:.3f} ± " in lines[1]
+    assert main([*command[:-1], "2000", "--curve", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["curve"]["k"] == [1, 10, 100, 1000]
+
+
+def test_force_replaces_what_out_names_and_nothing_else_does(run, tmp_path, capsys):
+    target = tmp_path / "picture.png"
+    target.write_text("mine")
+    assert "--force" in one_line_error(capsys, "manifold", run, "--out", target)
+    assert target.read_text() == "mine"
+    assert main(["manifold", str(run), "--out", str(target), "--force"]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
