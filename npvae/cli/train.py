@@ -68,7 +68,8 @@ def train(arguments: argparse.Namespace) -> int:
     try:
         from npvae import plotting
 
-        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots")
+        training = run.datasets()[0] if run.settings["validation"] != 0 else None
+        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots", training)
     except ImportError as error:
         note(arguments, f"plots      none: {error}")
     else:
