@@ -168,7 +168,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run)
+    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
     figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
     write_figure(figure, arguments, "reconstructions")
 
@@ -185,11 +185,11 @@ def manifold(arguments: argparse.Namespace) -> None:
 
 
 def gradcheck(arguments: argparse.Namespace) -> int:
-    from npvae import data, runs, testing
+    from npvae import runs, testing
 
     small = {"hidden": [16], "latent_dim": 3, "dtype": "float64"}
     settings = runs.resolve_settings(small | explicit_options(arguments))
-    dataset = data.load(settings["data"])
+    dataset = runs.load_data(settings)
     model = runs.build(settings)
     X = dataset.images[:5]
     model.initialize(X.shape[1])
@@ -240,10 +240,12 @@ def find(path: str) -> tuple[Any, Any]:
 
 def find_data(arguments: argparse.Namespace, run: Any) -> Any:
     """``--data`` if given, else what the run held out."""
-    from npvae import data
+    from npvae import data, runs
 
-    if arguments.data is not None:
+    if arguments.data is not None and run is None:
         return data.load(arguments.data)
+    if arguments.data is not None:
+        return runs.load_data(run.settings, arguments.data)
     if run is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     return run.held_out()

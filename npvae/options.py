@@ -7,6 +7,7 @@ option cost no time.
 """
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -68,6 +69,11 @@ def place(name: str, value: Any) -> None:
     """Raise a ParameterError unless ``value`` may be the name or the path of data."""
     if not isinstance(value, str):
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
+
+
+def ratio(word: str) -> float:
+    """A number, or one over another: ``1/255``."""
+    return float(Fraction(word))
 
 
 def rows(word: str) -> int | str:
@@ -143,6 +149,8 @@ RUN = (
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
+    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
+           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),
