@@ -71,6 +71,13 @@ def place(name: str, value: Any) -> None:
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
 
 
+def ratio(word: str) -> float:
+    """A number, or one over another: ``1/255``."""
+    from fractions import Fraction
+
+    return float(Fraction(word))
+
+
 def rows(word: str) -> int | str:
     """How many, or ``test``."""
     return word if word == "test" else int(word)
@@ -144,6 +151,8 @@ RUN = (
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
+    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
+           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),

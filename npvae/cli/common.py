@@ -37,10 +37,12 @@ def find(path: str) -> tuple[Any, Any]:
 
 def find_data(arguments: argparse.Namespace, run: Any) -> Any:
     """``--data`` if given, else what the run held out."""
-    from npvae import data
+    from npvae import data, runs
 
-    if arguments.data is not None:
+    if arguments.data is not None and run is None:
         return data.load(arguments.data)
+    if arguments.data is not None:
+        return runs.load_data(run.settings, arguments.data)
     if run is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     return run.held_out()

@@ -3,12 +3,15 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from npvae.options import DATA_DEFAULTS, MODEL, RUN, TRAINING, Option, rows
+from npvae.options import DATA_DEFAULTS, MODEL, RUN, TRAINING, Option, ratio, rows
 
 # What add_subparsers returns: that to which commands are added.
 Commands = argparse._SubParsersAction
 # What a word is not, that does not make a value of its kind.
-WANTED: dict[Any, str] = {int: "a whole number", float: "a number", rows: "a whole number or test"}
+WANTED: dict[Any, str] = {
+    int: "a whole number", float: "a number", ratio: "a number, nor one over another",
+    rows: "a whole number, nor test",
+}  # fmt: skip
 
 
 def add_command(
@@ -69,7 +72,7 @@ def number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(word: str) -> Any:
         try:
             return kind(word)
-        except ValueError:
+        except (ValueError, ZeroDivisionError):
             raise argparse.ArgumentTypeError(f"{word!r} is not {WANTED[kind]}") from None
 
     return convert

@@ -19,10 +19,10 @@ def add_to(commands: Commands) -> None:
 
 
 def gradcheck(arguments: argparse.Namespace) -> int:
-    from npvae import data, runs, testing
+    from npvae import runs, testing
 
     settings = runs.resolve_settings(SMALL | {"dtype": "float64"} | explicit_options(arguments))
-    dataset = data.load(settings["data"])
+    dataset = runs.load_data(settings)
     model = runs.build(settings)
     X = dataset.images[:5]
     model.initialize(X.shape[1])

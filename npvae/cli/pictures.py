@@ -44,7 +44,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run)
+    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
     figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
     write_figure(figure, arguments, "reconstructions")
 

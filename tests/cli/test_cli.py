@@ -256,6 +256,33 @@ def test_own_data_of_every_kind_trains(tmp_path):
         assert main([*argv, "--batch-size", "20", "--out", str(tmp_path / f"run-{name}")]) == 0
 
 
+@pytest.mark.parametrize(("n", "held_out"), [(1, 0), (2, 1), (9, 1), (10, 1), (29, 2)])
+def test_small_data_train_and_hold_out_a_row(n, held_out, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((n, 6)))
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(tmp_path / "x.npy"), *QUICK, "--out", str(run)]) == 0
+    parts = runs.open_run(run).datasets()
+    assert [0 if part is None else len(part) for part in parts] == [n - held_out, held_out]
+    if not held_out:
+        assert "held no data out" in one_line_error(capsys, "evaluate", run)
+
+
+def test_bytes_of_a_file_are_counts_where_counts_are_wanted(tmp_path, capsys):
+    """In every command that reads them; --scale is kept with the run."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).poisson(9, (40, 6)).astype(np.uint8))
+    command = ["train", "--data", str(tmp_path / "x.npy"), "--likelihood", "poisson", *QUICK]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    for more in ([], ["--data", str(tmp_path / "x.npy")]):
+        assert main(["evaluate", str(tmp_path / "a"), "--samples", "9", *more]) == 0
+        assert main(["reconstruct", str(tmp_path / "a"), "--out", f"{tmp_path}/{len(more)}.png",
+                     *more]) == 0
+    assert "is no count" in one_line_error(capsys, *command, "--scale", "1/255")
+    command[4] = "normal"
+    assert main([*command, "--scale", "1/9", "--out", str(tmp_path / "b")]) == 0
+    held_out = runs.open_run(tmp_path / "b").held_out()
+    np.testing.assert_allclose(held_out.images, held_out.pixels / 9, rtol=2.0**-22)
+
+
 def test_every_command_has_a_function():
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     assert all(callable(sub.get_default("run")) for sub in commands.choices.values())
