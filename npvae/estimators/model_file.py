@@ -1,15 +1,17 @@
 """The model file: save and load, with all that rebuilds the model."""
 from inspect import signature
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae import random
+from npvae import install, random
 from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
-from npvae.io import check_arrays, read_archive, write_archive
+from npvae.io import check_arrays, newer_file, read_archive, write_archive
+from npvae.options import whole_number, widths
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -97,22 +99,46 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     """
     config, arrays = read_archive(path, "model")
     try:
-        cls = MODELS[config["class"]]
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
+        cls, params = MODELS.get(config["class"]), config["params"]
+        if not isinstance(params, dict):
+            raise ParameterError(f"its params are a {type(params).__name__}, not a JSON object")
+        if cls is None:
+            raise ModelFileError(
+                f"{path}: holds a {config['class']!r:.60}, a class that is not here; import the "
+                f"module that defines it, or update npvae: {install.update()}"
+            )
+        if unknown := sorted(params.keys() - set(cls._parameter_names())):
+            raise newer_file(path, unknown[0])
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
+        if any(isinstance(v, tuple) and len(v) > len(arrays) for v in params.values()):
+            raise ParameterError(f"it claims more layers than the {len(arrays)} arrays there are")
         model = cls(**(params | {"backend": backend, "verbose": False}))
-        n_features, n_data = int(config["n_features"]), int(config["n_data"])
-        image_shape, epoch = config["image_shape"], int(config.get("epoch", 0))
+        n_features, n_data = config["n_features"], config["n_data"]
+        image_shape, epoch = config["image_shape"], config.get("epoch", 0)
+        for name, number in (("n_features", n_features), ("n_data", n_data)):
+            whole_number(name, number)
+        whole_number("epoch", epoch, least=0)
+        whole_number("random_state", params["random_state"], least=0)
+        if image_shape is not None:
+            widths("image_shape", image_shape)
+            if prod(image_shape) != n_features:
+                raise ParameterError(f"image_shape={image_shape} is not of {n_features} features")
         model._check_params()
         model.seed_ = random.as_seed(params["random_state"])
         layout = model._model(n_features).layout()
+    except ModelFileError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, NpvaeError) as error:
         raise ModelFileError(
             f"{path}: its config is not one that this npvae can build "
-            f"({type(error).__name__}: {error}); save the model anew"
+            f"({type(error).__name__}: {str(error)[:200]}); save the model anew, or update npvae "
+            f"if a newer one wrote it: {install.update()}"
         ) from error
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     model._attach(n_features, theta, n_data)
+    if unknown := sorted(config.keys() - config_of(model).keys() - {"epoch"}):
+        raise newer_file(path, unknown[0])
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = tuple(image_shape) if image_shape else None
     return model

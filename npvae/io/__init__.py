@@ -11,7 +11,7 @@ locks              one process a folder, one a file that is being written    :mo
 This package knows nothing of models: whoever calls it gives names to the arrays and meaning to
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
-from npvae.io.archive import check_arrays, read_archive, write_archive
+from npvae.io.archive import check_arrays, newer_file, read_archive, write_archive
 from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
 from npvae.io.state_dict import as_numpy, read_state_dict
 from npvae.io.toml import read_toml, write_toml
@@ -19,6 +19,7 @@ from npvae.io.toml import read_toml, write_toml
 __all__ = [
     "as_numpy",
     "check_arrays",
+    "newer_file",
     "read_archive",
     "read_jsonl",
     "read_state_dict",
