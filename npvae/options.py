@@ -199,5 +199,5 @@ TRAINING = (
     Option("tf32", bool, False,
            "on a GPU, round the factors of float32 products to ten bits of fraction", flag),
 )  # fmt: skip
-VERBOSE = Option("verbose", bool, True, "one line an epoch, on a terminal", anything)
+VERBOSE = Option("verbose", bool, None, "show how training goes", anything)
 OPTIONS = {option.name: option for option in (*MODEL, *TRAINING, VERBOSE)}  # a constructor's
