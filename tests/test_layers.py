@@ -9,7 +9,7 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "errors", "options", "lazy", "random", "row_noise", "ops", "backend", "memory", "optim",
+    "errors", "options", "lazy", "html", "random", "row_noise", "ops", "backend", "memory", "optim",
     "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
