@@ -164,13 +164,8 @@ def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> N
 def run(
     model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
     held_out: tuple[Array, float] | None = None,
-<<<<<<< HEAD
-    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
-    checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
-=======
     callbacks: tuple[Callback, ...] = (),
-    checkpoint: str | Path | None = None, resume: bool = False,
->>>>>>> main
+    checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
 ) -> M:  # fmt: skip
     """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
     warn_single_sample(model)
@@ -194,17 +189,13 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"),
         )
-<<<<<<< HEAD
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
-=======
-    hooks = (print_epoch, *callbacks) if model.verbose else callbacks
->>>>>>> main
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
             train(
-                state, batches, train_config, validate, tuple(callbacks), save,
+                state, batches, train_config, validate, callbacks, save,
                 model._make_step(), progress,
             )  # fmt: skip
         finally:

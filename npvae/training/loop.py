@@ -76,12 +76,8 @@ def train(
                 progress.step(state)
             if not interrupted():
                 close_epoch(steps, perf_counter() - began, validate)
-<<<<<<< HEAD
                 progress.epoch(state)
-                done = [callback(state) is True for callback in callbacks]
-=======
                 done = [is_true(callback(state)) for callback in callbacks]
->>>>>>> main
             check_finite(state)
             if checkpoint:
                 checkpoint(state)
