@@ -29,9 +29,9 @@ class Support:
     step: float | None = None
     fault: str = ""
 
-    def excludes(self, xp: Any, x: Array) -> Array:
-        """Which elements of ``x`` lie elsewhere."""
-        outside = (x < self.low) | (x > self.high)
+    def excludes(self, xp: Any, x: Array, rounding: float = 0.0) -> Array:
+        """Which elements of ``x`` lie elsewhere, by more than ``rounding`` beyond the ends."""
+        outside = (x < self.low - rounding) | (x > self.high + rounding)
         if self.step is None:
             return outside
         steps = x * (1 / self.step)
