@@ -9,12 +9,12 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "errors", "options", "lazy", "random", "row_noise", "ops", "backend", "memory", "optim",
-    "networks",
+    "install", "errors", "options", "lazy", "html", "random", "row_noise", "ops", "backend",
+    "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip
-TOP = ("cli", "parser", "__main__", "doctor")  # these may import anything, and one another
+TOP = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

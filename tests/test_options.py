@@ -11,6 +11,7 @@ import pytest
 
 import npvae
 from npvae import options, runs
+from npvae.cli.parser import parser
 from npvae.distributions.compatibility import PRIORS
 from npvae.distributions.latents import FAMILIES
 from npvae.distributions.likelihoods import LIKELIHOODS
@@ -20,7 +21,6 @@ from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES
 from npvae.options import MODEL, OPTIONS, RUN, TRAINING
-from npvae.parser import parser
 from npvae.training import BINARIZE
 
 PACKAGE = Path(npvae.__file__).parent
@@ -107,16 +107,20 @@ def test_every_option_has_a_flag_that_tells_of_it():
         assert isinstance(flag, argparse.BooleanOptionalAction) == (option.kind is bool)
         for name in () if callable(option.check) else option.check:
             assert name in flag.help
-    assert "(0.001)" in flags["learning_rate"].help and "(500)" in flags["hidden"].help
+    assert "(default: 0.001)" in flags["learning_rate"].help
+    assert "(default: 500; digits: 256 128)" in flags["hidden"].help
 
 
 def test_options_cost_no_import():
-    code = ("import sys, npvae.options, npvae.parser; npvae.parser.parser();"
+    code = ("import sys; from npvae.cli.parser import parser; parser();"
             "print([m for m in sys.modules if m.startswith(('numpy', 'npvae.'))])")
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True,
                           text=True, check=True)  # fmt: skip
     loaded = set(ast.literal_eval(done.stdout))
-    assert loaded == {"npvae.options", "npvae.parser", "npvae.errors", "npvae.lazy"}
+    commands = {name for name in loaded if name.startswith("npvae.cli")}
+    assert loaded - commands == {
+        "npvae.options", "npvae.errors", "npvae.install", "npvae.lazy"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n, o in OPTIONS.items() if not callable(o.check)])

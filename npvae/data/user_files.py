@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from npvae.data.bounds import check_claim, check_image
 from npvae.data.dataset import Dataset
 from npvae.errors import DataError, optional_import
 
@@ -29,8 +30,8 @@ def load_file(path: str | Path) -> Dataset:
                             names, turned to grey; sub-folders, if any, are the labels
     ======================  ==============================================================
 
-    Bytes are pixels from 0 to 255 and are scaled to [0, 1], unless none exceeds 1; other
-    numbers are taken as they are. A row of 16 or more whose length is a square is an image.
+    Bytes are pixels from 0 to 255 and are scaled as the likelihood needs, unless none exceeds 1;
+    other numbers are taken as they are. A row of 16 or more whose length is a square is an image.
 
     Returns
     -------
@@ -65,8 +66,7 @@ def _dataset(name: str, values: np.ndarray, labels: np.ndarray | None) -> Datase
         image_shape = values.shape[1], values.shape[2]
     elif side >= 4 and side * side == pixels.shape[1]:
         image_shape = side, side
-    scaled = pixels.dtype == np.uint8 and pixels.max() > 1  # else a binary image, 0 and 1
-    return Dataset(pixels, labels, image_shape, name, scale=1 / 255 if scaled else 1.0)
+    return Dataset(pixels, labels, image_shape, name)
 
 
 def _read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -75,7 +75,10 @@ def _read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded as archive:
+            check_claim(path, sum(member.file_size for member in archive.zip.infolist()))
             arrays = dict(archive)
+    except DataError:
+        raise
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is damaged or holds no plain numbers ({_reason(error)}): "
                         "write it again with numpy.save or numpy.savez") from error
@@ -131,9 +134,12 @@ def _read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def _read_grey(path: Path, pillow: Any) -> np.ndarray:
     try:
         with pillow.open(path) as image:
+            check_image(path, image)
             if image.mode[0] in "IF":  # Pillow would clip these, not scale them
                 raise ValueError(f"its mode is {image.mode}, more than 8 bits a pixel")
             return np.asarray(image.convert("L"))  # (H, W)
+    except DataError:
+        raise
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is no image that can be used ({_reason(error)}): "
                         "save it again with 8 bits a pixel, or remove it") from error

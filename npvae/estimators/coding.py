@@ -202,6 +202,7 @@ def checked_by(
 ) -> tuple[Array, float]:
     """The same where all must lie in ``support`` and be finite in ``dtype``."""
     if isinstance(X, Dataset):
+        X = X.scaled_for(support)
         pixels = check_data(X.pixels, n_features, support, X.scale, dtype=dtype, name=X.name)
         return pixels, X.scale
     return check_data(X, n_features, support, dtype=dtype, xp=array_module(X)), 1.0
