@@ -1,10 +1,17 @@
 """``npvae train``: train a model and leave a run folder."""
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from npvae.cli.flags import Commands, add_command, explicit_options
 from npvae.errors import ParameterError
+from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
+
+if TYPE_CHECKING:
+    from npvae.data import Dataset
+    from npvae.estimators.base import GenerativeModel
+    from npvae.runs import Run
 
 
 def add_to(commands: Commands) -> None:
@@ -28,23 +35,26 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
                 "and tf32 may change"
             )
-        run = runs.reopen_run(arguments.resume, options)
-        about = list(runs.summary(run.settings))
+        opened = runs.reopen_run(arguments.resume, options)
     else:
-        settings = runs.resolve_settings(options, arguments.config)
-        runs.build(settings)._check_params()  # before a folder is made
-        about = list(runs.summary(settings))
-        run = runs.create(settings, arguments.out)
-    print("\n".join(about))
-    try:
+        opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
+    with opened as run:
+        print("\n".join(runs.summary(run.settings)))
         print(f"folder     {run.folder}", flush=True)
-        model, shown = runs.train(run, bool(arguments.resume))
-    except KeyboardInterrupt:
-        print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
-        return 130
-    except Exception:
-        run.discard_if_untrained()
-        raise
+        try:
+            model, shown = runs.train(run, bool(arguments.resume))
+        except KeyboardInterrupt as interrupt:
+            print(
+                f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
+                file=sys.stderr,
+            )
+            return exit_code(interrupt)
+        report(run, model, shown)
+    return 0
+
+
+def report(run: "Run", model: "GenerativeModel", shown: "Dataset") -> None:
+    """Say how it went, and draw it."""
     stops = model.early_stopping is not None  # then the model is that of its best epoch
     best, warmup = model._state.best_epoch, model.engine_.objective.warmup_epochs
     row = best - 1 if stops and best else -1
@@ -77,4 +87,3 @@ def train(arguments: argparse.Namespace) -> int:
         print(f"plots      none: {error}")
     else:
         print(f"plots      {', '.join(str(path) for path in paths)}")
-    return 0
