@@ -5,6 +5,7 @@ Each class is also the built-in that a caller would expect, so ``except ValueErr
 The command line prints any ``NpvaeError`` as that one line and exits with 1.
 """
 import importlib
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -62,3 +63,23 @@ def optional_import(module: str, extra: str) -> Any:
         raise MissingExtraError(
             f"this needs {package}, which is not installed: pip install 'npvae[{extra}]'"
         ) from error
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What ``word`` may have been meant for, to end a message with; empty if nothing is near it.
+
+    Examples
+    --------
+    >>> did_you_mean("trian", ["train", "evaluate"])
+    "; did you mean 'train'?"
+    >>> did_you_mean("--lat", ["--latent-dim", "--hidden"])
+    "; did you mean '--latent-dim'?"
+    >>> did_you_mean("xyz", ["train", "evaluate"])
+    ''
+    """
+    from difflib import get_close_matches  # costs milliseconds, and few words are wrong
+
+    names, word = {name.casefold(): name for name in known}, word.casefold()
+    longer = [name for name in names if len(word) > 2 and name.startswith(word)]
+    near = longer or get_close_matches(word, names, n=1)
+    return f"; did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else ""

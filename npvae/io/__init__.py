@@ -13,10 +13,11 @@ the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterEr
 """
 from npvae.io.archive import check_arrays, read_archive, write_archive
 from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
-from npvae.io.state_dict import read_state_dict
+from npvae.io.state_dict import as_numpy, read_state_dict
 from npvae.io.toml import read_toml, write_toml
 
 __all__ = [
+    "as_numpy",
     "check_arrays",
     "read_archive",
     "read_jsonl",
