@@ -8,6 +8,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+from npvae import install
+
 
 class NpvaeError(Exception):
     """Base of every error that npvae raises on purpose."""
@@ -38,11 +40,11 @@ class NumericalError(NpvaeError, ArithmeticError):
 
 
 class MissingExtraError(NpvaeError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed, and is not installed or is broken."""
 
 
 def optional_import(module: str, extra: str) -> Any:
-    """Import ``module``, or say which pip command brings it.
+    """Import ``module``, or say which pip command brings it or mends it.
 
     Parameters
     ----------
@@ -54,14 +56,21 @@ def optional_import(module: str, extra: str) -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If it is not installed, or cannot be imported though it is.
     """
+    package = module.partition(".")[0]
     try:
+        importlib.import_module(package)  # first: whether this is missing is what matters
         return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
+    except Exception as error:  # of a package built for another NumPy it may be any
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            raise MissingExtraError(
+                f"this needs {package}, which is not installed: {install.command(extra)}"
+            ) from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
         raise MissingExtraError(
-            f"this needs {package}, which is not installed: pip install 'npvae[{extra}]'"
+            f"this needs {package}, which is installed but broken ({reason}): "
+            f"{install.repair(package)}"
         ) from error
 
 

