@@ -264,6 +264,8 @@ def train(
 ) -> tuple[GenerativeModel, Dataset]:
     """Train, or go on training, and save; the model, and the data to show it on."""
     model = build(run.settings)
+    if model.verbose is None:
+        model.verbose = True  # a run says how it goes also to a file or a pipe
     training, held_out = run.datasets()
     if resume and not run.checkpoint.exists():
         resume = False  # interrupted before the first checkpoint: nothing is lost by starting

@@ -12,6 +12,7 @@ from npvae.errors import NumericalError, ParameterError
 from npvae.interrupts import interrupts
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
+from npvae.training.progress import Progress
 from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep, diagnose
 
@@ -26,6 +27,7 @@ def train(
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
     make_step: Callable[..., TrainStep] = TrainStep,
+    progress: Progress | None = None,
 ) -> TrainingState:
     """Run epochs until ``config.epochs`` of them are done.
 
@@ -43,6 +45,8 @@ def train(
         Called with the state after every epoch, and on Ctrl-C before the interrupt goes on.
     make_step : callable
         Makes the :class:`TrainStep` of a state, batches and a config.
+    progress : Progress, optional
+        Shows how it goes.
 
     Raises
     ------
@@ -54,21 +58,23 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand; see :mod:`npvae.interrupts`.
     """
-    steps = make_step(state, batches, config)
+    steps, progress = make_step(state, batches, config), progress or Progress()
     missing = config.patience is not None and state.best is None and state.best_elbo is not None
     if missing or 0 < state.best_epoch <= warmup_epochs(state):
         # early stopping was not asked for before, or an older npvae took its best from the warm-up:
         # the best parameters are not there, and in the middle of an epoch there are none to keep
         elbo = None if state.batch else state.last()["validation_elbo"]
         keep_best(state, elbo, config.patience is not None)
-    with interrupts() as interrupted:
+    with interrupts() as interrupted, progress:
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
             steps.begin_epoch()
             while state.batch < batches.n_batches and not interrupted():
                 steps.advance()
+                progress.step(state)
             if not interrupted():
                 close_epoch(steps, perf_counter() - began, validate)
+                progress.epoch(state)
                 done = [is_true(callback(state)) for callback in callbacks]
             check_finite(state)
             if checkpoint:
