@@ -18,6 +18,7 @@ from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
+from npvae.evaluation.chunks import on_device
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
@@ -211,7 +212,7 @@ def validator(
         return None
     pixels, scale = binarize_held_out(model, *held_out)
     with model.engine_.backend.oom_guard():
-        pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
+        pixels = on_device(model.engine_, pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
         bound = evaluation.elbo(

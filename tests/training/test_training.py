@@ -744,7 +744,7 @@ def test_dynamic_goes_by_the_step_alone():
 def test_samples_do_not_depend_on_how_the_data_are_cut(binarize, monkeypatch):
     whole, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     monkeypatch.setattr(bernoulli, "BLOCK", 7)  # pixels of a batch
-    monkeypatch.setattr(batches, "BLOCK", 11)  # rows of the data
+    monkeypatch.setattr(batches, "chunk_size", lambda engine: 11)  # rows of the data
     cut, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     assert whole.tobytes() == cut.tobytes()
 
