@@ -7,7 +7,7 @@ picture and not by this import.
 A model is anything with the public surface: ``transform``, ``inverse_transform`` and
 ``latent_dim``, and ``sample`` where it has a prior.
 """
-from npvae.plotting.curves import learning_curve
+from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter
@@ -23,6 +23,7 @@ __all__ = [
     "interpolations",
     "latent_scatter",
     "learning_curve",
+    "learning_curves",
     "manifold",
     "manifold_pixels",
     "reconstructions",
