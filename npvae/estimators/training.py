@@ -132,6 +132,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         pixels, scale = checked_data(model, X, model.n_features_in_)
         if new:
             init_output_bias(model, pixels, scale)
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
