@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from npvae.cli.common import DATA_KINDS, find, find_data, free_path, write_data, write_figure
-from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
+from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out, with_picture
 from npvae.errors import ParameterError
 
 
@@ -26,10 +26,6 @@ def add_to(commands: Commands) -> None:
     add_number(p, "-n", default=20, help="images a side")
 
 
-def with_picture(sub: argparse.ArgumentParser, what: str) -> None:
-    with_out(sub, "FILE.png", f"picture to write; RUN_OR_MODEL-{what}.png here if not given")
-
-
 def sample(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
@@ -41,9 +37,7 @@ def sample(arguments: argparse.Namespace) -> None:
         path = free_path(arguments, arguments.out)
         X = model.sample(arguments.n, arguments.seed, arguments.draw)  # (n, D)
         return write_data(arguments, path, X, model.image_shape_)
-    figure = plotting.samples(
-        model, model.image_shape_, arguments.n, arguments.seed, arguments.draw
-    )
+    figure = plotting.samples(model, None, arguments.n, arguments.seed, arguments.draw)
     write_figure(figure, arguments, "samples")
 
 
@@ -51,8 +45,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
-    figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
+    figure = plotting.reconstructions(model, find_data(arguments, model, run))
     write_figure(figure, arguments, "reconstructions")
 
 
@@ -62,6 +55,4 @@ def manifold(arguments: argparse.Namespace) -> None:
     model, _ = find(arguments.model)
     if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior, and so no manifold; train a VAE")
-    if model.image_shape_ is None:
-        raise ParameterError("this model was not trained on images; a manifold shows images")
-    write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")
+    write_figure(plotting.manifold(model, n=arguments.n), arguments, "manifold")

@@ -143,6 +143,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         keep_names(model, names)
         if new:
             init_output_bias(model, pixels, scale)
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another

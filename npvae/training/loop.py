@@ -3,15 +3,13 @@
 Everything random is a function of (seed, step), so this loop has no hidden state: stop it
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
 """
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import isfinite
 from time import perf_counter
 from typing import Any
 
 from npvae.errors import NumericalError, ParameterError
+from npvae.interrupts import interrupts
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.progress import Progress
@@ -58,7 +56,7 @@ def train(
     ParameterError
         If a callback returns what is neither true nor false.
     KeyboardInterrupt
-        On Ctrl-C, at the end of the step in hand.
+        On Ctrl-C, at the end of the step in hand; see :mod:`npvae.interrupts`.
     """
     steps, progress = make_step(state, batches, config), progress or Progress()
     missing = config.patience is not None and state.best is None and state.best_elbo is not None
@@ -81,9 +79,7 @@ def train(
             check_finite(state)
             if checkpoint:
                 checkpoint(state)
-            if interrupted():
-                raise KeyboardInterrupt
-            if any(done):
+            if interrupted() or any(done):
                 break
     if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
@@ -155,23 +151,3 @@ def check_finite(state: TrainingState) -> None:
     vectors = (state.engine.theta, *state.moments.values())
     if not all(bool(state.engine.xp.isfinite(vector).all()) for vector in vectors):
         raise NumericalError(diagnose(state, f"the numbers overflowed at step {state.step}"))
-
-
-@contextmanager
-def interrupts() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C into a flag, so that no step is torn; a second Ctrl-C is not held back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    seen: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        seen.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)
