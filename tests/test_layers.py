@@ -10,7 +10,7 @@ import npvae
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
     "errors", "options", "lazy", "random", "row_noise", "ops", "backend", "memory", "optim",
-    "networks",
+    "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip

@@ -54,6 +54,7 @@ class GenerativeModel:
     likelihood_std: float | None
     n_levels: int | None
     initial_std: float | None
+    standardize: bool
     optimizer: Any
     schedule: Any
     learning_rate: float

@@ -10,6 +10,7 @@ from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.io import check_arrays, read_archive, write_archive
+from npvae.training import standardization_in
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -37,12 +38,14 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     with engine.backend.oom_guard():
         engine.check_parameters()
     arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
+    if engine.standardization is not None:
+        arrays |= {k: to_numpy(v) for k, v in engine.standardization.arrays().items()}
     write_archive(path, "model", config_of(model) | {"epoch": model._state.epoch}, arrays)
 
 
 def check_described(model: "GenerativeModel") -> None:
     """Raise a ParameterError if ``set_params`` has described another model since it was built."""
-    same = model._model(model.n_features_in_) == model.engine_.model
+    same = model._model(model.n_features_in_) == model.engine_.base
     same &= type(model._objective()) is type(model.engine_.objective)
     slots = resolve_option("optimizer", model.optimizer).slots
     if not (same and slots == tuple(model._state.moments)):
@@ -110,9 +113,12 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
             f"{path}: its config is not one that this npvae can build "
             f"({type(error).__name__}: {error}); save the model anew"
         ) from error
+    units = standardization_in(path, arrays, n_features)
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     model._attach(n_features, theta, n_data)
+    if units is not None:
+        model.engine_.standardize(units)
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = tuple(image_shape) if image_shape else None
     return model

@@ -8,12 +8,15 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     fixed       one sample x ~ Bernoulli(grey), the same in every epoch
     dynamic     a new sample at every step
 """
+from collections.abc import Iterator
 
 from npvae import random
 from npvae.backend import Array, to_numpy
+from npvae.distributions.likelihood import Standardizable
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.models import Engine
 from npvae.row_noise import row_keys, row_thresholds
+from npvae.standardization import Standardization, feature_moments
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 BLOCK = 4096  # rows binarised at a time
@@ -37,6 +40,8 @@ class Minibatches:
     ):
         if binarize == "fixed":
             data, scale = binarized(engine, data, scale, seed), 1.0
+        if engine.standardization is not None:
+            data, scale = standardized(engine, data, scale), 1.0
         self.engine, self.seed, self.batch_size = engine, seed, batch_size
         self.data, self.scale = engine.backend.asarray(data), scale
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
@@ -82,6 +87,28 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
         u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * D)
         ones[start : start + BLOCK] = grey > xp.asarray(u.reshape(grey.shape))
     return ones
+
+
+def standardized(engine: Engine, data: Array, scale: float) -> Array:
+    """The data as the model sees them, once and for all.   (N, D)"""
+    x = engine.xp.empty(data.shape, engine.theta.dtype)
+    for start, stop in chunks(len(data), chunk_size(engine)):
+        x[start:stop] = load_rows(engine, data[start:stop], scale, engine.work)
+    return x
+
+
+def standardization_of(engine: Engine, data: Array, scale: float) -> Standardization:
+    """Mean of each feature, and the scale that the likelihood gives it."""
+    N, size = len(data), chunk_size(engine)
+
+    def rows() -> Iterator[Array]:
+        for start, stop in chunks(N, size):
+            yield engine.backend.asarray(data[start:stop], "float64") * scale
+
+    mean, deviation = feature_moments(rows, N)
+    likelihood = engine.base.likelihood
+    assert isinstance(likelihood, Standardizable)
+    return Standardization(mean, likelihood.scale(deviation))
 
 
 def binarized_by_row(engine: Engine, data: Array, scale: float, seed: int) -> Array:
