@@ -14,7 +14,7 @@ LAYERS = (
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip
-TOP = ("cli", "parser", "__main__", "doctor")  # these may import anything, and one another
+TOP = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

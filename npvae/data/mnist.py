@@ -3,11 +3,9 @@
 An IDX file is a header of big-endian integers, a magic number and the length of each axis, and
 then the bytes in C order. The checksum vouches for the header, so it is stepped over.
 """
-import gzip
-from pathlib import Path
-
 import numpy as np
 
+from npvae.data.bounds import decompress
 from npvae.data.dataset import Dataset
 from npvae.data.sources import Source, read
 from npvae.errors import ParameterError
@@ -53,14 +51,9 @@ def load_mnist(split: str = "train") -> Dataset:
     """
     if split not in SOURCES:
         raise ParameterError(f"MNIST has no split {split!r}: choose 'train' or 'test'")
-    images, labels = (read(source, _decompressed) for source in SOURCES[split])
+    images, labels = (read(source, decompress) for source in SOURCES[split])
     return Dataset(
         pixels=np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28 * 28),  # (N, 784)
         labels=np.frombuffer(labels, np.uint8, offset=8),  # (N,)
         image_shape=(28, 28), name=f"mnist-{split}", scale=1 / 255,
     )
-
-
-def _decompressed(path: Path) -> bytes:
-    stored = path.read_bytes()
-    return gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored

@@ -96,6 +96,8 @@ def _verified(path: Path, source: Source, decode: Callable[[Path], bytes]) -> by
     cure = f"delete it and get it from {' or '.join(source.mirrors)}"
     try:
         contents = decode(path)
+    except DataError as error:
+        raise DataError(f"{error}; or {cure}") from error
     except Exception as error:  # parsers raise whatever they stumble on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DataError(f"{path} is damaged ({reason}): {cure}") from error

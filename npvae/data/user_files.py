@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from npvae.data.bounds import check_claim, check_image
 from npvae.data.dataset import Dataset
 from npvae.errors import DataError, optional_import
 
@@ -75,7 +76,10 @@ def _read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded as archive:
+            check_claim(path, sum(member.file_size for member in archive.zip.infolist()))
             arrays = dict(archive)
+    except DataError:
+        raise
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is damaged or holds no plain numbers ({_reason(error)}): "
                         "write it again with numpy.save or numpy.savez") from error
@@ -131,9 +135,12 @@ def _read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def _read_grey(path: Path, pillow: Any) -> np.ndarray:
     try:
         with pillow.open(path) as image:
+            check_image(path, image)
             if image.mode[0] in "IF":  # Pillow would clip these, not scale them
                 raise ValueError(f"its mode is {image.mode}, more than 8 bits a pixel")
             return np.asarray(image.convert("L"))  # (H, W)
+    except DataError:
+        raise
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is no image that can be used ({_reason(error)}): "
                         "save it again with 8 bits a pixel, or remove it") from error

@@ -5,6 +5,7 @@ model, checkpoint  named arrays and a JSON config in one ``.npz``           :mod
 state_dict         arrays by name, as other programs keep them              :mod:`.state_dict`
 history            one JSON object a line, one line an epoch                 :mod:`.jsonl`
 config             the options of a run, one ``key = value`` a line         :mod:`.toml`
+locks              one process a folder, one a file that is being written    :mod:`.locks`
 =================  =======================================================  =====================
 
 This package knows nothing of models: whoever calls it gives names to the arrays and meaning to

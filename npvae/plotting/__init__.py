@@ -10,7 +10,8 @@ A model is anything with the public surface: ``transform``, ``inverse_transform`
 from npvae.plotting.curves import learning_curve
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
-from npvae.plotting.latent_space import latent_scatter, manifold, manifold_pixels
+from npvae.plotting.latent_space import latent_scatter
+from npvae.plotting.manifold import manifold, manifold_pixels
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
 from npvae.plotting.tiles import tile

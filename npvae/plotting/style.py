@@ -105,11 +105,13 @@ def save(fig: "Figure", path: StrPath) -> Path:
     if kind not in kinds:
         raise ParameterError(f"{path}: no picture can be written as {path.suffix!r}: "
                              f"end the name in .{', .'.join(sorted(kinds))}")
+    rendered = io.BytesIO()  # whole, before the disk is touched
+    if kind == "png":
+        _png(fig).save(rendered, format="png", optimize=True, dpi=(DPI, DPI))
+    else:
+        fig.savefig(rendered, format=kind, dpi=DPI, facecolor="white")
     with atomic_write(path) as file:
-        if kind == "png":
-            _png(fig).save(file, format="png", optimize=True, dpi=(DPI, DPI))
-        else:
-            fig.savefig(file, format=kind, dpi=DPI, facecolor="white")
+        file.write(rendered.getbuffer())
     return path
 
 

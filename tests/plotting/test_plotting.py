@@ -10,7 +10,9 @@ import pytest
 
 from npvae import plotting
 from npvae.data import Dataset
+from npvae.distributions import Elliptical, Normal
 from npvae.errors import DataError, MissingExtraError, ModelFileError, ParameterError
+from npvae.evaluation import PosteriorDistribution
 
 pytest.importorskip("matplotlib")
 
@@ -21,7 +23,8 @@ SHAPE = (3, 2)  # height and width differ, so that a transposed image cannot pas
 class Linear:
     """x = ½ + z W, and back; it remembers what it was asked."""
 
-    has_prior, takes_validation, posterior, prior = False, True, "normal", "normal"
+    has_prior, has_bound, takes_validation = False, False, True
+    posterior = prior = "normal"
 
     def __init__(self, J=2, D=6, scale=0.05):
         self.latent_dim = J
@@ -244,9 +247,13 @@ def test_more_than_ten_labels_differ_in_shape_too():
 
 
 def test_other_numbers_get_a_colour_scale():
+    from matplotlib.cm import ScalarMappable
+
     for labels in (np.linspace(4.7, 14.1, 30), np.arange(30)):
         ax, bar = plotting.latent_scatter(Linear(), data(30), labels).axes
-        np.testing.assert_array_equal(ax.collections[0].get_array(), labels)
+        shades = ax.collections[0].get_facecolors()
+        viridis = ScalarMappable(cmap="viridis").to_rgba(labels)  # from their least to their most
+        np.testing.assert_array_equal(shades, viridis)
         np.testing.assert_allclose(bar.get_ylim(), (labels.min(), labels.max()), rtol=1e-12)
         assert ax.get_legend() is None
 
@@ -284,6 +291,88 @@ def test_a_single_latent_is_spread_out_by_label():
     np.testing.assert_array_equal(points(ax), np.stack([z, position], axis=1))
     (ax,) = plotting.latent_scatter(model, x).axes
     np.testing.assert_array_equal(points(ax)[:, 0], z)
+
+
+def test_the_priors_circles_are_the_images_of_a_normals():
+    """For an Exponential prior F⁻¹(Φ(u)) = −log Φ(−u), a coordinate at a time."""
+    norm = pytest.importorskip("scipy.stats").norm
+    angle = np.linspace(0, 2 * np.pi, 181)
+    for prior, image in (("normal", lambda u: u), ("exponential", lambda u: -norm.logcdf(-u))):
+        model = Generative()
+        model.posterior = model.prior = prior
+        (ax,) = plotting.latent_scatter(model, data(12)).axes
+        for radius, line in zip((1, 2), ax.lines, strict=True):
+            circle = radius * np.array([np.cos(angle), np.sin(angle)])
+            # quantiles are of shares rounded near 1, at 2 deviations by 1e-16 / 0.023
+            np.testing.assert_allclose(line.get_xydata().T, image(circle), rtol=0, atol=1e-12)
+    single = Generative(1)
+    (ax,) = plotting.latent_scatter(single, data(12)).axes
+    sides = [line.get_xdata()[0] for line in ax.lines]
+    np.testing.assert_allclose(sides, [-1, 1, -2, 2], rtol=1e-14)
+
+
+class Encoded(Generative):
+    """A q(z|x) of its own kind for every datapoint."""
+
+    has_bound = True
+
+    def __init__(self, family, spread, J=2):
+        super().__init__(J)
+        self.family, self.spread = family, spread
+
+    def posterior_of(self, X):
+        heads = {name: np.tile(self.spread[name], (len(X), 1)) for name in self.spread}
+        return PosteriorDistribution(self.family, {"mu": self.transform(X)} | heads, 2)
+
+
+def ellipse(line):
+    """Centre and covariance of the density that is uniform along the angles of an ellipse."""
+    path = line.get_xydata()[:-1]  # closed: the last is the first
+    return path.mean(axis=0), 2 * np.cov(path.T, bias=True)
+
+
+def test_an_ellipse_is_one_deviation_of_the_posterior():
+    model, x = Encoded(Normal(), {"logvar": np.log([0.25, 4.0])}), data(100)
+    (ax,) = plotting.latent_scatter(model, x).axes
+    _, _, _, *ellipses = ax.lines  # the prior's, and the key of the ellipses
+    some = np.linspace(0, 99, 30).astype(int)
+    assert len(ellipses) == len(some)
+    for line, z in zip(ellipses, model.transform(x)[some], strict=True):
+        centre, covariance = ellipse(line)
+        np.testing.assert_allclose(centre, z, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(covariance, np.diag([0.25, 4.0]), rtol=0, atol=1e-12)
+
+
+def test_an_ellipse_leans_as_its_posterior_does():
+    L = np.array([[1.0, 0.0], [1.5, 0.5]])
+    heads = {"log_diagonal": np.log(L.diagonal()), "lower": [L[1, 0]]}
+    (ax,) = plotting.latent_scatter(Encoded(Elliptical(), heads), data(5)).axes
+    for line in ax.lines[3:]:
+        # of 1,000 draws: √(2/1000) = 4.5 % of each variance, held to five times that
+        np.testing.assert_allclose(ellipse(line)[1], L @ L.T, rtol=0.23)
+
+
+def test_training_data_lie_below_what_was_held_out_and_fainter():
+    model, x, seen = Generative(), data(12), data(30, seed=2)
+    labels = np.arange(12) % 3
+    held, training = Dataset(x, labels, SHAPE), Dataset(seen, np.arange(30) % 7)
+    (ax,) = plotting.latent_scatter(model, held, training=training).axes
+    first, second = ax.collections[:2]
+    np.testing.assert_array_equal(first.get_offsets(), model.transform(seen))
+    np.testing.assert_array_equal(second.get_offsets(), model.transform(x))
+    assert (first.get_alpha(), second.get_alpha()) == (0.5, None)
+    assert legend(ax) == ["0", "1", "2"]  # a Dataset brings its labels
+    (below,) = ax.figure.legends
+    assert [text.get_text() for text in below.get_texts()] == [
+        "prior, 1 deviation", "prior, 2 deviations", "training data"
+    ]  # fmt: skip
+
+
+def test_a_collapsed_model_is_drawn_at_the_priors_scale():
+    (ax,) = plotting.latent_scatter(Generative(scale=1e6), data(50)).axes
+    assert np.ptp(points(ax)) < 1e-5
+    for low, high in (ax.get_xlim(), ax.get_ylim()):
+        assert low <= -2 and high >= 2
 
 
 # --- the learning curve -------------------------------------------------------------------
@@ -445,7 +534,7 @@ import matplotlib, numpy, io
 settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != "backend"}
 before = settings()  # asking for the backend would itself load pyplot
 class Model:
-    latent_dim, posterior, prior = 2, "normal", "normal"
+    latent_dim, posterior, prior, has_prior, has_bound = 2, "normal", "normal", True, False
     transform = staticmethod(lambda X: X[:, :2])
     inverse_transform = staticmethod(lambda Z: numpy.pad(Z, ((0, 0), (0, 1))))
     sample = staticmethod(lambda n, rng: numpy.ones((n, 3)))

@@ -1,0 +1,46 @@
+"""The command line: a file a command, or a few that belong together.
+
+Such a file adds its commands with their flags to the parser, and has the functions that run them.
+The work itself is done in the layers below, which are imported when a command runs: ``npvae
+--help`` does not even load NumPy.
+
+Exit codes: 0 done; 1 a one-line error that says what to do; 2 usage; 130 interrupted.
+"""
+import io
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from npvae.cli.parser import parser
+from npvae.errors import NpvaeError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every log file can hold a "−"
+    warnings.showwarning = lambda message, *rest: print(
+        f"npvae: warning: {' '.join(str(message).split())}", file=sys.stderr
+    )
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except NpvaeError as error:
+        return print_error(error)
+    except MemoryError as error:
+        return print_error(f"not enough memory: {error}; try a smaller --batch-size or --hidden")
+    except BrokenPipeError:  # `npvae ... | head`: nobody reads on, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return print_error(f"{error.filename or 'system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("npvae: interrupted", file=sys.stderr)
+        return 130
+
+
+def print_error(what: object) -> int:
+    """Print one line to stderr; the exit code of an error."""
+    print(f"npvae: error: {' '.join(str(what).split())}", file=sys.stderr)
+    return 1

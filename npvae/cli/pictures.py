@@ -1,0 +1,53 @@
+"""``npvae sample``, ``reconstruct``, ``manifold``: pictures of a model."""
+import argparse
+
+from npvae.cli.common import find, find_data, write_figure
+from npvae.cli.flags import Commands, add_command, with_model
+from npvae.errors import ParameterError
+
+
+def add_to(commands: Commands) -> None:
+    p = add_command(commands, sample, "sample", "a sheet of images from the prior")
+    with_model(p, out=True)
+    p.add_argument("-n", type=int, default=100, help="how many (100)")
+    p.add_argument("--seed", type=int, default=0, help="of the samples (0)")
+    p.add_argument("--draw", action="store_true",
+                   help="draw each x from p(x|z), as data are, and do not show its mean")
+    p = add_command(commands, reconstruct, "reconstruct", "images beside their reconstructions")
+    with_model(p, data=True, out=True)
+    p = add_command(commands, manifold, "manifold",
+                    "the 2-D latent space as a grid of images (figure 4)")  # fmt: skip
+    with_model(p, out=True)
+    p.add_argument("-n", type=int, default=20, help="images a side (20)")
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    from npvae import plotting
+
+    model, _ = find(arguments.model)
+    if not model.has_prior:
+        raise ParameterError("an Autoencoder has no prior to sample from; train a VAE")
+    figure = plotting.samples(
+        model, model.image_shape_, arguments.n, arguments.seed, arguments.draw
+    )
+    write_figure(figure, arguments, "samples")
+
+
+def reconstruct(arguments: argparse.Namespace) -> None:
+    from npvae import plotting
+
+    model, run = find(arguments.model)
+    dataset = find_data(arguments, run)
+    figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
+    write_figure(figure, arguments, "reconstructions")
+
+
+def manifold(arguments: argparse.Namespace) -> None:
+    from npvae import plotting
+
+    model, _ = find(arguments.model)
+    if not model.has_prior:
+        raise ParameterError("an Autoencoder has no prior, and so no manifold; train a VAE")
+    if model.image_shape_ is None:
+        raise ParameterError("this model was not trained on images; a manifold shows images")
+    write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")

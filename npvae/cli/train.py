@@ -1,0 +1,80 @@
+"""``npvae train``: train a model and leave a run folder."""
+import argparse
+import sys
+
+from npvae.cli.flags import Commands, add_command, explicit_options
+from npvae.errors import ParameterError
+from npvae.options import MODEL, RUN, TRAINING
+
+
+def add_to(commands: Commands) -> None:
+    p = add_command(commands, train, "train", "train a model and leave a run folder",
+                    *RUN, *MODEL, *TRAINING)  # fmt: skip
+    p.add_argument("--config", metavar="FILE.toml", help="settings; options given win over it")
+    p.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
+    p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
+
+
+def train(arguments: argparse.Namespace) -> int:
+    from npvae import runs
+
+    options = explicit_options(arguments)
+    if arguments.resume:
+        if arguments.out or arguments.config:
+            raise ParameterError("--resume continues in its own folder; leave out --out, --config")
+        fixed = sorted(options.keys() - {"epochs", "early_stopping", "backend", "tf32"})
+        if fixed:
+            raise ParameterError(
+                f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
+                "and tf32 may change"
+            )
+        run = runs.reopen_run(arguments.resume, options)
+        about = list(runs.summary(run.settings))
+    else:
+        settings = runs.resolve_settings(options, arguments.config)
+        runs.build(settings)._check_params()  # before a folder is made
+        about = list(runs.summary(settings))
+        run = runs.create(settings, arguments.out)
+    print("\n".join(about))
+    try:
+        print(f"folder     {run.folder}", flush=True)
+        model, shown = runs.train(run, bool(arguments.resume))
+    except KeyboardInterrupt:
+        print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
+        return 130
+    except Exception:
+        run.discard_if_untrained()
+        raise
+    stops = model.early_stopping is not None  # then the model is that of its best epoch
+    best, warmup = model._state.best_epoch, model.engine_.objective.warmup_epochs
+    row = best - 1 if stops and best else -1
+    last = {key: values[row] for key, values in model.history_.items()}
+    terms = f"reconstruction {last['reconstruction']:.2f}"
+    if model.has_bound:
+        terms = f"ELBO {last['elbo']:.2f} = {terms} − KL {last['kl']:.2f}"
+    elif "log_joint" in last:
+        terms = f"log p(x, z) {last['log_joint']:.2f} = {terms} + log p(z) {last['log_prior']:.2f}"
+    print(f"training   {terms} nats, epoch {last['epoch']}")
+    if stops and warmup:
+        which = f"epoch {best}, the best after" if best else "the last epoch, for none came after"
+        print(f"kept       {which} the KL warm-up of {warmup} epoch{'s' * (warmup > 1)}")
+    if "acceptance" in last:
+        print(f"chains     {last['acceptance']:.0%} of proposals accepted")
+    if last.get("objective") is not None:
+        print(f"maximised  {last['objective']:.2f} nats: {model.engine_.objective.maximised}")
+    if "parameter_kl" in last:
+        print(f"parameters KL {last['parameter_kl']:.2f} nats, told apart from the ELBO")
+    if last.get("validation_elbo") is not None:
+        name = "ELBO" if model.has_bound else "reconstruction"
+        print(f"held out   {name} {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
+    print(f"model      {run.model_file}")
+    try:
+        from npvae import plotting
+
+        training = run.datasets()[0] if run.settings["validation"] != 0 else None
+        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots", training)
+    except ImportError as error:
+        print(f"plots      none: {error}")
+    else:
+        print(f"plots      {', '.join(str(path) for path in paths)}")
+    return 0
