@@ -428,7 +428,7 @@ def pair(request, cupy):
     """The same model on both."""
     numpy = model("numpy", dtype="float64", likelihood=request.param).fit(IMAGES)
     other = model("cupy", dtype="float64", likelihood=request.param).initialize(64)
-    return numpy, other.set_parameters(numpy.parameters)
+    return numpy, other.set_parameters(numpy.parameters, numpy.standardization_)
 
 
 def close(result, expected):

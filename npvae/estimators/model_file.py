@@ -74,7 +74,8 @@ def params_of(model: "GenerativeModel") -> dict[str, Any]:
 def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
     """Their defaults, which are those of a file of the time before there was such an argument."""
     defaults = signature(type(model)).parameters
-    return {name: serialize(name, defaults[name].default) for name in params_of(model)}
+    known = {name: serialize(name, defaults[name].default) for name in params_of(model)}
+    return known | {"standardize": model.standardize}  # their data were not, whoever asks
 
 
 def load(path: str | Path, backend: str = "numpy") -> Any:
