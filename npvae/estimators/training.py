@@ -21,9 +21,9 @@ from npvae.estimators.model_file import check_described, config_of, defaults_of,
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.optim import Constant, Schedule
 from npvae.training import (
+    Callback,
     Minibatches,
     TrainConfig,
-    TrainingState,
     data_moments,
     load_checkpoint,
     print_backend,
@@ -41,7 +41,7 @@ M = TypeVar("M", bound="GenerativeModel")
 
 def fit(
     model: M, X: Any, y: Any = None, *, validation: Any = None,
-    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    callbacks: Callback | Iterable[Callback] = (),
     checkpoint: str | Path | None = None, resume: bool = False,
 ) -> M:  # fmt: skip
     """Train on ``X`` from new parameters, the output bias initialised by the moments of ``X``.
@@ -55,9 +55,9 @@ def fit(
     validation : array (N', D) or Dataset, optional
         Its bound is computed after every epoch; early stopping needs it, and compares those of
         the epochs after the KL warm-up.
-    callbacks : iterable of callable
-        Each called with the :class:`~npvae.training.TrainingState` after every epoch;
-        one that returns True ends the training.
+    callbacks : callable or iterable of callable
+        Each called with the :class:`~npvae.training.TrainingState` after every epoch; one that
+        returns True, or any truth value that is true, ends the training.
     checkpoint : path, optional
         Written after every epoch and on Ctrl-C.
     resume : bool
@@ -84,6 +84,7 @@ def fit(
         If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate.
     """
     model._check_params()
+    hooks = checked_callbacks(callbacks)
     pixels, scale = checked_data(model, X, None)
     if model.early_stopping is not None and validation is None:
         raise ParameterError(
@@ -107,7 +108,7 @@ def fit(
         if model.verbose and model.early_stopping is not None and 0 < warmup < model.epochs:
             print_early_stopping(warmup + 1)
         return run(
-            model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
+            model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume
         )
 
 
@@ -138,6 +139,19 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         return run(model, pixels, scale, model._state.epoch + 1, Constant())
 
 
+def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """One function, or several of them, as a tuple; a ParameterError for what cannot be called."""
+    several = isinstance(callbacks, Iterable) and not callable(callbacks)
+    found = tuple(callbacks) if several else (callbacks,)
+    for callback in found:
+        if not callable(callback) or isinstance(callback, type):
+            what = "is a class" if isinstance(callback, type) else "cannot be called"
+            raise ParameterError(
+                f"callbacks: {callback!r} {what}; pass a function of the TrainingState, or several"
+            )
+    return found
+
+
 def start_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
     """Standardize the data, and initialise the output bias by their moments.
 
@@ -164,7 +178,7 @@ def standardizes(model: "GenerativeModel") -> bool:
 def run(
     model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
     held_out: tuple[Array, float] | None = None,
-    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    callbacks: tuple[Callback, ...] = (),
     checkpoint: str | Path | None = None, resume: bool = False,
 ) -> M:  # fmt: skip
     """Train to ``epochs`` from where the model stands, or its checkpoint."""
@@ -189,7 +203,7 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"),
         )
-    hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
+    hooks = (print_epoch, *callbacks) if model.verbose else callbacks
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss

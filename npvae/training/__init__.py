@@ -8,7 +8,7 @@ from npvae.training.batches import (
     standardization_of,
 )
 from npvae.training.config import TrainConfig
-from npvae.training.loop import train
+from npvae.training.loop import Callback, train
 from npvae.training.progress import HistoryFile, print_backend, print_early_stopping, print_epoch
 from npvae.training.state import (
     TrainingState,
@@ -20,6 +20,7 @@ from npvae.training.step import TrainStep
 
 __all__ = [
     "BINARIZE",
+    "Callback",
     "HistoryFile",
     "Minibatches",
     "TrainConfig",

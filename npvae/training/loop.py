@@ -11,7 +11,7 @@ from math import isfinite
 from time import perf_counter
 from typing import Any
 
-from npvae.errors import NumericalError
+from npvae.errors import NumericalError, ParameterError
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.state import TrainingState
@@ -40,7 +40,7 @@ def train(
     validate : callable, optional
         Gives ``{"validation_elbo": ..., ...}`` for the current parameters.
     callbacks : tuple of callable
-        Called with the state after every epoch; one that returns True ends the run.
+        Called with the state after every epoch; one whose result is true ends the run.
     checkpoint : callable, optional
         Called with the state after every epoch, and on Ctrl-C before the interrupt goes on.
     make_step : callable
@@ -51,6 +51,8 @@ def train(
     NumericalError
         As soon as the loss is not finite, naming where; or before a checkpoint of numbers that
         are not would replace the last good one.
+    ParameterError
+        If a callback returns what is neither true nor false.
     KeyboardInterrupt
         On Ctrl-C, at the end of the step in hand.
     """
@@ -69,7 +71,7 @@ def train(
                 steps.advance()
             if not interrupted():
                 close_epoch(steps, perf_counter() - began, validate)
-                done = [callback(state) is True for callback in callbacks]
+                done = [is_true(callback(state)) for callback in callbacks]
             check_finite(state)
             if checkpoint:
                 checkpoint(state)
@@ -80,6 +82,21 @@ def train(
     if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
+
+
+def is_true(result: Any) -> bool:
+    """Whether a callback returned a truth value, of any array library, that is true.
+
+    Texts and collections are none: what a callback logs is not what it asks for.
+    """
+    try:
+        return hasattr(result, "__bool__") and bool(result)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(
+            f"a callback returned a {type(result).__name__} that is neither true nor false: "
+            f"{reason}; return True to end the training, or None"
+        ) from error
 
 
 def close_epoch(

@@ -560,6 +560,46 @@ def test_a_callback_that_returns_true_ends_the_run():
     assert calls == [1, 2]  # every callback is called, also beside one that ends the run
 
 
+@pytest.mark.parametrize("true", [True, 1, np.True_, np.array(True), np.array([[1.0]])], ids=repr)
+def test_any_truth_value_ends_the_run(true):
+    vae = model(epochs=4).fit(IMAGES, callbacks=lambda s: true if s.epoch == 2 else not true)
+    assert vae.history_["epoch"] == [1, 2]  # by one function, not in a list
+
+
+def test_a_tensor_is_a_truth_value():
+    torch = pytest.importorskip("torch")
+    vae = model(epochs=4).fit(IMAGES, callbacks=[lambda state: torch.tensor(state.epoch > 1)])
+    assert vae.history_["epoch"] == [1, 2]
+
+
+@pytest.mark.parametrize("result", [None, False, 0, np.False_, np.zeros(1), "", "x", [1], {"a": 1}],
+                         ids=repr)  # fmt: skip
+def test_what_is_not_true_or_no_truth_value_ends_nothing(result):
+    assert model().fit(IMAGES, callbacks=(lambda state: result,)).history_["epoch"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("result", [np.array([True, True]), np.zeros((2, 1))], ids=repr)
+def test_a_result_that_is_neither_true_nor_false_is_one_line(result):
+    with pytest.raises(ParameterError, match="a ndarray that is neither true nor false") as caught:
+        model().fit(IMAGES, callbacks=lambda state: result)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("callbacks", [3, None, "abc", [print, 3], [[print]], {"stop": print},
+                                       TrainingState, [TrainingState]], ids=repr)  # fmt: skip
+def test_callbacks_that_cannot_be_called_are_refused_before_training(callbacks):
+    vae = model()
+    with pytest.raises(ParameterError, match=r"callbacks: .*; pass a function of the") as caught:
+        vae.fit(np.full((2, 3), np.nan), callbacks=callbacks)  # before the data are looked at
+    assert "\n" not in str(caught.value) and "engine_" not in vars(vae)
+
+
+def test_callbacks_come_from_any_iterable_once():
+    calls = []
+    model(epochs=2).fit(IMAGES, callbacks=(calls.append for _ in range(2)))
+    assert len(calls) == 4
+
+
 def test_verbose_prints_only_to_a_terminal(capsys, monkeypatch):
     model(verbose=True, epochs=1).fit(IMAGES)
     assert capsys.readouterr().out == ""
