@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from npvae.cli.common import DATA_KINDS, find, find_data, free_path, write_data, write_figure
-from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
+from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out, with_picture
 from npvae.errors import ParameterError
 
 
@@ -24,10 +24,6 @@ def add_to(commands: Commands) -> None:
     with_model(p)
     with_picture(p, "manifold")
     add_number(p, "-n", default=20, help="images a side")
-
-
-def with_picture(sub: argparse.ArgumentParser, what: str) -> None:
-    with_out(sub, "FILE.png", f"picture to write; RUN_OR_MODEL-{what}.png here if not given")
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -51,7 +47,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
+    dataset = find_data(arguments, model, run)
     figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
     write_figure(figure, arguments, "reconstructions")
 

@@ -59,7 +59,7 @@ def loss_and_grad_at(
     if eps is not None:
         eps = check_noise(model, eps, n)
     with engine.backend.oom_guard():
-        x = load_rows(engine, pixels, scale, engine.work)  # (M, D)
+        x = load_rows(engine, pixels[:], scale, engine.work)  # one minibatch, sparse or not
         if eps is None:
             keys = row_keys(to_numpy(x))
             eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)

@@ -8,8 +8,9 @@ from npvae.training.batches import (
     standardization_of,
 )
 from npvae.training.config import TrainConfig
+from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
-from npvae.training.progress import HistoryFile, print_backend, print_early_stopping, print_epoch
+from npvae.training.progress import Progress, is_told, progress_of
 from npvae.training.state import (
     TrainingState,
     load_checkpoint,
@@ -23,16 +24,18 @@ __all__ = [
     "Callback",
     "HistoryFile",
     "Minibatches",
+    "Progress",
     "TrainConfig",
     "TrainStep",
     "TrainingState",
-    "binarized", "binarized_by_row",
+    "binarized",
+    "binarized_by_row",
     "data_moments",
+    "is_told",
     "load_checkpoint",
-    "print_backend",
-    "print_early_stopping",
-    "print_epoch",
+    "progress_of",
     "save_checkpoint",
-    "standardization_in", "standardization_of",
+    "standardization_in",
+    "standardization_of",
     "train",
-]  # fmt: skip
+]
