@@ -8,7 +8,7 @@ A model is anything with the public surface: ``transform``, ``inverse_transform`
 and ``image_shape_``; ``sample`` where ``has_prior``, and ``posterior_of`` where ``has_bound``. Data
 are arrays or a :class:`~npvae.data.Dataset`. In a notebook a figure that ends a cell is shown.
 """
-from npvae.plotting.curves import learning_curve
+from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter
@@ -24,6 +24,7 @@ __all__ = [
     "interpolations",
     "latent_scatter",
     "learning_curve",
+    "learning_curves",
     "manifold",
     "manifold_pixels",
     "reconstructions",

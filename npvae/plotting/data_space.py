@@ -116,7 +116,7 @@ def _gap(image_shape: tuple[int, int]) -> int:
 
 
 def _scatter_pair(model: Any, x: np.ndarray) -> "Figure":
-    z = model.transform(x)  # (N, J)
+    z = to_numpy(model.transform(x))  # (N, J)
     fig = new_figure(9, 4, layout="constrained")
     _points(fig, 121, x, z[:, 0], "Data, coloured by $z_1$")
     ax = _points(fig, 122, model.inverse_transform(z), z[:, 0], "Reconstruction")
