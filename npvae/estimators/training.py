@@ -49,11 +49,12 @@ def fit(
 
     Parameters
     ----------
-    X : array (N, D) or Dataset
-        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+    X : array, table or sparse matrix (N, D), or Dataset
+        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes. The column names of a table
+        are kept; of a sparse matrix one minibatch at a time is made dense.
     y : ignored
         For scikit-learn's sake.
-    validation : array (N', D) or Dataset, optional
+    validation : as X (N', D), optional
         Its bound is computed after every epoch; early stopping needs it, and compares those of
         the epochs after the KL warm-up.
     callbacks : callable or iterable of callable
@@ -67,7 +68,7 @@ def fit(
     Raises
     ------
     DataError
-        If data is not finite, of the wrong shape, or outside the likelihood's range.
+        If data is not finite, no number, of the wrong shape, or outside the likelihood's range.
     ParameterError
         If an argument cannot be used, or another thread is training the model.
     NumericalError
