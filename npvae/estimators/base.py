@@ -215,7 +215,7 @@ class GenerativeModel:
     def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
-        self.image_shape_: tuple[int, int] | None = None
+        self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)
