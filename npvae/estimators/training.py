@@ -16,7 +16,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
-from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
+from npvae.estimators.model_file import check_trainable, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.optim import Constant, Schedule
 from npvae.training import (
@@ -131,7 +131,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         pixels, scale = checked_data(model, X, model.n_features_in_)
         if new:
             init_output_bias(model, pixels, scale)
-        check_described(model)
+        check_trainable(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
         return run(model, pixels, scale, model._state.epoch + 1, Constant())
