@@ -19,7 +19,7 @@ from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
-from npvae.options import RUN
+from npvae.options import DATA_DEFAULTS, RUN
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -29,10 +29,6 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
-# The bundled digits are few and small: a narrower network, and more passes.
-DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": [256, 128], "epochs": 300}
-}
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,14 @@ class Run:
 
     def datasets(self) -> tuple[Dataset, Dataset | None]:
         """Data to train on, and data held out for validation, if any is."""
-        name, n = self.settings["data"], self.settings["validation"]
-        training, held_out = data.load(name), None
+        n = self.settings["validation"]
+        training, held_out = load_data(self.settings), None
+        if n is None:
+            n = min(max(len(training) // 10, 1), 5000, len(training) - 1)
         if n == "test":
-            held_out = data.load(name, "test")
+            held_out = load_data(self.settings, split="test")
         elif n != 0:
-            training, held_out = training.split(n or min(len(training) // 10, 5000), seed=0)
+            training, held_out = training.split(n, seed=0)
         return training.first(self.settings["n_train"]), held_out
 
     def held_out(self) -> Dataset:
@@ -79,7 +77,7 @@ class Run:
             If there is none.
         """
         if self.settings["data"] == "mnist":
-            return data.load("mnist", "test")
+            return load_data(self.settings, split="test")
         held_out = self.datasets()[1]
         if held_out is None:
             raise DataError(f"{self.folder} held no data out; name some with --data")
@@ -116,6 +114,14 @@ def resolve_settings(options: dict[str, Any], file: str | Path | None = None) ->
     if settings["random_state"] is None:
         settings["random_state"] = 0  # a run can be repeated
     return settings
+
+
+def load_data(
+    settings: dict[str, Any], name: str | None = None, split: str | None = None
+) -> Dataset:
+    """The data of a run, or others read in the same way, scaled as its likelihood needs."""
+    dataset = data.load(name or settings["data"], split, settings["scale"])
+    return dataset.scaled_for(build(settings)._likelihood().support)
 
 
 def build(settings: dict[str, Any]) -> GenerativeModel:

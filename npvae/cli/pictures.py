@@ -2,23 +2,30 @@
 import argparse
 
 from npvae.cli.common import find, find_data, write_figure
-from npvae.cli.flags import Commands, add_command, with_model
+from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
 from npvae.errors import ParameterError
 
 
 def add_to(commands: Commands) -> None:
     p = add_command(commands, sample, "sample", "a sheet of images from the prior")
-    with_model(p, out=True)
-    p.add_argument("-n", type=int, default=100, help="how many (100)")
-    p.add_argument("--seed", type=int, default=0, help="of the samples (0)")
+    with_model(p)
+    with_picture(p, "samples")
+    add_number(p, "-n", default=100, help="how many")
+    add_number(p, "--seed", default=0, help="of the samples")
     p.add_argument("--draw", action="store_true",
                    help="draw each x from p(x|z), as data are, and do not show its mean")
     p = add_command(commands, reconstruct, "reconstruct", "images beside their reconstructions")
-    with_model(p, data=True, out=True)
+    with_model(p, data=True)
+    with_picture(p, "reconstructions")
     p = add_command(commands, manifold, "manifold",
                     "the 2-D latent space as a grid of images (figure 4)")  # fmt: skip
-    with_model(p, out=True)
-    p.add_argument("-n", type=int, default=20, help="images a side (20)")
+    with_model(p)
+    with_picture(p, "manifold")
+    add_number(p, "-n", default=20, help="images a side")
+
+
+def with_picture(sub: argparse.ArgumentParser, what: str) -> None:
+    with_out(sub, "FILE.png", f"picture to write; RUN_OR_MODEL-{what}.png here if not given")
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -37,7 +44,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run)
+    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
     figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
     write_figure(figure, arguments, "reconstructions")
 

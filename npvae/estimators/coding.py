@@ -197,6 +197,7 @@ def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tu
 def checked_by(support: Support, X: Any, n_features: int | None) -> tuple[Array, float]:
     """The same where all must lie in ``support``."""
     if isinstance(X, Dataset):
+        X = X.scaled_for(support)
         return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
     return check_data(X, n_features, support, xp=array_module(X)), 1.0
 

@@ -30,3 +30,7 @@ __all__ = [
     "tile",
     "write_plots",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -98,7 +98,9 @@ def _image_pairs(model: Any, x: np.ndarray, image_shape: tuple[int, int]) -> "Fi
     h, w = image_shape
     x_hat = model.inverse_transform(model.transform(x))
     gap, cols = _gap(image_shape), min(len(x), COLUMNS)
-    line = np.ones((len(x), gap * w), x.dtype)
+    white = max(1, x.max())  # above 1 where the pixels are counts
+    x_hat = np.minimum(x_hat, white)
+    line = np.full((len(x), gap * w), white, x.dtype)
     # An image is a row of D pixels in reading order, so what comes after it lies below it.
     pairs = np.concatenate([x, line, x_hat, line, line], axis=1)  # (N, (2h + 3 gap)·w)
     pixels = tile(pairs, (2 * h + 3 * gap, w), ceil(len(x) / cols), cols, gap)

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from npvae import VAE
 from npvae.data import Dataset, available, check_data, load, load_digits, make_swiss_roll
 from npvae.distributions import BernoulliLikelihood
+from npvae.distributions.support import COUNTS, levels
 from npvae.errors import DataError, ParameterError
 
 UNIT = BernoulliLikelihood.support
@@ -88,6 +90,46 @@ def test_bytes_are_scaled_into_the_unit_interval_and_floats_are_left_alone():
     for dtype in (np.float32, np.float64):
         floats = np.full((2, 3), 0.3, dtype)
         assert Dataset(floats).images is floats
+
+
+BYTES = np.array([[0, 1, 2, 200], [0, 1, 1, 0]], np.uint8)
+
+
+@pytest.mark.parametrize(("likelihood", "factor"), [
+    ("bernoulli", 1 / 255), ("continuous-bernoulli", 1 / 255), ("normal", 1 / 255),
+    ("laplace", 1 / 255), ("poisson", 1), ("categorical", 1 / 200),
+    ("discretized-logistic", 1 / 200),
+])
+def test_bytes_are_scaled_by_what_the_likelihood_wants(likelihood, factor):
+    """The same model, as it is asked about bytes and about the floats that they stand for."""
+    K = 201 if factor == 1 / 200 else None
+    vae = VAE(hidden=(3,), likelihood=likelihood, n_levels=K, dtype="float64", random_state=0)
+    vae.initialize(4)
+    dataset, values = Dataset(BYTES), BYTES * factor
+    # the factor and the product are rounded in turn, and the bound is a sum of a few dozen terms
+    np.testing.assert_allclose(vae.score_samples(dataset), vae.score_samples(values), rtol=1e-12)
+    for part in (dataset.first(1), dataset.split(1, seed=0)[0], dataset.split(1, seed=0)[1]):
+        assert part.scale == dataset.scale  # also the row that is all 0 and 1
+        wanted = dataset.scaled_for(vae.engine_.model.likelihood.support).scale
+        assert part.scaled_for(vae.engine_.model.likelihood.support).scale == wanted
+
+
+def test_bytes_that_are_left_as_they_are():
+    for pixels in (BYTES[1:], BYTES.astype(int), BYTES.astype(float), BYTES > 0):
+        assert Dataset(pixels).scale == 1 and not Dataset(pixels).grey_levels
+        for support in (COUNTS, UNIT, levels(9, "categorical")):
+            assert Dataset(pixels).scaled_for(support).scale == 1
+    assert Dataset(BYTES, scale=0.5).scaled_for(COUNTS).scale == 0.5  # what was said is kept
+    poisson = VAE(hidden=(3,), likelihood="poisson", random_state=0).initialize(4)
+    assert poisson.score(BYTES) == poisson.score(BYTES.astype(np.float32))  # as an array
+
+
+def test_the_bundled_bytes_are_levels_and_counts():
+    digits = load_digits()
+    assert digits.scaled_for(COUNTS).images.max() == 16
+    assert digits.scaled_for(levels(17, "categorical")).images.max() == 1
+    with pytest.raises(ParameterError, match="scale = nan"):
+        Dataset(BYTES, scale=np.nan)
 
 
 def test_a_split_parts_the_rows_and_repeats_with_its_seed():

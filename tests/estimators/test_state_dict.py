@@ -105,7 +105,7 @@ def test_files(state, tmp_path):
         save_file(state, tmp_path / "model.safetensors")
         paths.append(tmp_path / "model.safetensors")
     except ImportError:
-        with pytest.raises(MissingExtraError, match=r"npvae\[safetensors\]"):
+        with pytest.raises(MissingExtraError, match=r"\[safetensors\]"):
             npvae.load_state_dict(tmp_path / "model.safetensors")
     for path in paths:
         for name, value in npvae.load_state_dict(path, dtype="float64").parameters.items():
