@@ -2,14 +2,14 @@
 
 The loop itself is that of :mod:`npvae.training`; here its parts are put together.
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from npvae import evaluation
-from npvae.backend import Array
+from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
@@ -35,6 +35,14 @@ from npvae.training import (
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
 M = TypeVar("M", bound="GenerativeModel")
+FEW = 100  # rows whose moments are not yet those of the data
+
+
+class FirstRows(NamedTuple):
+    """What the first calls of ``partial_fit`` gave, while it is few."""
+
+    rows: np.ndarray  # (n, D)
+    bias: Mapping[str, Array]  # the output bias by their moments, of each head
 
 
 def fit(
@@ -114,7 +122,8 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
     """One more pass over ``X``, in minibatches, from the parameters there are.
 
     Parameters are initialised at the first call, with a decoder that begins at the moments
-    of its data; after :meth:`initialize` they are what it made them. N, which the parameter
+    of its data, or of the first 100 rows if it has fewer; after :meth:`initialize` they are what
+    it made them. N, which the parameter
     prior needs, is the number of datapoints of the call. The learning rate is constant: a
     schedule would have to know where the training ends.
 
@@ -129,9 +138,9 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         if new:
             model.initialize(checked_data(model, X, None)[0].shape[1])
         pixels, scale = checked_data(model, X, model.n_features_in_)
-        if new:
-            init_output_bias(model, pixels, scale)
         check_trainable(model)
+        if new or model._first_rows is not None:
+            begin(model, pixels, scale)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
         return run(model, pixels, scale, model._state.epoch + 1, Constant())
@@ -150,15 +159,41 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return found
 
 
-def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments."""
+def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Initialise the output bias by what ``partial_fit`` is given, until that is FEW rows.
+
+    One row, or one many times, has no variance and says little of the mean. So the first rows are
+    kept, and while they are few the bias moves along with their moments.
+    """
+    first = model._first_rows
+    if bool((pixels[-1] == pixels[0]).all()) and bool((pixels == pixels[:1]).all()):
+        pixels = pixels[:1]
+    if first is None and len(pixels) >= FEW:
+        init_output_bias(model, pixels, scale)
+        return
+    rows = to_numpy(pixels) * scale  # (M, D)
+    if first is not None:
+        rows = np.concatenate([first.rows, rows])
+    bias = init_output_bias(model, rows, 1.0, first and first.bias)
+    model._first_rows = FirstRows(rows, bias) if len(rows) < FEW else None
+
+
+def init_output_bias(
+    model: "GenerativeModel", pixels: Array, scale: float, before: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments.
+
+    Where it was begun ``before`` by others it moves by the difference. Returns what it begins at.
+    """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
+        first = {k: engine.xp.where(engine.xp.isfinite(v), v, 0) for k, v in first.items()}
         for head, bias in first.items():
-            finite = engine.xp.isfinite(bias)
-            engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
+            view = engine.P[f"decoder.{head}.bias"]
+            view[...] = bias if before is None else view + (bias - before[head])
+    return first
 
 
 def run(

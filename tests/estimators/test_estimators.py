@@ -541,6 +541,67 @@ def test_a_file_crosses_dtypes(tmp_path):
     np.testing.assert_allclose(loaded.score(X), single.score(X), rtol=1e-5)
 
 
+# --- the first rows that partial_fit is given ----------------------------------------------
+
+UNITS = {
+    "bernoulli": X, "normal": 5e3 + 1e3 * X, "laplace": 50 * X - 4e3, "poisson": np.round(99 * X),
+    "continuous-bernoulli": X,
+}  # fmt: skip
+FIRST = {
+    "one row": [slice(1), slice(1, 200)], "two rows": [slice(2), slice(2, 200)],
+    "row by row": [*(slice(i, i + 1) for i in range(120)), slice(120, 200)],
+    "one row 150 times": [[0] * 150, slice(1, 200)],
+    "many few rows": [slice(0, 40), slice(40, 80), slice(80, 200)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize("likelihood", UNITS)
+def test_a_start_by_few_rows_is_as_good_as_by_all(likelihood, first):
+    """At a learning rate of nothing the bound is that of the start, by the moments of as many
+    rows as came until they were a hundred: here all but those that came one by one, whose 100
+    leave the bound within a tenth of its way from the start by one row."""
+    data = UNITS[likelihood]
+
+    def start(*chunks):
+        vae = npvae.VAE(hidden=(8,), likelihood=likelihood, random_state=0, verbose=False,
+                        learning_rate=1e-12)  # fmt: skip
+        for rows in chunks:
+            vae.partial_fit(data[rows])
+        return vae.score(data)
+
+    best, worst, found = start(slice(200)), start(slice(1)), start(*FIRST[first])
+    near = abs(worst - best) * (0.1 if first == "row by row" else 1e-5)
+    assert worst < best and abs(found - best) <= near
+
+
+def test_later_rows_leave_the_start_alone():
+    """A hundred rows are enough, and what was initialised or fitted has begun."""
+    black = np.zeros_like(X)
+    for begun in (
+        npvae.VAE(hidden=(8,), verbose=False, learning_rate=1e-12).partial_fit(X[:100]),
+        npvae.VAE(hidden=(8,), verbose=False, learning_rate=1e-12).initialize(64),
+        npvae.VAE(hidden=(8,), verbose=False, learning_rate=1e-12, epochs=1).fit(X[:50]),
+    ):
+        before = begun.parameters["decoder.logits.bias"].copy()
+        begun.partial_fit(black[:7]).partial_fit(black)
+        np.testing.assert_allclose(begun.parameters["decoder.logits.bias"], before, atol=1e-9)
+
+
+def test_few_rows_at_first_train_all_the_same():
+    """What they taught the bias is kept: it moves by the difference of two starts."""
+    vae = npvae.VAE(hidden=(8,), random_state=0, verbose=False, learning_rate=0.1)
+    vae.partial_fit(X[:50])
+    still = npvae.VAE(hidden=(8,), random_state=0, verbose=False, learning_rate=1e-12)
+    still.partial_fit(X[:50])
+    learned = vae.parameters["decoder.logits.bias"] - still.parameters["decoder.logits.bias"]
+    assert abs(learned).max() > 0.05
+    for model in (vae, still):
+        model.set_params(learning_rate=1e-12).partial_fit(X[50:])
+    kept = vae.parameters["decoder.logits.bias"] - still.parameters["decoder.logits.bias"]
+    np.testing.assert_allclose(kept, learned, atol=1e-5)
+
+
 # --- arguments that change after training ---------------------------------------------------
 
 ANOTHER_MODEL = [
