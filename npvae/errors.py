@@ -19,8 +19,8 @@ class ParameterError(NpvaeError, ValueError):
     """A size, a name or an option that cannot be used."""
 
 
-class DataError(NpvaeError, ValueError):
-    """Data that cannot be used: missing, of the wrong shape, or outside its range."""
+class DataError(NpvaeError, ValueError, TypeError):
+    """Data that cannot be used: missing, of the wrong shape or type, or outside its range."""
 
 
 class ModelFileError(NpvaeError, ValueError):

@@ -209,7 +209,7 @@ TRAINING = (
     Option("tf32", bool, False,
            "on a GPU, round the factors of float32 products to ten bits of fraction", flag),
 )  # fmt: skip
-VERBOSE = Option("verbose", bool, True, "one line an epoch, on a terminal", anything)
+VERBOSE = Option("verbose", bool, None, "show how training goes", anything)
 # The bundled digits are few and small: a narrower network, and more passes. From the command line.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"hidden": [256, 128], "epochs": 300}

@@ -552,8 +552,7 @@ def test_the_gradient_checker_works_there_too():
 # --- which backend, and what can go wrong -------------------------------------------------------
 
 
-def test_auto_takes_the_gpu_and_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+def test_auto_takes_the_gpu_and_says_so(capsys):
     vae = model("auto", verbose=True, epochs=1).fit(IMAGES)
     assert vae.engine_.backend.name == "cupy"
     assert f"backend    {vae.engine_.backend.device}" in capsys.readouterr().out

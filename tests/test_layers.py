@@ -9,8 +9,8 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "install", "errors", "options", "lazy", "html", "random", "row_noise", "ops", "backend", "memory",
-    "optim", "networks",
+    "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "ops",
+    "backend", "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "runs", "reproduce",
 )  # fmt: skip

@@ -32,7 +32,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     model, run = find(arguments.model)
     if not model.has_prior:
         raise ParameterError("an Autoencoder defines no likelihood of x; evaluate a VAE")
-    dataset = find_data(arguments, run)
+    dataset = find_data(arguments, model, run)
     if arguments.limit < 1:
         raise ParameterError(f"--limit {arguments.limit} leaves no datapoint; ask for 1 or more")
     if arguments.curve and arguments.method:

@@ -100,6 +100,10 @@ def with_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:
     sub.add_argument("--force", action="store_true", help="replace what --out names")
 
 
+def with_picture(sub: argparse.ArgumentParser, what: str) -> None:
+    with_out(sub, "FILE.png", f"picture to write; RUN_OR_MODEL-{what}.png here if not given")
+
+
 def with_json(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true",
                      help="print the result as JSON, and nothing else")  # fmt: skip

@@ -1,15 +1,17 @@
 """``npvae sample``, ``reconstruct``, ``manifold``: pictures of a model."""
 import argparse
+from pathlib import Path
 
-from npvae.cli.common import find, find_data, write_figure
-from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
+from npvae.cli.common import DATA_KINDS, find, find_data, free_path, write_data, write_figure
+from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out, with_picture
 from npvae.errors import ParameterError
 
 
 def add_to(commands: Commands) -> None:
-    p = add_command(commands, sample, "sample", "a sheet of images from the prior")
+    p = add_command(commands, sample, "sample", "images, or other data, from the prior")
     with_model(p)
-    with_picture(p, "samples")
+    with_out(p, "FILE|FOLDER", "a picture, FILE.png; the data, FILE.npy or FILE.csv; or a folder "
+             "of images; RUN_OR_MODEL-samples.png here if not given")  # fmt: skip
     add_number(p, "-n", default=100, help="how many")
     add_number(p, "--seed", default=0, help="of the samples")
     p.add_argument("--draw", action="store_true",
@@ -24,16 +26,17 @@ def add_to(commands: Commands) -> None:
     add_number(p, "-n", default=20, help="images a side")
 
 
-def with_picture(sub: argparse.ArgumentParser, what: str) -> None:
-    with_out(sub, "FILE.png", f"picture to write; RUN_OR_MODEL-{what}.png here if not given")
-
-
 def sample(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, _ = find(arguments.model)
     if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior to sample from; train a VAE")
+    path = Path(arguments.out or "")
+    if arguments.out and path.suffix.lower() in DATA_KINDS:
+        path = free_path(arguments, arguments.out)
+        X = model.sample(arguments.n, arguments.seed, arguments.draw)  # (n, D)
+        return write_data(arguments, path, X, model.image_shape_)
     figure = plotting.samples(
         model, model.image_shape_, arguments.n, arguments.seed, arguments.draw
     )
@@ -44,7 +47,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, run).scaled_for(model.engine_.model.likelihood.support)
+    dataset = find_data(arguments, model, run)
     figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
     write_figure(figure, arguments, "reconstructions")
 

@@ -8,6 +8,7 @@ from typing import Any
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
 from npvae.errors import ParameterError
+from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
 
 EPILOG = (
@@ -41,25 +42,25 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
                 "and tf32 may change"
             )
-        run = runs.reopen_run(arguments.resume, options)
-        about = list(runs.summary(run.settings))
+        opened = runs.reopen_run(arguments.resume, options)
     else:
-        settings = runs.resolve_settings(options, arguments.config)
-        runs.build(settings)._check_params()  # before a folder is made
-        about = list(runs.summary(settings))
-        run = runs.create(settings, arguments.out)
-    note(arguments, *about)
-    if arguments.quiet or arguments.json:  # the folder's own configuration is written already
-        run = replace(run, settings=run.settings | {"verbose": False})
-    try:
-        note(arguments, f"folder     {run.folder}")
-        model, shown = runs.train(run, bool(arguments.resume))
-    except KeyboardInterrupt:
-        print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
-        return 130
-    except Exception:
-        run.discard_if_untrained()
-        raise
+        opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
+    with opened as run:
+        if arguments.quiet or arguments.json:  # the folder's own configuration is written already
+            run = replace(run, settings=run.settings | {"verbose": False})
+        try:
+            note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
+            model, shown = runs.train(run, bool(arguments.resume))
+        except KeyboardInterrupt as interrupt:
+            print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
+                  file=sys.stderr)  # fmt: skip
+            return exit_code(interrupt)
+        report(arguments, run, model, shown)
+    return 0
+
+
+def report(arguments: argparse.Namespace, run: Any, model: Any, shown: Any) -> None:
+    """Say how it went, and draw it."""
     stops = model.early_stopping is not None  # then the model is that of its best epoch
     row = model._state.best_epoch - 1 if stops and model._state.best_epoch else -1
     last = {key: values[row] for key, values in model.history_.items()}
@@ -77,7 +78,6 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"folder": str(run.folder), "model": str(run.model_file), **last,
                     "plots": [str(path) for path in paths]})  # fmt: skip
-    return 0
 
 
 def describe(model: Any, last: dict[str, Any], n_held_out: int) -> Iterator[str]:

@@ -65,7 +65,7 @@ class GenerativeModel:
     tf32: bool
     dtype: str
     random_state: Any
-    verbose: bool
+    verbose: bool | None
     # ... and those that not every class has, with what stands for them there
     decoder_hidden: Any = None
     posterior: Any = "normal"

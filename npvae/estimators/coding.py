@@ -10,6 +10,7 @@ from npvae import evaluation, random
 from npvae.backend import Array, array_module, as_input_type
 from npvae.data import Dataset, check_data
 from npvae.distributions.support import Support
+from npvae.models import Engine
 from npvae.options import whole_number
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
+    checked = checked_codes(engine, Z)
     with engine.backend.oom_guard():
         return as_input_type(Z, checked_result(model, evaluation.decode(engine, checked)))
 
@@ -135,7 +136,7 @@ def likelihood_of(model: "GenerativeModel", Z: Any) -> "LikelihoodDistribution":
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
+    checked = checked_codes(engine, Z)
     with engine.backend.oom_guard():
         result = evaluation.likelihood_of(engine, checked)
         checked_result(model, result.mean)
@@ -185,21 +186,32 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
 
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-    built = model._ready_engine().model
-    return checked_by(built.likelihood.support, X, built.n_features)
+    engine = model._ready_engine()
+    built, dtype = engine.model, engine.theta.dtype
+    return checked_by(built.likelihood.support, X, built.n_features, dtype)
 
 
 def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tuple[Array, float]:
     """The same for the likelihood that the arguments name, of any number of columns if None."""
-    return checked_by(model._likelihood().support, X, n_features)
+    dtype = np.dtype(model._name("dtype"))
+    return checked_by(model._likelihood().support, X, n_features, dtype)
 
 
-def checked_by(support: Support, X: Any, n_features: int | None) -> tuple[Array, float]:
-    """The same where all must lie in ``support``."""
+def checked_by(
+    support: Support, X: Any, n_features: int | None, dtype: Any
+) -> tuple[Array, float]:
+    """The same where all must lie in ``support`` and be finite in ``dtype``."""
     if isinstance(X, Dataset):
         X = X.scaled_for(support)
-        return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
-    return check_data(X, n_features, support, xp=array_module(X)), 1.0
+        pixels = check_data(X.pixels, n_features, support, X.scale, dtype=dtype, name=X.name)
+        return pixels, X.scale
+    return check_data(X, n_features, support, dtype=dtype, xp=array_module(X)), 1.0
+
+
+def checked_codes(engine: Engine, Z: Any) -> Array:
+    """Checked latents (N, J)."""
+    n_latents, dtype = engine.model.decoder.n_in, engine.theta.dtype
+    return check_data(Z, n_latents, dtype=dtype, xp=array_module(Z))
 
 
 def of_input_type(X: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -67,7 +67,7 @@ class MCEM(GenerativeModel):
         n_leapfrog: int = 10, n_updates: int = 5, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
-        random_state: Any = None, verbose: bool = True,
+        random_state: Any = None, verbose: bool | None = None,
         *, schedule: Any = "constant", binarize: str = "none", clip_norm: float | None = None,
         tf32: bool = False, likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None,

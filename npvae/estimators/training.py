@@ -18,16 +18,16 @@ from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_trainable, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
+from npvae.evaluation.chunks import on_device
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
     Minibatches,
     TrainConfig,
     data_moments,
+    is_told,
     load_checkpoint,
-    print_backend,
-    print_early_stopping,
-    print_epoch,
+    progress_of,
     save_checkpoint,
     train,
 )
@@ -104,15 +104,16 @@ def fit(
         model.initialize(pixels.shape[1])
         if not resume:
             init_output_bias(model, pixels, scale)
-        if model.verbose and model.backend == "auto":
-            print_backend(model.engine_.backend)
+        told = is_told(model.verbose)
+        if told and model.backend == "auto":
+            print(f"backend    {model.engine_.backend.device}", flush=True)
         model._set_n_data(len(pixels))
         model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         schedule = resolve_option("schedule", model.schedule)
         warn_long_warmup(model)
         warmup = model.engine_.objective.warmup_epochs
-        if model.verbose and model.early_stopping is not None and 0 < warmup < model.epochs:
-            print_early_stopping(warmup + 1)
+        if told and model.early_stopping is not None and 0 < warmup < model.epochs:
+            print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up", flush=True)
         return run(
             model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume
         )
@@ -143,7 +144,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
             begin(model, pixels, scale)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
-        return run(model, pixels, scale, model._state.epoch + 1, Constant())
+        return run(model, pixels, scale, model._state.epoch + 1, Constant(), whole=False)
 
 
 def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
@@ -200,9 +201,9 @@ def run(
     model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
     held_out: tuple[Array, float] | None = None,
     callbacks: tuple[Callback, ...] = (),
-    checkpoint: str | Path | None = None, resume: bool = False,
+    checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
 ) -> M:  # fmt: skip
-    """Train to ``epochs`` from where the model stands, or its checkpoint."""
+    """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
     warn_single_sample(model)
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
@@ -224,12 +225,15 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"),
         )
-    hooks = (print_epoch, *callbacks) if model.verbose else callbacks
+    progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
-            train(state, batches, train_config, validate, hooks, save, model._make_step())
+            train(
+                state, batches, train_config, validate, callbacks, save,
+                model._make_step(), progress,
+            )  # fmt: skip
         finally:
             model.engine_.found_finite = False  # of a failed one they may be anything
     return model
@@ -243,7 +247,7 @@ def validator(
         return None
     pixels, scale = binarize_held_out(model, *held_out)
     with model.engine_.backend.oom_guard():
-        pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
+        pixels = on_device(model.engine_, pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
         bound = evaluation.elbo(

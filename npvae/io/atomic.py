@@ -17,6 +17,7 @@ from npvae.errors import ModelFileError
 from npvae.io.locks import open_locked, remove_locked
 
 StrPath = str | os.PathLike[str]
+TEMPORARY = ".npvae-*.tmp"
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
 def _new_file(folder: Path) -> tuple[Path, BinaryIO]:
     """A temporary file beside the target, since ``os.replace`` needs one disk, and locked."""
     while True:
-        path = folder / f".npvae-{os.urandom(8).hex()}.tmp"
+        path = folder / TEMPORARY.replace("*", os.urandom(8).hex())
         if file := open_locked(path, "xb"):  # with the user's umask, unlike mkstemp's
             return path, file
 
@@ -100,7 +101,7 @@ def _new_file(folder: Path) -> tuple[Path, BinaryIO]:
 @lru_cache(64)  # once a process: those that are alive now clear up after themselves
 def clear_temporaries(folder: Path) -> None:
     """Remove the temporary files in ``folder`` that no process is writing any more."""
-    for path in folder.glob(".npvae-*.tmp"):
+    for path in folder.glob(TEMPORARY):
         with suppress(OSError):
             if file := open_locked(path, "rb"):
                 with file:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal
 
 from npvae.errors import ModelFileError
 
-NAME = ".lock"  # of the file in a folder that stands for the folder
+LOCK = ".lock"  # name of the file in a folder that stands for the folder
 
 if sys.platform == "win32":
     import msvcrt
@@ -75,11 +75,17 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
     ------
     FolderInUse
         Naming the other process.
-    OSError
+    ModelFileError
         If nothing can be written there.
     """
-    path, who = folder / NAME, ""
-    file = open_locked(path, "a+b")
+    path, who = folder / LOCK, ""
+    try:
+        file = open_locked(path, "a+b")
+    except OSError as error:
+        raise ModelFileError(
+            f"{folder}: nothing can be written there: {error.strerror}; "
+            "choose a folder that you may write to, on a disk with room"
+        ) from error
     if file is None:
         with suppress(OSError):  # it has just ended
             who = path.read_text("utf-8")

@@ -15,10 +15,12 @@ from npvae.plotting.manifold import manifold, manifold_pixels
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
 from npvae.plotting.tiles import tile
+from npvae.plotting.traversal import interpolations, traversals
 
 __all__ = [
     "Trace",
     "experiment",
+    "interpolations",
     "latent_scatter",
     "learning_curve",
     "manifold",
@@ -28,6 +30,7 @@ __all__ = [
     "save",
     "sheets",
     "tile",
+    "traversals",
     "write_plots",
 ]
 

@@ -1,8 +1,8 @@
 """How training went: the lower bound by epoch, and the two terms that it is made of."""
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from npvae.errors import DataError, optional_import
+from npvae.errors import DataError, NotFittedError, optional_import
 from npvae.plotting.style import INK, ONE, OTHER, chart, new_figure
 
 if TYPE_CHECKING:
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 History = Mapping[str, Sequence[float | None]]
 
 
-def learning_curve(history: History) -> "Figure":
+def learning_curve(fitted: Any) -> "Figure":
     """The lower bound by epoch, above its reconstruction and KL terms.
 
     Parameters
     ----------
-    history : dict of lists, one entry an epoch
+    fitted : VAE or the like, or dict of lists
+        A fitted model, or its ``history_``, with one entry an epoch:
         ``epoch``, and in nats per datapoint ``elbo``, ``reconstruction`` and ``kl``; may have
         ``validation_elbo``, with None where none was computed, and ``samples``, the
         datapoints seen so far. Where every KL is zero, as an auto-encoder's is, the bound
@@ -30,9 +31,12 @@ def learning_curve(history: History) -> "Figure":
 
     Raises
     ------
+    NotFittedError
+        If the model has not been fitted.
     DataError
         If the history has no epoch.
     """
+    history = _history(fitted)
     if not history.get("epoch"):
         raise DataError("the history has no epoch to plot: train the model for one first")
     whole, title, part = ("elbo", "Lower bound (ELBO)", ("kl", "KL(q(z|x) ‖ p(z))"))
@@ -55,6 +59,17 @@ def learning_curve(history: History) -> "Figure":
             ax = chart(fig, grid[1, column], title=title, x=x, y="nats per datapoint")
             _line(ax, history, key, ONE)
     return fig
+
+
+def _history(fitted: Any) -> History:
+    """That of a model, or what is one already."""
+    if isinstance(fitted, Mapping):
+        return fitted
+    try:
+        return fitted.history_
+    except AttributeError as error:
+        what = type(fitted).__name__
+        raise NotFittedError(f"this {what} has no history yet; call fit(X)") from error
 
 
 def _line(ax: "Axes", history: History, key: str, colour: str, name: str = "") -> None:

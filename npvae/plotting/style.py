@@ -33,8 +33,10 @@ def new_figure(width: float, height: float, **options: Any) -> "Figure":
     MissingExtraError
         Without matplotlib.
     """
-    module = optional_import("matplotlib.figure", "plot")
-    return module.Figure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
+    optional_import("matplotlib.figure", "plot")
+    from npvae.plotting.figure import ShownFigure
+
+    return ShownFigure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 
 def chart(fig: "Figure", where: Any = 111, *, title: str = "", x: str = "", y: str = "") -> "Axes":

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,24 +124,63 @@ def test_a_config_of_the_wrong_kind_is_one_line(line, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
-    """A real SIGINT to a real process: exit code 130, one line, and a run that can go on."""
+@pytest.fixture
+def training(tmp_path):
+    """A process that trains for as long as it may."""
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "npvae", "train", "--epochs", "100000", "--out", folder]
+    command = [sys.executable, "-m", "npvae", "train", "--hidden", "8", "--epochs", "100000"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [*command, "--out", folder], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("folder"):  # the last line before training
-            process.send_signal(signal.SIGINT)
-            break
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "npvae train --resume" in err and "Traceback" not in err
+    with process:
+        for line in process.stdout:
+            if line.startswith("folder"):  # the last line before training
+                break
+        yield process, folder
+        process.kill()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_interrupt_leaves_a_run_that_resumes(name, code, training):
+    """A real signal to a real process: its exit code, one line, and a run that can go on."""
+    process, folder = training
+    process.send_signal(getattr(signal, name))
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert err == f"npvae: interrupted; go on with: npvae train --resume {folder}\n"
+    assert not {path.name for path in folder.iterdir()} & {".lock", "model.npz"}
     history = folder / "history.jsonl"
     epochs = len(history.read_text().splitlines()) if history.exists() else 0
     assert main(["train", "--resume", str(folder), "--epochs", str(epochs + 1)]) == 0
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(training, capsys):
+    process, folder = training
+    words = f"{folder} is in use by process {process.pid} on "
+    config = (folder / "config.toml").read_bytes()
+    assert words in one_line_error(capsys, "train", "--resume", folder, "--epochs", 200000)
+    assert "is not empty" in one_line_error(capsys, "train", *QUICK, "--out", folder)
+    assert (folder / "config.toml").read_bytes() == config
+
+
+def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = runs.resolve_settings({})
+    with ExitStack() as stack:
+        found = [stack.enter_context(runs.create(settings)).folder for _ in range(3)]
+    assert found == [Path("runs", f"digits-{number}") for number in (1, 2, 3)]
+
+
+def test_a_folder_that_a_killed_process_never_wrote_into_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs", "digits-1")
+    folder.mkdir(parents=True)
+    (folder / ".lock").write_text("process 1 on the moon")
+    (folder / ".npvae-00.tmp").write_text("half a configura")
+    with runs.create(runs.resolve_settings({})) as run:
+        assert run.folder == folder
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]
 
 
 def test_evaluate_prints_bound_and_likelihood(run, capsys):

@@ -12,7 +12,7 @@ from npvae.distributions import BernoulliLikelihood
 from npvae.distributions.support import COUNTS, levels
 from npvae.errors import DataError, ParameterError
 
-UNIT = BernoulliLikelihood.support
+UNIT, LEVELS = BernoulliLikelihood.support, levels(3, "categorical")
 
 
 def says(error: pytest.ExceptionInfo[BaseException], *parts: str) -> bool:
@@ -244,7 +244,20 @@ def spoiled(value, i=1, j=2, shape=(3, 4), dtype=np.float64):
     (spoiled(-0.25), {"support": UNIT}, ("X[1, 2] = -0.25 lies outside",)),
     (np.ones((2, 2), complex), {}, ("Complex data not supported", "complex128")),
     (np.array([["a", "b"]]), {}, ("<U1", "no numbers")),
-    (np.array([["a", 1.0]], object), {}, ("could not convert string to float: 'a'",)),
+    (np.array([["a", 1.0]], object), {}, ("X[0, 0] is 'a'", "encode or leave out a string")),
+    (np.array([[0.5, "1.0"]], object), {}, ("X[0, 1] is '1.0'", "a string")),
+    (np.array([[0.5, None]], object), {}, ("X[0, 1] is None", "impute a missing number")),
+    (np.array([[0.5, 10**400]], object), {}, ("X[0, 1] is inf",)),
+    (np.array([[np.datetime64("2020")]]), {}, ("datetime64[Y]", "no numbers")),
+    (np.ma.masked_greater([[1.0, 2.0], [9.0, 1.0]], 5), {}, ("X[1, 0] is masked", "impute")),
+    ((row for row in [[1.0]]), {}, ("of type generator", "(N, D)")),
+    (spoiled(1 + 1e-9), {"support": UNIT}, ("X[1, 2] = 1.000000001 lies outside",)),
+    (spoiled(1.0001, dtype=np.float32), {"support": UNIT}, ("X[1, 2] = 1.0001 lies outside",)),
+    (spoiled(-1e-9), {"support": UNIT}, ("X[1, 2] = -1e-09 lies outside",)),
+    (spoiled(2.000001), {"support": COUNTS}, ("X[0, 0] = 0.5 is no count",)),
+    (spoiled(1e300), {"dtype": "float32"}, ("X[1, 2] = 1e+300 is infinite in float32", "float64")),
+    (spoiled(-1e39), {"dtype": "float32"}, ("X[1, 2] = -1e+39", "ends at 3.4e+38", "rescale")),
+    (spoiled(255, dtype=np.uint8), {"dtype": "float32", "scale": 1e37}, ("2.55e+39",)),
     ([[1.0, 2.0], [3.0]], {}, ("X is no array of numbers",)),
 ])
 def test_bad_data_is_answered_in_one_line(X, options, parts):
@@ -257,23 +270,70 @@ def test_bad_data_is_answered_in_one_line(X, options, parts):
 
 
 def test_what_is_no_number_at_all_is_a_type_error():
-    with pytest.raises(TypeError, match=r"argument must be .* string.* number"):
+    """Also, as scikit-learn asks; it is a DataError like any other."""
+    with pytest.raises(TypeError, match=r"argument must be .* string.* number") as error:
         check_data(np.array([[{}, 1.0]], object))
+    assert type(error.value) is DataError
 
 
-def test_sparse_data_is_refused_by_name():
+def test_masked_arrays_without_a_masked_value_are_taken():
+    X = np.ma.masked_greater([[1.0, 2.0]], 5)
+    np.testing.assert_array_equal(check_data(X), [[1.0, 2.0]])
+    assert type(check_data(X)) is np.ndarray
+
+
+@pytest.mark.parametrize("container", ["csr_array", "csr_matrix", "coo_array", "csc_matrix"])
+def test_sparse_data_are_taken_as_they_are(container):
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(DataError) as error:
-        check_data(sparse.csr_array(np.eye(3)))
-    assert says(error, "sparse", "toarray()")
+    X = check_data(getattr(sparse, container)(np.eye(3)), 3, support=UNIT, dtype="float32")
+    assert len(X) == 3 and X[1:2].tolist() == [[0, 1, 0]]
 
 
 def test_the_range_may_be_touched():
     X = np.array([[0.0, 1.0]])
     assert check_data(X, support=UNIT) is X
-    for beyond in (np.nextafter(0.0, -1.0), np.nextafter(1.0, 2.0)):
-        with pytest.raises(DataError, match="outside"):
-            check_data(np.array([[beyond, 1.0]]), support=UNIT)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_rounding_left_outside_is_clipped_in_a_copy(dtype):
+    """Four units in the last place; of data to be scaled too. What is given stays as it is."""
+    one, zero = dtype(1), dtype(0)
+    over, under = one + 4 * np.finfo(dtype).eps, zero - np.finfo(dtype).eps
+    for scale in (1.0, 0.25):
+        X = np.array([[over, under, 0.5]], dtype) / dtype(scale)
+        before = X.copy()
+        clipped = check_data(X, support=UNIT, scale=scale)
+        np.testing.assert_array_equal(X, before)
+        assert clipped.dtype == dtype
+        np.testing.assert_array_equal(clipped * dtype(scale), np.array([[1, 0, 0.5]], dtype))
+    levels = check_data(np.array([[over, under, 0.5]], dtype), support=LEVELS)
+    assert levels.tolist() == [[1, 0, 0.5]]
+    counts = check_data(np.array([[under, 3]], dtype), support=COUNTS)
+    assert counts.tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 50, 300])
+def test_what_a_scaler_leaves_is_taken(offset):
+    """Of 100 tables some are outside of [0, 1], and the more the farther they are from 0."""
+    scaler = pytest.importorskip("sklearn.preprocessing").MinMaxScaler
+    rng, outside = np.random.default_rng(0), 0
+    for _ in range(100):
+        X = scaler().fit_transform(offset + rng.normal(size=(50, 8)))
+        outside += X.max() > 1 or X.min() < 0
+        clipped = check_data(X, support=UNIT)
+        assert clipped.min() == 0 and clipped.max() == 1
+        np.testing.assert_allclose(clipped, X, atol=2e-12, rtol=0)
+    assert outside >= 5
+
+
+def test_values_are_finite_in_the_dtype_of_the_model():
+    """A number above the largest float32 is still finite if it is rounded down to that."""
+    largest = float(np.finfo(np.float32).max)
+    X = np.array([[largest * (1 + 2.0**-26), 1.0]])
+    assert np.isfinite(X.astype(np.float32)).all() and X[0, 0] > largest
+    assert check_data(X, dtype="float32") is X
+    huge = np.array([[1e300, 1.0]])
+    assert check_data(huge, dtype="float64") is huge
 
 
 def test_another_array_module_is_used_through_two_functions():
@@ -283,6 +343,8 @@ def test_another_array_module_is_used_through_two_functions():
         asarray=lambda X: used.append("asarray") or X,
         isfinite=lambda X: used.append("isfinite") or np.isfinite(X))
     X = np.full((2, 2), 0.5)
-    assert check_data(X, 2, support=UNIT, xp=xp) is X and used == ["asarray"]
+    assert check_data(X, 2, support=UNIT, xp=xp) is X and not used
+    other = X.view(type("Other", (np.ndarray,), {}))
+    assert check_data(other, 2, support=UNIT, xp=xp) is other and used == ["asarray"]
     with pytest.raises(DataError, match=r"X\[0, 1\] is NaN"):
         check_data(np.array([[0.5, np.nan]]), xp=xp)

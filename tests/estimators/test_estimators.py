@@ -63,7 +63,7 @@ def test_the_public_surface_has_its_defaults():
         "likelihood_mean": "linear", "posterior": "normal", "prior": "normal", "estimator": "B",
         "n_samples": 1, "parameter_prior": False, "optimizer": "adam", "learning_rate": 1e-3,
         "batch_size": 100, "epochs": 20, "backend": "numpy", "dtype": "float32",
-        "random_state": None, "verbose": True,
+        "random_state": None, "verbose": None,
     }  # fmt: skip
     assert expected.items() <= npvae.VAE().get_params().items()
 

@@ -496,10 +496,9 @@ def test_a_warm_up_longer_than_the_run_is_said(settings, words):
     assert caught[0].filename == __file__
 
 
-def test_a_warm_up_that_ends_is_not_warned_of(capsys, monkeypatch):
+def test_a_warm_up_that_ends_is_not_warned_of(capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
         model(kl_warmup=2, early_stopping=2, verbose=True).fit(IMAGES, **RUN)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stopping")]
     assert lines == ["stopping   counts from epoch 3 on, after the KL warm-up"]
@@ -598,20 +597,6 @@ def test_callbacks_come_from_any_iterable_once():
     calls = []
     model(epochs=2).fit(IMAGES, callbacks=(calls.append for _ in range(2)))
     assert len(calls) == 4
-
-
-def test_verbose_prints_only_to_a_terminal(capsys, monkeypatch):
-    model(verbose=True, epochs=1).fit(IMAGES)
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    model(verbose=False, epochs=1).fit(IMAGES)
-    assert capsys.readouterr().out == ""
-    vae = model(verbose=True, epochs=2).fit(IMAGES, **RUN)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    for value in ("elbo", "reconstruction", "kl", "validation_elbo"):
-        assert f"{vae.history_[value][1]:.3f}" in lines[1]
-    assert "nats" in lines[1]
 
 
 # --- minibatches --------------------------------------------------------------------------
@@ -759,7 +744,7 @@ def test_dynamic_goes_by_the_step_alone():
 def test_samples_do_not_depend_on_how_the_data_are_cut(binarize, monkeypatch):
     whole, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     monkeypatch.setattr(bernoulli, "BLOCK", 7)  # pixels of a batch
-    monkeypatch.setattr(batches, "BLOCK", 11)  # rows of the data
+    monkeypatch.setattr(batches, "chunk_size", lambda engine: 11)  # rows of the data
     cut, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     assert whole.tobytes() == cut.tobytes()
 
