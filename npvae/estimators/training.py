@@ -18,7 +18,7 @@ from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.model_file import check_trainable, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
-from npvae.evaluation.chunks import on_device
+from npvae.evaluation.chunks import chunks, on_device
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
@@ -123,10 +123,9 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
     """One more pass over ``X``, in minibatches, from the parameters there are.
 
     Parameters are initialised at the first call, with a decoder that begins at the moments
-    of its data, or of the first 100 rows if it has fewer; after :meth:`initialize` they are what
-    it made them. N, which the parameter
-    prior needs, is the number of datapoints of the call. The learning rate is constant: a
-    schedule would have to know where the training ends.
+    of its data, or of the first 100 rows if it has fewer; after :meth:`initialize` they are
+    what it made them. N, which the parameter prior needs, is the number of datapoints of the
+    call. The learning rate is constant: a schedule would have to know where the training ends.
 
     Raises
     ------
@@ -161,21 +160,18 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 
 
 def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Initialise the output bias by what ``partial_fit`` is given, until that is FEW rows.
+    """Initialise the output bias by what ``partial_fit`` is given, until a call or all have enough.
 
     One row, or one many times, has no variance and says little of the mean. So the first rows are
-    kept, and while they are few the bias moves along with their moments.
+    kept while they are FEW, and the bias moves along with their moments.
     """
     first = model._first_rows
-    if bool((pixels[-1] == pixels[0]).all()) and bool((pixels == pixels[:1]).all()):
-        pixels = pixels[:1]
-    if first is None and len(pixels) >= FEW:
-        init_output_bias(model, pixels, scale)
-        return
-    rows = to_numpy(pixels) * scale  # (M, D)
-    if first is not None:
-        rows = np.concatenate([first.rows, rows])
-    bias = init_output_bias(model, rows, 1.0, first and first.bias)
+    alike = (bool((pixels[a:b] == pixels[:1]).all()) for a, b in chunks(len(pixels), FEW))
+    rows, factor = (pixels[:1] if all(alike) else pixels), scale
+    if len(rows) < FEW:
+        rows, factor = to_numpy(rows[:]) * scale, 1.0  # (M, D), of sparse rows too
+        rows = rows if first is None else np.concatenate([first.rows, rows])
+    bias = init_output_bias(model, rows, factor, first and first.bias)
     model._first_rows = FirstRows(rows, bias) if len(rows) < FEW else None
 
 
