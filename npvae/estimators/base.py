@@ -17,7 +17,7 @@ from npvae.distributions import Likelihood
 from npvae.distributions.latents import LatentFamily
 from npvae.distributions.priors import Prior
 from npvae.errors import NotFittedError, ParameterError
-from npvae.estimators import coding, model_file, scoring, training
+from npvae.estimators import coding, feature_names, model_file, scoring, training
 from npvae.estimators.arguments import (
     resolve_likelihood,
     resolve_objective,
@@ -78,6 +78,9 @@ class GenerativeModel:
     kl_warmup: int = 0
     free_bits: float = 0.0
     early_stopping: int | None = None
+
+    feature_names_in_: np.ndarray  # (D,) of str, where the data of fit had names
+    _sklearn_output_config: dict[str, str]  # where set_output has been called
 
     def __init_subclass__(cls) -> None:
         cls.MODELS[cls.__name__] = cls
@@ -141,11 +144,12 @@ class GenerativeModel:
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type=None,
             target_tags=TargetTags(required=False),
+            input_tags=InputTags(sparse=True),
             transformer_tags=TransformerTags(preserves_dtype=[]),  # dtype is an argument here
         )
 
@@ -222,6 +226,7 @@ class GenerativeModel:
         self._built_from = self.get_params()
         self._first_rows: training.FirstRows | None = None
         self.image_shape_: tuple[int, int] | None = None
+        feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)
         penalty = self._penalty(model.layout(), n_data)
@@ -296,6 +301,8 @@ class GenerativeModel:
     transform = coding.transform
     inverse_transform = coding.inverse_transform
     fit_transform = coding.fit_transform
+    get_feature_names_out = feature_names.get_feature_names_out
+    set_output = feature_names.set_output
     likelihood_of = coding.likelihood_of
     reconstruct = coding.reconstruct
     score_samples = scoring.score_samples
