@@ -11,6 +11,7 @@ import numpy as np
 from npvae import evaluation
 from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
+from npvae.distributions.likelihood import Standardizable
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
@@ -30,6 +31,7 @@ from npvae.training import (
     load_checkpoint,
     progress_of,
     save_checkpoint,
+    standardization_of,
     train,
 )
 
@@ -55,11 +57,12 @@ def fit(
 
     Parameters
     ----------
-    X : array (N, D) or Dataset
-        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+    X : array, table or sparse matrix (N, D), or Dataset
+        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes. The column names of a table
+        are kept; of a sparse matrix one minibatch at a time is made dense.
     y : ignored
         For scikit-learn's sake.
-    validation : array (N', D) or Dataset, optional
+    validation : as X (N', D), optional
         Its bound is computed after every epoch; early stopping needs it, and compares those of
         the epochs after the KL warm-up.
     callbacks : callable or iterable of callable
@@ -73,7 +76,7 @@ def fit(
     Raises
     ------
     DataError
-        If data is not finite, of the wrong shape, or outside the likelihood's range.
+        If data is not finite, no number, of the wrong shape, or outside the likelihood's range.
     ParameterError
         If an argument cannot be used, or another thread is training the model.
     NumericalError
@@ -108,7 +111,7 @@ def fit(
         model.initialize(pixels.shape[1])
         keep_names(model, names)
         if not resume:
-            init_output_bias(model, pixels, scale)
+            start_at_moments(model, pixels, scale)
         told = is_told(model.verbose)
         if told and model.backend == "auto":
             print(f"backend    {model.engine_.backend.device}", flush=True)
@@ -173,10 +176,10 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 
 
 def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Initialise the output bias by what ``partial_fit`` is given, until a call or all have enough.
+    """Start at the moments of what ``partial_fit`` is given, until a call or all have enough.
 
     One row, or one many times, has no variance and says little of the mean. So the first rows are
-    kept while they are FEW, and the bias moves along with their moments.
+    kept while they are FEW, and the start moves along with their moments.
     """
     first = model._first_rows
     alike = (bool((pixels[a:b] == pixels[:1]).all()) for a, b in chunks(len(pixels), FEW))
@@ -184,19 +187,22 @@ def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
     if len(rows) < FEW:
         rows, factor = to_numpy(rows[:]) * scale, 1.0  # (M, D), of sparse rows too
         rows = rows if first is None else np.concatenate([first.rows, rows])
-    bias = init_output_bias(model, rows, factor, first and first.bias)
+    bias = start_at_moments(model, rows, factor, first and first.bias)
     model._first_rows = FirstRows(rows, bias) if len(rows) < FEW else None
 
 
-def init_output_bias(
+def start_at_moments(
     model: "GenerativeModel", pixels: Array, scale: float, before: Mapping[str, Array] | None = None
 ) -> dict[str, Array]:
-    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments.
+    """Standardize the data, and initialise the output bias by their moments.
 
-    Where it was begun ``before`` by others it moves by the difference. Returns what it begins at.
+    At h = 0 the decoder gives those. A bias that was begun ``before`` by other moments moves by the
+    difference. Returns the bias of each head to begin at.
     """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
+        if standardizes(model):
+            engine.standardize(standardization_of(engine, pixels, scale))
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
         first = {k: engine.xp.where(engine.xp.isfinite(v), v, 0) for k, v in first.items()}
@@ -204,6 +210,13 @@ def init_output_bias(
             view = engine.P[f"decoder.{head}.bias"]
             view[...] = bias if before is None else view + (bias - before[head])
     return first
+
+
+def standardizes(model: "GenerativeModel") -> bool:
+    """Whether data are to be standardized: real ones, and not made black and white."""
+    likelihood = model._likelihood()
+    real = isinstance(likelihood, Standardizable) and likelihood.standardizes()
+    return real and bool(model.standardize) and model._name("binarize") == "none"
 
 
 def run(
