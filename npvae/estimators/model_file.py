@@ -52,6 +52,7 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
 def check_described(model: "GenerativeModel") -> None:
     """Raise a ParameterError if ``set_params`` has described another model since it was built."""
     same = model._model(model.n_features_in_) == model.engine_.base
+    same &= bool(model.standardize) or model.standardization_ is None
     same &= type(model._objective()) is type(model.engine_.objective)
     slots = resolve_option("optimizer", model.optimizer).slots
     if not (same and slots == tuple(model._state.moments)):
