@@ -122,8 +122,8 @@ def check_suffix(path: StrPath) -> None:
     >>> check_suffix("model")
     >>> check_suffix("model.safetensors")
     Traceback (most recent call last):
-    npvae.errors.ParameterError: model.safetensors: npvae writes .npz and not .safetensors; let its \
-name end in .npz, or hand model.parameters to the library of that format
+    npvae.errors.ParameterError: model.safetensors: npvae writes .npz and not .safetensors; let \
+its name end in .npz, or hand model.parameters to the library of that format
     """
     suffix = Path(path).suffix
     if suffix.casefold() not in (".npz", ""):
