@@ -169,7 +169,7 @@ def delimiter_of(lines: Sequence[str]) -> str:
     """The delimiter by which the most fields are numbers and the most rows of one width."""
     best, delimiter = (0.0, 0.0), ","
     for candidate in DELIMITERS:
-        rows = [row for _, row in fields_of(lines, candidate, strict=False) if row]
+        rows = [row for _, row in fields_of(lines[:50], candidate, strict=False) if row]
         if max(map(len, rows), default=0) < 2:
             continue
         even = Counter(map(len, rows)).most_common(1)[0][1] / len(rows)
@@ -196,8 +196,7 @@ def is_missing(field: str) -> bool:
 
 def decimal_mark(path: Path, rows: Sequence[Sequence[str]]) -> str:
     """A comma, if numbers have one that cannot separate thousands."""
-    numbers = [field.strip() for row in rows for field in row if is_number(field)]
-    with_comma = [field for field in numbers if "," in field]
+    with_comma = [f.strip() for row in rows for f in row if "," in f and is_number(f)]
     if not with_comma:
         return "."
     if all(map(THOUSANDS.fullmatch, with_comma)) or any("." in field for field in with_comma):
