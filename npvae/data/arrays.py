@@ -68,8 +68,11 @@ def read_npz(path: Path) -> Contents:
     with zipfile.ZipFile(path) as archive:
         check_claim(path, sum(member.file_size for member in archive.infolist()))
         for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in shapes:
+                raise ValueError(f"two of its arrays are called {name}")
             with archive.open(member) as file:
-                shapes[member.filename.removesuffix(".npy")] = _npy_shape(file, member.file_size)
+                shapes[name] = _npy_shape(file, member.file_size)
     if {"indptr", "format", "shape"} <= shapes.keys():
         return _dense(path, optional_import("scipy.sparse", "science").load_npz(path))
     with np.load(path, allow_pickle=False) as arrays:

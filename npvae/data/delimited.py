@@ -190,6 +190,10 @@ def counts(fields: Sequence[str]) -> bool:
     return any(found == [str(first + i) for i in range(len(found))] for first in (0, 1))
 
 
+def is_boolean(field: str) -> bool:
+    return field.strip().casefold() in ("true", "false")
+
+
 def is_missing(field: str) -> bool:
     return field.strip().casefold() in MISSING
 
@@ -225,7 +229,7 @@ def first_row_is_names(first: Sequence[str], body: Sequence[Sequence[str]]) -> b
     first = [field.strip() for field in first]
     numbers = [field for field in first if is_number(field)]
     words = [j for j, field in enumerate(first) if not is_number(field)]
-    if any(field.casefold() in ("true", "false") for field in first):
+    if any(map(is_boolean, first)):
         return False
     if any(SPREADSHEET_ERROR.match(first[j]) or is_missing(first[j]) for j in words if first[j]):
         return False

@@ -16,7 +16,7 @@ import numpy as np
 from npvae.data.bounds import TEXT_ROOM, check_claim, decompress
 from npvae.data.columns import Asked, Columns, assign
 from npvae.data.contents import Contents, count
-from npvae.data.delimited import Delimited, conclude, is_missing, is_number
+from npvae.data.delimited import Delimited, conclude, is_boolean, is_missing, is_number
 from npvae.errors import DataError, optional_import
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
@@ -74,8 +74,9 @@ def _picker(features: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
 
 def _with_points(fields: Sequence[str]) -> np.ndarray:
     """The numbers that some fields are, (D,); a ValueError if one is none."""
-    if "_" in "".join(fields):
-        raise ValueError("which float would pass over")
+    joined = "".join(fields)
+    if "_" in joined or not joined.isascii():  # float takes 1_000, and the digits of any script
+        raise ValueError("no number as tables write it")
     return np.fromiter(map(float, fields), np.float64, len(fields))
 
 
@@ -91,9 +92,9 @@ CONVERT = {".": _with_points, ",": _with_commas}  # by the decimal mark
 def _number(
     path: Path, table: Delimited, line: int, j: int, row: Sequence[str]
 ) -> float:
-    """The number in a field, True and False being 1 and 0."""
+    """The number in a field; 1 for True and 0 for False, in a column of them."""
     field = row[j].strip()
-    if field.casefold() in ("true", "false"):
+    if is_boolean(field) and all(is_boolean(first[j]) for first in table.sample if first[j:]):
         return float(field.casefold() == "true")
     try:
         return float(CONVERT[table.decimal]([field])[0])
