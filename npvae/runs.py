@@ -11,10 +11,11 @@ While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from npvae import data
+from npvae import data, install
 from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.errors import DataError, ModelFileError, ParameterError
@@ -23,7 +24,7 @@ from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
 from npvae.io.atomic import TEMPORARY
 from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
-from npvae.options import DATA_DEFAULTS, RUN
+from npvae.options import DATA_DEFAULTS, OPTIONS, RUN
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -33,6 +34,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
+READING = ("scale", "label_column", "index_column", "drop", "header")  # how its file is read
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ class Run:
         write_toml(self.folder / "config.toml", self.settings)
 
     def datasets(self) -> tuple[Dataset, Dataset | None]:
-        """Data to train on, and data held out for validation, if any is."""
+        """Data to train on, and data held out for validation, if any is; read once."""
+        return self._datasets
+
+    @cached_property
+    def _datasets(self) -> tuple[Dataset, Dataset | None]:
         n = self.settings["validation"]
         training, held_out = load_data(self.settings), None
         if n is None:
@@ -88,10 +94,15 @@ def resolve_settings(options: dict[str, Any], file: str | Path | None = None) ->
     Raises
     ------
     ParameterError
-        If a setting has no meaning for the model.
+        If a setting is unknown, or has no meaning for the model.
     """
-    explicit = (read_toml(file) if file else {}) | options
-    explicit = RUN_DEFAULTS | explicit
+    told = read_toml(file) if file else {}
+    for name in sorted(told.keys() - OPTIONS.keys() - RUN_DEFAULTS.keys()):
+        raise ParameterError(
+            f"{file}: there is no setting {name!r:.60}; correct it, or, if a newer npvae made the "
+            f"file, update npvae: {install.update()}"
+        )
+    explicit = RUN_DEFAULTS | told | options
     for option in RUN:
         option.validate(explicit[option.name])
     explicit["model"] = RUN[0].canonical_name(explicit["model"])
@@ -118,7 +129,8 @@ def load_data(
     settings: dict[str, Any], name: str | None = None, split: str | None = None
 ) -> Dataset:
     """The data of a run, or others read in the same way, scaled as its likelihood needs."""
-    dataset = data.load(name or settings["data"], split, settings["scale"])
+    name = name or settings["data"]
+    dataset = data.load(name, split, **{option: settings[option] for option in READING})
     return dataset.scaled_for(build(settings)._likelihood().support)
 
 

@@ -31,6 +31,7 @@ from npvae.memory import Layout, aligned
 from npvae.models import Engine, Model, Penalty, parameter_prior
 from npvae.objectives import Objective
 from npvae.options import OPTIONS, whole_number
+from npvae.standardization import Standardization
 from npvae.training import TrainingState, TrainStep
 
 
@@ -54,6 +55,7 @@ class GenerativeModel:
     likelihood_std: float | None
     n_levels: int | None
     initial_std: float | None
+    standardize: bool
     optimizer: Any
     schedule: Any
     learning_rate: float
@@ -118,6 +120,10 @@ class GenerativeModel:
     def set_params(self, **params: Any) -> Self:
         """Change constructor arguments; takes effect at the next ``fit``.
 
+        What says how to train (``learning_rate``, ``kl_weight``) takes effect at the next
+        ``partial_fit`` too. After another model was described (``latent_dim``, ``likelihood``)
+        whatever would use the parameters there are is refused until then.
+
         Raises
         ------
         ParameterError
@@ -131,6 +137,12 @@ class GenerativeModel:
                 )
             setattr(self, name, value)
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep an argument that changes; before the parameters are used again it is looked at."""
+        super().__setattr__(name, value)
+        if not (name.startswith("_") or name.endswith("_")) and "engine_" in vars(self):
+            self.engine_.found_finite = False
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
@@ -213,7 +225,9 @@ class GenerativeModel:
     def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
-        self.image_shape_: tuple[int, int] | None = None
+        self._built_from = self.get_params()
+        self._first_rows: training.FirstRows | None = None
+        self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)
@@ -240,13 +254,16 @@ class GenerativeModel:
         return self.engine_
 
     def _ready_engine(self) -> Engine:
-        """The engine, to compute with: its parameters are finite, or a NumericalError says which.
+        """The engine, to compute with: its parameters are finite, or a NumericalError says which;
+        and of the model that the arguments describe, or a ParameterError says so.
 
-        They are looked through once, and again when views of them have been given out.
+        They are looked through once, and again when views of them have been given out or an
+        argument has changed.
         """
         engine: Engine | None = vars(self).get("engine_")
         if engine is None or not engine.found_finite:
             engine = self._engine()
+            model_file.check_described(self)
             engine.check_parameters()
         return engine
 
@@ -263,8 +280,28 @@ class GenerativeModel:
         engine.found_finite = False  # whoever has views may write to them
         return engine.layout.named(engine.theta)
 
-    def set_parameters(self, parameters: dict[str, Array]) -> Self:
+    @property
+    def standardization_(self) -> Standardization | None:
+        """The data's shift and scale (D,), in which the parameters were learned; None if as is.
+
+        Raises
+        ------
+        NotFittedError
+            If there are no parameters yet.
+        """
+        return self._engine().standardization
+
+    def set_parameters(
+        self, parameters: dict[str, Array], standardization: Standardization | None = None
+    ) -> Self:
         """Replace all parameters by those of a dict, name → array.
+
+        Parameters
+        ----------
+        parameters : dict of str to array
+            All of them.
+        standardization : Standardization, optional
+            ``standardization_`` of the model that they come from; of this one if not given.
 
         Raises
         ------
@@ -277,6 +314,8 @@ class GenerativeModel:
         with engine.backend.oom_guard():
             for name, view in self.parameters.items():
                 view[...] = engine.backend.asarray(arrays[name])
+            if standardization is not None:
+                engine.standardize(standardization)
         return self
 
     # ---- what every class can do

@@ -6,7 +6,9 @@ import numpy as np
 from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.errors import DataError
 from npvae.estimators.coding import as_input_type, data_of
+from npvae.estimators.model_file import changed_after_fit
 from npvae.evaluation.bound import row_noise
+from npvae.evaluation.chunks import load_rows
 from npvae.models import Noise
 from npvae.row_noise import row_keys
 
@@ -54,12 +56,14 @@ def loss_and_grad_at(
     """Loss and gradient at given noise; ``more`` as :class:`~npvae.models.Noise` has it."""
     engine = model._engine()
     pixels, scale = data_of(model, X)
+    penalty = model._penalty(engine.layout, model.n_data_)
+    if (model._objective(), penalty) != (engine.objective, engine.penalty):
+        raise changed_after_fit(model, "its loss is still that of before")
     n = len(pixels)
     if eps is not None:
         eps = check_noise(model, eps, n)
     with engine.backend.oom_guard():
-        x = engine.backend.asarray(pixels[:], engine.theta.dtype)  # one minibatch, sparse or not
-        x = x * engine.theta.dtype.type(scale) if scale != 1 else x
+        x = load_rows(engine, pixels[:], scale, engine.work)  # one minibatch, sparse or not
         if eps is None:
             keys = row_keys(to_numpy(x))
             eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)

@@ -11,7 +11,6 @@ A file may come from anywhere, so nothing in it is unpickled, evaluated, decompr
 at its word: a member's bytes are read first, which verifies the zip's checksum, and its header
 is then held against them. So no file makes the reader allocate more than a few times its size.
 """
-import json
 import os
 import re
 import struct
@@ -22,9 +21,11 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from npvae import install
 from npvae.errors import ModelFileError, ParameterError
 from npvae.io.atomic import StrPath, atomic_write, reading
 from npvae.io.jsonl import to_json
+from npvae.io.strict_json import parse_json
 
 Kind = Literal["model", "checkpoint"]
 FORMAT_VERSION = 1
@@ -60,7 +61,8 @@ def write_archive(
     Parameters
     ----------
     path : path
-        Replaced atomically; its folder must exist. No suffix is added.
+        Replaced atomically; its folder must exist. Its name ends in ``.npz``, or has no suffix
+        at all: then it is written under that very name, where ``numpy.savez`` would add one.
     kind : {"model", "checkpoint"}
         What :func:`read_archive` must ask for.
     config : dict
@@ -77,7 +79,8 @@ def write_archive(
     Raises
     ------
     ParameterError
-        If a name, a dtype or a value of the config cannot be stored; nothing is written.
+        If a name, a dtype or a value of the config cannot be stored, or the file's name promises
+        another format; nothing is written.
     ModelFileError
         If the file cannot be written; what stood there is untouched.
 
@@ -90,6 +93,7 @@ def write_archive(
     ...         print(file["config"], file["bias"])
     {"J": 2} [0. 0.]
     """
+    check_suffix(path)
     for name, array in arrays.items():
         if not _NAME.fullmatch(name) or name in _METADATA:
             raise ParameterError(
@@ -107,6 +111,26 @@ def write_archive(
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:  # size not yet known
                 np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
     return Path(path)
+
+
+def check_suffix(path: StrPath) -> None:
+    """Raise a ParameterError if the name of a file promises another format than it would have.
+
+    Examples
+    --------
+    >>> check_suffix("model.npz")
+    >>> check_suffix("model")
+    >>> check_suffix("model.safetensors")
+    Traceback (most recent call last):
+    npvae.errors.ParameterError: model.safetensors: npvae writes .npz and not .safetensors; let \
+its name end in .npz, or hand model.parameters to the library of that format
+    """
+    suffix = Path(path).suffix
+    if suffix.casefold() not in (".npz", ""):
+        raise ParameterError(
+            f"{path}: npvae writes .npz and not {suffix}; let its name end in .npz, "
+            "or hand model.parameters to the library of that format"
+        )
 
 
 def read_archive(path: StrPath, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -170,6 +194,14 @@ def check_arrays(
         raise ModelFileError(f"{path}: {what}; {_REMEDY}")
 
 
+def newer_file(path: StrPath, name: str) -> ModelFileError:
+    """The error for a file that says ``name``, of which this npvae knows nothing."""
+    return ModelFileError(
+        f"{path}: made by a newer npvae: this one does not know its {name!r:.60}; "
+        f"update npvae: {install.update()}"
+    )
+
+
 def _foreign(path: StrPath, kind: Kind, why: str) -> ModelFileError:
     return ModelFileError(
         f"{path}: not an npvae {kind}: {why}; give a file that npvae has written"
@@ -189,8 +221,7 @@ def _read(
     version = read_member(archive, "format_version").item()
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path}: written by a newer npvae (format {version}); "
-            "upgrade npvae: pip install --upgrade npvae"
+            f"{path}: made by a newer npvae (format {version}); update npvae: {install.update()}"
         )
     if version < 1:
         raise ValueError(f"format {version} never was")
@@ -199,7 +230,7 @@ def _read(
         raise ValueError(f"it is of an unknown kind {found[:40]!r}")
     if found != kind:
         raise ModelFileError(f"{path}: is a {found}, not a {kind}; {_USE_INSTEAD[found]}")
-    config = json.loads(read_member(archive, "config").item())
+    config = parse_json(read_member(archive, "config").item())
     if not isinstance(config, dict):
         raise ValueError("its config is not a JSON object")
     names = [member.removesuffix(".npy") for member in members]

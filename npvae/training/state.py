@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npvae.backend import Array, to_numpy
 from npvae.errors import ModelFileError
-from npvae.io import check_arrays, read_archive, write_archive
+from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
+from npvae.standardization import NAMES, Standardization
+from npvae.training.progress_check import COUNTERS, check_progress
 
 History = dict[str, list]
 
@@ -81,9 +85,6 @@ class TrainingState:
         return {key: values[-1] for key, values in self.history.items()}
 
 
-COUNTERS = ("epoch", "batch", "step", "sums", "objective", "history", "best_epoch", "best_elbo")
-
-
 def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
     """Write everything that a resume needs to ``path``, atomically.
 
@@ -93,6 +94,8 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         If it cannot be written; what stood there before is left as it was.
     """
     arrays = {"theta": state.engine.theta} | state.state_arrays()
+    if state.engine.standardization is not None:
+        arrays |= state.engine.standardization.arrays()
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
@@ -102,6 +105,26 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         config | {"progress": progress},
         {name: to_numpy(array) for name, array in arrays.items()},
     )
+
+
+def standardization_in(
+    path: str | Path, arrays: dict[str, np.ndarray], n_features: int
+) -> Standardization | None:
+    """Take the standardization out of a file's arrays; None if it has none, as older files.
+
+    Raises
+    ------
+    ModelFileError
+        If it is none for data of so many features.
+    """
+    found = {name: arrays.pop(name) for name in NAMES if name in arrays}
+    if not found:
+        return None
+    check_arrays(path, found, dict.fromkeys(NAMES, (n_features,)))
+    shift, scale = (found[name].astype(np.float64) for name in NAMES)
+    if not (scale > 0).all():
+        raise ModelFileError(f"{path}: a scale of the standardization is not above 0; save it anew")
+    return Standardization(shift, scale)
 
 
 def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -133,19 +156,24 @@ def load_checkpoint(
     progress = found.pop("progress", {})
     found, config = flatten_config(found), flatten_config(config)
     found = {k: v for k, v in (defaults or {}).items() if k in config} | found
-    for key in sorted(found.keys() | config.keys()):
-        if found.get(key) != config.get(key):
+    for key in sorted(found.keys() | config.keys(), key=lambda k: (k != "class", k)):
+        if key not in config:
+            raise newer_file(path, key)
+        if found.get(key) != config[key]:
             raise ModelFileError(
-                f"{path} was made with {key}={found.get(key)!r}, not {config.get(key)!r}; "
+                f"{path} was made with {key}={found.get(key)!r:.80}, not {config[key]!r:.80}; "
                 "resume with the settings it was made with, or start anew"
             )
-    if missing := [name for name in COUNTERS if name not in progress]:
-        raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
+    batch_size = min(config["batch_size"], config["n_data"])
+    check_progress(path, progress, -(-config["n_data"] // batch_size))
     into = {"theta": state.engine.theta} | state.state_arrays()
     expected = {name: array.shape for name, array in into.items()}
+    units = standardization_in(path, arrays, state.engine.model.n_features)
     if "best" in arrays:
         expected["best"] = state.engine.theta.shape
     check_arrays(path, arrays, expected)
+    if units is not None:
+        state.engine.standardize(units)
     for name in COUNTERS:
         setattr(state, name, progress[name])
     for name, array in into.items():
