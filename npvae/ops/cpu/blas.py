@@ -13,10 +13,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from npvae.ops.cpu.threads import POOL, count
 
@@ -44,7 +43,9 @@ def libraries() -> Sequence[Library]:
 
 
 def _bundled() -> Sequence[Library]:
-    package = Path(np.__file__).parent
+    numpy = find_spec("numpy")
+    assert numpy is not None and numpy.origin is not None
+    package = Path(numpy.origin).parent
     folders = package.parent / "numpy.libs", package / ".dylibs"
     for path in (path for folder in folders for path in folder.glob("*openblas*")):
         library = ctypes.CDLL(str(path))  # loaded already: this is a handle of it
