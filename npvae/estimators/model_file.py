@@ -10,6 +10,7 @@ from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.io import check_arrays, read_archive, write_archive
+from npvae.training.state import flatten_config
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -74,6 +75,30 @@ def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
     return {name: serialize(name, defaults[name].default) for name in params_of(model)}
 
 
+def as_written(params: dict[str, Any]) -> dict[str, Any]:
+    """A file's arguments, and what they meant when there was no ``likelihood_variance``: a learned
+    log σ² without a bound.
+    """
+    p, learned = params.get("likelihood"), ("normal", "laplace")
+    if "likelihood_variance" in params:
+        return params
+    if isinstance(p, dict) and p.get("name") in learned:
+        return params | {"likelihood": p | {"variance": "unbounded"}}
+    if p in learned and params.get("likelihood_std") is None:
+        return params | {"likelihood_variance": "unbounded"}
+    return params
+
+
+def adopt_older(model: "GenerativeModel", checkpoint: str | Path) -> None:
+    """Describe by ``model`` what a checkpoint of that time has to go on with."""
+    config, _ = read_archive(checkpoint, "checkpoint")
+    own = params_of(model)
+    if "likelihood_variance" in flatten_config(config) or own["likelihood_variance"] != "latent":
+        return
+    del own["likelihood_variance"]
+    model.set_params(**{k: v for k, v in as_written(own).items() if v != own.get(k)})
+
+
 def load(path: str | Path, backend: str = "numpy") -> Any:
     """The model that was saved to ``path``.
 
@@ -98,7 +123,8 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     config, arrays = read_archive(path, "model")
     try:
         cls = MODELS[config["class"]]
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
+        params = as_written(config["params"])
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
         model = cls(**(params | {"backend": backend, "verbose": False}))
         n_features, n_data = int(config["n_features"]), int(config["n_data"])
         image_shape, epoch = config["image_shape"], int(config.get("epoch", 0))

@@ -16,7 +16,14 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
-from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
+from npvae.estimators.model_file import (
+    adopt_older,
+    as_written,
+    check_described,
+    config_of,
+    defaults_of,
+    params_of,
+)
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.optim import Constant, Schedule
 from npvae.training import (
@@ -89,6 +96,8 @@ def fit(
             "pass fit(X, validation=X_val)"
         )
     if checkpoint is not None:
+        if resume:
+            adopt_older(model, checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
     held_out = None if validation is None else checked_data(model, validation, pixels.shape[1])
     with exclusively(model):
@@ -163,7 +172,9 @@ def run(
     if resume:
         if checkpoint is None:
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        load_checkpoint(checkpoint, state, config, defaults_of(model))
+        load_checkpoint(
+            checkpoint, state, config, lambda found: defaults_of(model) | as_written(found)
+        )
         model.history_ = state.history
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,

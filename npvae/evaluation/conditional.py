@@ -13,6 +13,7 @@ from npvae import random
 from npvae.backend import Array, Backend, array_module, as_input_type
 from npvae.distributions import Likelihood
 from npvae.distributions.latents import BoundDistribution
+from npvae.distributions.learned_scale import LearnedScale
 from npvae.distributions.likelihood import HasStddev, RNGKey
 from npvae.distributions.special import single
 from npvae.errors import ParameterError
@@ -232,6 +233,10 @@ def likelihood_of(engine: Engine, Z: Array) -> LikelihoodDistribution:
     mean, parameters = decode(engine, Z), columns(a, widths)
     if likelihood.mean_head == "mean":
         parameters["mean"] = mean.copy()  # through a sigmoid, if it goes through one
+    if isinstance(likelihood, LearnedScale):  # through a soft clip
+        parameters[likelihood.scale_head] = likelihood.log_scale_of(
+            parameters[likelihood.scale_head]
+        )
     return LikelihoodDistribution(likelihood, parameters, mean, a, engine.backend)
 
 
