@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 
+from npvae import install
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
 from npvae.ops.cpu import on_host
@@ -176,7 +177,7 @@ def why_no_gpu() -> str:
     try:
         import cupy
     except ImportError:
-        return "CuPy is not installed (pip install 'npvae[cuda13]' or 'npvae[cuda12]')"
+        return f"CuPy is not installed ({install.command('cuda13')}, or cuda12)"
     try:
         # is_available() would swallow the reason
         return "" if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no CUDA device"
@@ -187,8 +188,13 @@ def why_no_gpu() -> str:
 def array_module(array: Any) -> Any:
     """The module whose arrays ``array`` is one of: numpy, or cupy for a device array."""
     if is_device_array(array):
-        import cupy
-
+        try:
+            import cupy
+        except ImportError as error:
+            raise BackendError(
+                "an array lies on a GPU, and CuPy, which would read it there, cannot be imported; "
+                "pass one of NumPy's"
+            ) from error
         return cupy
     return numpy
 

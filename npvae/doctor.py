@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from npvae import __version__, data
+from npvae import __version__, data, install
 from npvae.backend import get_backend, why_no_gpu
 
 EXTRAS = {
@@ -22,7 +22,7 @@ def report() -> Iterator[str]:
         try:
             yield f"  {package} {version(package)}"
         except PackageNotFoundError:
-            yield f"  {package}: not installed  →  pip install 'npvae[{extra}]'"
+            yield f"  {package}: not installed  →  {install.command(extra)}"
     yield "matrix products"
     yield from _blas()
     yield "GPU"
@@ -37,7 +37,7 @@ def _blas() -> Iterator[str]:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        yield "  which BLAS and kernels: unknown  →  pip install 'npvae[blas]'"
+        yield f"  which BLAS and kernels: unknown  →  {install.command('blas')}"
         return
     for blas in (lib for lib in threadpool_info() if lib["user_api"] == "blas"):
         kernel_set = blas.get("architecture", "unknown")

@@ -11,7 +11,7 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
-from npvae.errors import ParameterError
+from npvae.errors import ParameterError, did_you_mean
 
 # ---- what a value may be: checks that raise a ParameterError
 
@@ -56,6 +56,7 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
     if not isinstance(value, str) or value.casefold() not in names:
         raise ParameterError(
             f"{name}={value!r} is not known; choose from {', '.join(names.values())}"
+            f"{did_you_mean(str(value), names.values())}"
         )
     return names[value.casefold()]
 
@@ -68,6 +69,13 @@ def place(name: str, value: Any) -> None:
     """Raise a ParameterError unless ``value`` may be the name or the path of data."""
     if not isinstance(value, str):
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
+
+
+def ratio(word: str) -> float:
+    """A number, or one over another: ``1/255``."""
+    from fractions import Fraction
+
+    return float(Fraction(word))
 
 
 def rows(word: str) -> int | str:
@@ -143,11 +151,13 @@ RUN = (
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
+    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
+           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),
     Option("hidden", tuple, (500,),
-           "widths of the encoder's hidden layers; for digits 256 128", widths),
+           "widths of the encoder's hidden layers", widths),
     Option("decoder_hidden", tuple, None,
            "widths of the decoder's; the encoder's reversed if not given", widths),
     Option("activation", str, "tanh", "of the hidden layers",
@@ -162,8 +172,8 @@ MODEL = (
     Option("likelihood_variance", str, "latent", "that a normal or laplace likelihood learns: a "
            "function of z, one a feature, or a function of z without bounds",
            ("latent", "feature", "unbounded")),
-    Option("n_levels", int, None, "of a categorical or discretized-logistic likelihood",
-           whole_number),
+    Option("n_levels", int, None, "of a categorical likelihood, which needs them, or of a "
+           "discretized-logistic one; 256 if not given", whole_number),
     Option("posterior", object, "normal", "q(z|x)", FAMILIES),
     Option("prior", object, "normal", "p(z), which must suit the posterior",
            (*FAMILIES, "mixture", "vamp")),
@@ -182,7 +192,7 @@ MODEL = (
     Option("initial_std", float, None,
            "deviation of the first weights; 1/sqrt(inputs) if not given", number),
     Option("dtype", str, "float32", "of every number", ("float32", "float64")),
-    Option("random_state", int, None, "seed of everything random", anything),
+    Option("random_state", int, None, "seed of everything random; 0 if not given", anything),
 )  # fmt: skip
 TRAINING = (
     Option("optimizer", object, "adam", "the update rule",
@@ -191,16 +201,20 @@ TRAINING = (
     Option("schedule", object, "constant", "of the learning rate",
            ("constant", "step", "cosine", "warmup")),
     Option("batch_size", int, 100, "M, datapoints a step", whole_number),
-    Option("epochs", int, 20, "passes over the data; for digits 300", whole_number),
+    Option("epochs", int, 20, "passes over the data", whole_number),
     Option("binarize", str, "none", "what becomes of grey pixels",
            ("none", "threshold", "fixed", "dynamic")),
     Option("kl_warmup", int, 0, "epochs over which the weight of the KL rises from 0", from_zero),
-    Option("clip_norm", float, None, "largest norm of the gradient", number),
-    Option("early_stopping", int, None, "epochs without a better held-out bound to stop after",
-           whole_number),
-    Option("backend", str, "numpy", "numpy, cupy or auto", anything),
+    Option("clip_norm", float, None, "largest norm of the gradient; any if not given", number),
+    Option("early_stopping", int, None, "epochs without a better held-out bound to stop "
+           "after; all epochs are done if not given", whole_number),
+    Option("backend", str, "numpy", "where to compute: numpy, cupy or auto", anything),
     Option("tf32", bool, False,
            "on a GPU, round the factors of float32 products to ten bits of fraction", flag),
 )  # fmt: skip
-VERBOSE = Option("verbose", bool, True, "one line an epoch, on a terminal", anything)
+VERBOSE = Option("verbose", bool, None, "show how training goes", anything)
+# The bundled digits are few and small: a narrower network, and more passes. From the command line.
+DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"hidden": [256, 128], "epochs": 300}
+}
 OPTIONS = {option.name: option for option in (*MODEL, *TRAINING, VERBOSE)}  # a constructor's

@@ -5,10 +5,12 @@
     checkpoint.npz    where to go on from, after every epoch and on Ctrl-C
     model.npz         the trained model: this file alone rebuilds it
     plots/*.png       what to look at
+
+While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
-from npvae.options import RUN
+from npvae.io.atomic import TEMPORARY
+from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
+from npvae.options import DATA_DEFAULTS, RUN
 from npvae.training import HistoryFile, TrainingState
 
 MODELS: dict[str, type[GenerativeModel]] = {
@@ -29,10 +33,6 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
-# The bundled digits are few and small: a narrower network, and more passes.
-DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": [256, 128], "epochs": 300}
-}
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,16 @@ class Run:
         """Keep the settings beside what they lead to."""
         write_toml(self.folder / "config.toml", self.settings)
 
-    def discard_if_untrained(self) -> None:
-        """Remove a folder that holds settings alone, so that it is not in the next one's way."""
-        if [path.name for path in self.folder.iterdir()] == ["config.toml"]:
-            (self.folder / "config.toml").unlink()
-            self.folder.rmdir()
-
     def datasets(self) -> tuple[Dataset, Dataset | None]:
         """Data to train on, and data held out for validation, if any is."""
-        name, n = self.settings["data"], self.settings["validation"]
-        training, held_out = data.load(name), None
+        n = self.settings["validation"]
+        training, held_out = load_data(self.settings), None
+        if n is None:
+            n = min(max(len(training) // 10, 1), 5000, len(training) - 1)
         if n == "test":
-            held_out = data.load(name, "test")
+            held_out = load_data(self.settings, split="test")
         elif n != 0:
-            training, held_out = training.split(n or min(len(training) // 10, 5000), seed=0)
+            training, held_out = training.split(n, seed=0)
         return training.first(self.settings["n_train"]), held_out
 
     def held_out(self) -> Dataset:
@@ -79,7 +75,7 @@ class Run:
             If there is none.
         """
         if self.settings["data"] == "mnist":
-            return data.load("mnist", "test")
+            return load_data(self.settings, split="test")
         held_out = self.datasets()[1]
         if held_out is None:
             raise DataError(f"{self.folder} held no data out; name some with --data")
@@ -118,6 +114,14 @@ def resolve_settings(options: dict[str, Any], file: str | Path | None = None) ->
     return settings
 
 
+def load_data(
+    settings: dict[str, Any], name: str | None = None, split: str | None = None
+) -> Dataset:
+    """The data of a run, or others read in the same way, scaled as its likelihood needs."""
+    dataset = data.load(name or settings["data"], split, settings["scale"])
+    return dataset.scaled_for(build(settings)._likelihood().support)
+
+
 def build(settings: dict[str, Any]) -> GenerativeModel:
     """The untrained model of some settings."""
     cls = MODELS[settings["model"]]
@@ -125,31 +129,88 @@ def build(settings: dict[str, Any]) -> GenerativeModel:
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
 
 
-def create(settings: dict[str, Any], folder: str | Path | None) -> Run:
-    """A new run in an empty or new folder; ``runs/<data>-<number>`` if none is named.
+def check(settings: dict[str, Any]) -> None:
+    """Raise a ParameterError or a BackendError unless a model of these settings can train here."""
+    build(settings)._check_params()
+    get_backend(settings["backend"], settings["tf32"])
+
+
+class FolderNotEmpty(ModelFileError):
+    """The folder for a new run holds something already."""
+
+
+@contextmanager
+def create(settings: dict[str, Any], folder: str | Path | None = None) -> Iterator[Run]:
+    """A new run in an empty or new folder, which is this process's own until the block ends.
+
+    It is the first vacant ``runs/<data>-<number>`` if none is named. A block that fails before
+    anything is trained leaves no folder.
 
     Raises
     ------
+    ParameterError, BackendError
+        If no such model can be trained here.
+    FolderNotEmpty, FolderInUse
+        If the folder holds something, or another process is making a run of it.
     ModelFileError
-        If the folder holds something already, or cannot be made.
+        If the folder cannot be made or written to.
     """
-    if folder is None:
-        stem = Path(str(settings["data"])).stem
-        folder = next(p for i in count(1) if not (p := Path("runs", f"{stem}-{i}")).exists())
-    folder = Path(folder)
+    check(settings)
+    with ExitStack() as stack:
+        if folder is None:
+            place = first_vacant(Path("runs", Path(str(settings["data"])).stem), stack)
+        else:
+            place = stack.enter_context(vacant_folder(Path(folder)))
+        run = Run(place, settings)
+        try:
+            run.write_config()
+            yield run
+        except Exception:
+            if contents(place) <= {"config.toml"}:
+                with suppress(OSError):
+                    (place / "config.toml").unlink()
+            raise
+
+
+def first_vacant(stem: Path, stack: ExitStack) -> Path:
+    """``<stem>-<number>`` of the first number that nobody has, entered on ``stack``."""
+    number = 1
+    while True:
+        with suppress(FolderNotEmpty, FolderInUse):
+            return stack.enter_context(vacant_folder(Path(f"{stem}-{number}")))
+        number += 1
+
+
+@contextmanager
+def vacant_folder(folder: Path) -> Iterator[Path]:
+    """A new folder, or one that holds nothing, to oneself; not left behind if it stays so."""
     try:
-        if folder.exists() and any(folder.iterdir()):
-            raise ModelFileError(
-                f"{folder} is not empty; name another folder with --out, or --resume {folder}"
-            )
         folder.mkdir(parents=True, exist_ok=True)
+        check_vacant(folder)  # before a lock is put into what is somebody's
     except OSError as error:
         raise ModelFileError(
             f"{folder} cannot be made a run folder: {error.strerror}; name another with --out"
         ) from error
-    run = Run(folder, settings)
-    run.write_config()
-    return run
+    try:
+        with exclusive_folder(folder):
+            check_vacant(folder)  # whoever had it until now may have made it a run
+            yield folder
+    finally:
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
+
+
+def check_vacant(folder: Path) -> None:
+    """Raise FolderNotEmpty if the folder holds something."""
+    if contents(folder):
+        raise FolderNotEmpty(
+            f"{folder} is not empty; name another folder with --out, or --resume {folder}"
+        )
+
+
+def contents(folder: Path) -> set[str]:
+    """What a folder holds beside its lock, and beside what a killed process was writing."""
+    return {p.name for p in folder.iterdir() if p.name != LOCK and not p.match(TEMPORARY)}
 
 
 def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
@@ -167,8 +228,11 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
     return Run(folder, resolve_settings(options or {}, config))
 
 
-def reopen_run(folder: str | Path, options: dict[str, Any]) -> Run:
+@contextmanager
+def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
     """A run to go on with: :func:`open_run`, with ``options`` kept in the folder if they will do.
+
+    The folder is this process's own until the block ends.
 
     Raises
     ------
@@ -176,20 +240,23 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Run:
         If an option cannot be used, or asks for fewer epochs than the run has had.
     BackendError
         If the backend cannot run here.
+    FolderInUse
+        If another process is training the run.
     ModelFileError
-        If the folder is missing or is no run.
+        If the folder is missing, is no run, or cannot be written to.
     """
-    run = open_run(folder, options)
-    build(run.settings)._check_params()
-    get_backend(run.settings["backend"], run.settings["tf32"])
-    done = len(read_jsonl(run.folder / "history.jsonl"))
-    if options.get("epochs", done) < done:
-        raise ParameterError(
-            f"epochs={options['epochs']} is less than the {done} that {run.folder} has had; "
-            "ask for more, or leave it out"
-        )
-    run.write_config()
-    return run
+    open_run(folder)  # a run, before a lock is put into it
+    with exclusive_folder(Path(folder)):
+        run = open_run(folder, options)
+        check(run.settings)
+        done = len(read_jsonl(run.folder / "history.jsonl"))
+        if options.get("epochs", done) < done:
+            raise ParameterError(
+                f"epochs={options['epochs']} is less than the {done} that {run.folder} has had; "
+                "ask for more, or leave it out"
+            )
+        run.write_config()
+        yield run
 
 
 def train(
@@ -197,6 +264,8 @@ def train(
 ) -> tuple[GenerativeModel, Dataset]:
     """Train, or go on training, and save; the model, and the data to show it on."""
     model = build(run.settings)
+    if model.verbose is None:
+        model.verbose = True  # a run says how it goes also to a file or a pipe
     training, held_out = run.datasets()
     if resume and not run.checkpoint.exists():
         resume = False  # interrupted before the first checkpoint: nothing is lost by starting

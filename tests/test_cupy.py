@@ -121,6 +121,17 @@ def test_data_train_alike_as_they_are_stored(X, binarize, dtype):
          binarize=binarize, dtype=dtype)  # fmt: skip
 
 
+@pytest.mark.parametrize("binarize", BINARIZE)
+def test_sparse_data_train_alike_without_a_word(binarize, recwarn):
+    """Their rows come from the host, so no step is captured."""
+    sparse = pytest.importorskip("scipy.sparse").csr_array(IMAGES)
+    dense = model("cupy", binarize=binarize).fit(IMAGES)
+    on_host, on_device = both(sparse, binarize=binarize)
+    assert_same_model(on_device, dense, CLOSE["float32"])
+    np.testing.assert_allclose(on_device.score_samples(sparse), on_host.score_samples(sparse), 1e-4)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("settings", [
     {"kl_weight": 4.0}, {"kl_weight": 0.5, "kl_warmup": 3, "estimator": "A", "n_samples": 2},
     {"free_bits": 0.05, "kl_warmup": 3},
@@ -552,8 +563,7 @@ def test_the_gradient_checker_works_there_too():
 # --- which backend, and what can go wrong -------------------------------------------------------
 
 
-def test_auto_takes_the_gpu_and_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+def test_auto_takes_the_gpu_and_says_so(capsys):
     vae = model("auto", verbose=True, epochs=1).fit(IMAGES)
     assert vae.engine_.backend.name == "cupy"
     assert f"backend    {vae.engine_.backend.device}" in capsys.readouterr().out

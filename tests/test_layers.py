@@ -9,10 +9,10 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "errors", "options", "lazy", "random", "row_noise", "ops", "backend", "memory", "optim",
-    "networks",
+    "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "ops",
+    "backend", "memory", "optim", "networks",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
-    "plotting", "explain", "runs", "reproduce",
+    "plotting", "explain", "runs", "overview", "reproduce",
 )  # fmt: skip
 TOP = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")

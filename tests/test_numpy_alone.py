@@ -78,4 +78,5 @@ except npvae.MissingExtraError as error:
     print(error)
 """
     text = run(BEGIN + FORBID + program, tmp_path)
-    assert text == "this needs matplotlib, which is not installed: pip install 'npvae[plot]'\n"
+    package = Path(npvae.__file__).parents[1]  # the clone
+    assert text == f"this needs matplotlib, which is not installed: pip install '{package}[plot]'\n"

@@ -4,7 +4,8 @@ Such a file adds its commands with their flags to the parser, and has the functi
 The work itself is done in the layers below, which are imported when a command runs: ``npvae
 --help`` does not even load NumPy.
 
-Exit codes: 0 done; 1 a one-line error that says what to do; 2 usage; 130 interrupted.
+Exit codes: 0 done; 1 a one-line error that says what to do; 2 usage; 130 interrupted,
+143 by SIGTERM and 129 by SIGHUP.
 """
 import io
 import os
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 
 from npvae.cli.parser import parser
 from npvae.errors import NpvaeError
+from npvae.interrupts import exit_code, terminable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser().parse_args(argv)
     try:
-        return arguments.run(arguments) or 0
+        with terminable():
+            return arguments.run(arguments) or 0
     except NpvaeError as error:
         return print_error(error)
     except MemoryError as error:
@@ -35,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return print_error(f"{error.filename or 'system'}: {error.strerror or error}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("npvae: interrupted", file=sys.stderr)
-        return 130
+        return exit_code(interrupt)
 
 
 def print_error(what: object) -> int:

@@ -1,11 +1,40 @@
-"""What several commands do: find a model and its data, write a picture, show progress."""
+"""What several commands do: find a model and its data, write a picture, say what was done."""
 import argparse
+import json
+import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
+
+DATA_KINDS = (".npy", ".csv", "")
+
+
+def note(arguments: argparse.Namespace, *lines: str) -> None:
+    """Print lines that are not the result: none of them with --quiet or --json."""
+    if not (arguments.quiet or arguments.json):
+        print(*lines, sep="\n", flush=True)
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def print_json(result: dict[str, Any] | list[Any]) -> None:
+    """Print a result as JSON; null where a number is NaN or infinite, as JSON has it."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    print(json.dumps(finite(result), indent=2, ensure_ascii=False))
 
 
 def find(path: str) -> tuple[Any, Any]:
@@ -14,30 +43,81 @@ def find(path: str) -> tuple[Any, Any]:
     return runs.find_model(path)
 
 
-def find_data(arguments: argparse.Namespace, run: Any) -> Any:
-    """``--data`` if given, else what the run held out."""
-    from npvae import data
+def find_data(arguments: argparse.Namespace, model: Any, run: Any) -> Any:
+    """``--data`` if given, else what the run held out, scaled as the model's likelihood needs."""
+    from npvae import data, runs
 
-    if arguments.data is not None:
-        return data.load(arguments.data)
-    if run is None:
+    if run is None and arguments.data is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
-    return run.held_out()
+    if run is None:
+        return data.load(arguments.data).scaled_for(model.engine_.model.likelihood.support)
+    if arguments.data is None:
+        return run.held_out()
+    return runs.load_data(run.settings, arguments.data)
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:
     """Save to ``--out``, or beside the current folder's files under a telling name."""
     from npvae import plotting
 
-    path = Path(arguments.out or f"{Path(arguments.model).stem}-{what}.png")
-    if path.exists():
-        raise ModelFileError(f"{path} exists and is not overwritten; name another with --out")
-    print(plotting.save(figure, path))
+    path = free_path(arguments, f"{Path(arguments.model).stem}-{what}.png")
+    note(arguments, str(plotting.save(figure, path)))
 
 
-def progress_bar(unit: str) -> Callable[[Iterable], Iterable]:
-    """tqdm on a terminal where it is installed; else nothing is shown."""
-    if not sys.stderr.isatty():
+def free_path(arguments: argparse.Namespace, default: str, kinds: Sequence[str] = ()) -> Path:
+    """``--out``, or ``default``; of ``kinds``, which are suffixes, if there are any.
+
+    Raises
+    ------
+    ParameterError
+        If it is of another kind.
+    ModelFileError
+        If it is there already, and ``--force`` is not.
+    """
+    path = Path(arguments.out or default)
+    if kinds and path.suffix.lower() not in kinds:
+        named = " or ".join(kind or "nothing, for a folder of images" for kind in kinds)
+        raise ParameterError(f"{path} ends in {path.suffix!r}; let it end in {named}")
+    empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not (empty or arguments.force):
+        raise ModelFileError(
+            f"{path} exists and is not overwritten; name another with --out, or replace it "
+            "with --force"
+        )
+    return path
+
+
+def write_data(arguments: argparse.Namespace, path: Path, X: Any, image_shape: Any) -> None:
+    """Write datapoints (N, D) as an array, a table, or a folder of images, by the name of ``path``.
+
+    Raises
+    ------
+    ParameterError
+        If the name is of none of these, or they are no images.
+    """
+    import numpy as np
+
+    from npvae import backend, io
+
+    X, kind = backend.to_numpy(X), path.suffix.lower()
+    if not kind and image_shape is None:
+        raise ParameterError(
+            f"{path} is a folder, for images, and this model was not trained on any; "
+            "end the name in .npy or .csv"
+        )
+    if not kind:
+        io.write_images(path, X, image_shape)
+    elif kind == ".npy":
+        with io.atomic_write(path) as file:
+            np.save(file, X, allow_pickle=False)
+    else:
+        io.write_columns(path, {"x": X})
+    note(arguments, f"{path}: {len(X)} datapoints of {X.shape[1]}")
+
+
+def progress_bar(arguments: argparse.Namespace, unit: str) -> Callable[[Iterable], Iterable]:
+    """tqdm on a terminal where it is installed; else, or with --quiet, nothing is shown."""
+    if arguments.quiet or not sys.stderr.isatty():
         return iter
     try:
         from tqdm import tqdm

@@ -3,20 +3,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from npvae.cli.flags import Commands, add_command
+from npvae.cli.flags import Commands, add_command, add_number
 from npvae.errors import ParameterError
 
 
 def add_to(commands: Commands) -> None:
     p = add_command(commands, reproduce, "reproduce",
                     "a figure of the paper: train its curves, draw it, compare")  # fmt: skip
-    p.add_argument("figure", choices=("figure2", "figure3", "figure4", "figure5"))
-    p.add_argument("--budget", type=float, default=1e7, help="training samples a curve (1e7)")
+    p.add_argument("figure", choices=("figure2", "figure3", "figure4", "figure5"),
+                   metavar="FIGURE", help="figure2, figure3, figure4 or figure5")  # fmt: skip
+    add_number(p, "--budget", kind=float, default=1e7, help="training samples a curve")
     p.add_argument("--curves", nargs="+", default=(), metavar="NAME",
-                   help="train these alone, as mnist-20-vae; a wrong name lists them all")
-    p.add_argument("--jobs", type=int, help="curves at a time; one a processor if not given")
+                   help="train these alone, as mnist-20-vae; all if not given, and a wrong name "
+                   "lists them")
+    add_number(p, "--jobs", help="curves at a time; one a processor if not given")
     p.add_argument("--out", metavar="DIR", default="reproductions",
-                   help="runs, which figures share, and results (reproductions)")
+                   help="runs, which figures share, and results (default: %(default)s)")
 
 
 def reproduce(arguments: argparse.Namespace) -> None:

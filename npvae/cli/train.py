@@ -1,18 +1,33 @@
 """``npvae train``: train a model and leave a run folder."""
 import argparse
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
-from npvae.cli.flags import Commands, add_command, explicit_options
+from npvae.cli.common import note, print_json
+from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
+from npvae.cli.runs import draw
 from npvae.errors import ParameterError
+from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
+
+EPILOG = (
+    "The bundled digits are few (1,797) and small (8 x 8 pixels): they take a narrower network and "
+    "more passes than the classes do by default, whose defaults hold in Python and for all other "
+    "data."
+)
 
 
 def add_to(commands: Commands) -> None:
-    p = add_command(commands, train, "train", "train a model and leave a run folder",
-                    *RUN, *MODEL, *TRAINING)  # fmt: skip
+    p = add_command(commands, train, "train", "train a model and leave a run folder", EPILOG)
+    with_json(p)
     p.add_argument("--config", metavar="FILE.toml", help="settings; options given win over it")
     p.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
     p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
+    add_options(p, "the run", RUN)
+    add_options(p, "the model", MODEL)
+    add_options(p, "training", TRAINING)
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -28,52 +43,60 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
                 "and tf32 may change"
             )
-        run = runs.reopen_run(arguments.resume, options)
-        about = list(runs.summary(run.settings))
+        opened = runs.reopen_run(arguments.resume, options)
     else:
-        settings = runs.resolve_settings(options, arguments.config)
-        runs.build(settings)._check_params()  # before a folder is made
-        about = list(runs.summary(settings))
-        run = runs.create(settings, arguments.out)
-    print("\n".join(about))
-    try:
-        print(f"folder     {run.folder}", flush=True)
-        model, shown = runs.train(run, bool(arguments.resume))
-    except KeyboardInterrupt:
-        print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}", file=sys.stderr)
-        return 130
-    except Exception:
-        run.discard_if_untrained()
-        raise
+        opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
+    with opened as run:
+        if arguments.quiet or arguments.json:  # the folder's own configuration is written already
+            run = replace(run, settings=run.settings | {"verbose": False})
+        try:
+            note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
+            model, shown = runs.train(run, bool(arguments.resume))
+        except KeyboardInterrupt as interrupt:
+            print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
+                  file=sys.stderr)  # fmt: skip
+            return exit_code(interrupt)
+        report(arguments, run, model, shown)
+    return 0
+
+
+def report(arguments: argparse.Namespace, run: Any, model: Any, shown: Any) -> None:
+    """Say how it went, and draw it."""
     stops = model.early_stopping is not None  # then the model is that of its best epoch
-    best, warmup = model._state.best_epoch, model.engine_.objective.warmup_epochs
-    row = best - 1 if stops and best else -1
+    row = model._state.best_epoch - 1 if stops and model._state.best_epoch else -1
     last = {key: values[row] for key, values in model.history_.items()}
+    note(arguments, *describe(model, last, len(shown)), f"model      {run.model_file}")
+    paths = []
+    try:
+        paths = draw(run, model, model.history_)
+    except ImportError as error:
+        note(arguments, f"plots      none: {error}")
+    else:
+        note(arguments, f"plots      {', '.join(str(path) for path in paths)}")
+    if arguments.json:
+        print_json({"folder": str(run.folder), "model": str(run.model_file), **last,
+                    "plots": [str(path) for path in paths]})  # fmt: skip
+
+
+def describe(model: Any, last: dict[str, Any], n_held_out: int) -> Iterator[str]:
+    """What training came to, in the epoch whose model it leaves."""
+    stops = model.early_stopping is not None
+    best, warmup = model._state.best_epoch, model.engine_.objective.warmup_epochs
     terms = f"reconstruction {last['reconstruction']:.2f}"
     if model.has_bound:
         terms = f"ELBO {last['elbo']:.2f} = {terms} − KL {last['kl']:.2f}"
     elif "log_joint" in last:
         terms = f"log p(x, z) {last['log_joint']:.2f} = {terms} + log p(z) {last['log_prior']:.2f}"
-    print(f"training   {terms} nats, epoch {last['epoch']}")
+    yield f"training   {terms} nats, epoch {last['epoch']}"
     if stops and warmup:
         which = f"epoch {best}, the best after" if best else "the last epoch, for none came after"
-        print(f"kept       {which} the KL warm-up of {warmup} epoch{'s' * (warmup > 1)}")
+        yield f"kept       {which} the KL warm-up of {warmup} epoch{'s' * (warmup > 1)}"
     if "acceptance" in last:
-        print(f"chains     {last['acceptance']:.0%} of proposals accepted")
+        yield f"chains     {last['acceptance']:.0%} of proposals accepted"
     if last.get("objective") is not None:
-        print(f"maximised  {last['objective']:.2f} nats: {model.engine_.objective.maximised}")
+        yield f"maximised  {last['objective']:.2f} nats: {model.engine_.objective.maximised}"
     if "parameter_kl" in last:
-        print(f"parameters KL {last['parameter_kl']:.2f} nats, told apart from the ELBO")
+        yield f"parameters KL {last['parameter_kl']:.2f} nats, told apart from the ELBO"
     if last.get("validation_elbo") is not None:
         name = "ELBO" if model.has_bound else "reconstruction"
-        print(f"held out   {name} {last['validation_elbo']:.2f} nats, {len(shown)} datapoints")
-    print(f"model      {run.model_file}")
-    try:
-        from npvae import plotting
-
-        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots")
-    except ImportError as error:
-        print(f"plots      none: {error}")
-    else:
-        print(f"plots      {', '.join(str(path) for path in paths)}")
-    return 0
+        yield f"held out   {name} {last['validation_elbo']:.2f} nats, {n_held_out} datapoints"

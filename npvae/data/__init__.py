@@ -35,3 +35,7 @@ __all__ = [
     "load_mnist",
     "make_swiss_roll",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

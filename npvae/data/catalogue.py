@@ -1,5 +1,6 @@
 """All data by name, for the command line: ``--data digits|mnist|freyfaces|swiss-roll|FILE``."""
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,7 +22,7 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
 }
 
 
-def load(name: str | Path, split: str | None = None) -> Dataset:
+def load(name: str | Path, split: str | None = None, scale: float | None = None) -> Dataset:
     """A dataset by its name, or a user's own by its path.
 
     Parameters
@@ -30,6 +31,8 @@ def load(name: str | Path, split: str | None = None) -> Dataset:
         digits, mnist, freyfaces, swiss-roll, or a file or folder that `load_file` reads.
     split : {"train", "test"}, optional
         For MNIST, which alone has them; "train" if not given.
+    scale : float, optional
+        The values are ``pixels * scale``, whatever the data or the likelihood would have.
 
     Raises
     ------
@@ -48,6 +51,11 @@ def load(name: str | Path, split: str | None = None) -> Dataset:
 swiss-roll, or the path of a .npy, .npz or .csv file or of a folder of images; \
 did you mean 'digits'?
     """
+    dataset = _named(name, split)
+    return dataset if scale is None else replace(dataset, scale=scale, grey_levels=False)
+
+
+def _named(name: str | Path, split: str | None) -> Dataset:
     if name == "mnist":
         return load_mnist(split or "train")
     if split is not None:

@@ -1,17 +1,23 @@
 """What every loader gives: datapoints as rows, and what is known about them.
 
 Pixels stay as they are stored, a byte each for most images, and are scaled on their way into
-the model: 60,000 MNIST images are 47 MB as bytes and 188 MB as float32.
+the model: 60,000 MNIST images are 47 MB as bytes and 188 MB as float32. A byte may be a grey
+value, one of K levels or a count, and which of them the likelihood says: it sees byte/255,
+byte/(K − 1), or the byte itself.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from npvae.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from npvae.distributions.support import Support
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,7 +35,11 @@ class Dataset:
     name : str
         What to call it in messages and run folders.
     scale : float
-        ``pixels * scale`` are the values the model sees.
+        ``pixels * scale`` are the values the model sees. 0 stands for "not given": it is then 1,
+        or for bytes of which one exceeds 1, 1/255 and ``grey_levels``.
+    grey_levels : bool
+        Whether ``scale`` is that of grey values alone: a likelihood of counts or of K levels
+        then has a scale of its own, as :meth:`scaled_for` says.
 
     Raises
     ------
@@ -51,7 +61,8 @@ class Dataset:
     labels: np.ndarray | None = None
     image_shape: tuple[int, int] | None = None
     name: str = "data"
-    scale: float = 1.0
+    scale: float = 0.0
+    grey_levels: bool = False
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -65,6 +76,12 @@ class Dataset:
         if self.image_shape is not None and prod(self.image_shape) != shape[1]:
             raise DataError(f"{self.name} has rows of {shape[1]} pixels, "
                             f"which do not make an image of {self.image_shape}")
+        if not isfinite(self.scale):
+            raise ParameterError(f"scale = {self.scale} leaves no values: give a number")
+        if self.scale == 0:
+            grey = dtype == np.uint8 and self.pixels.max() > 1  # else a binary image, 0 and 1
+            object.__setattr__(self, "scale", 1 / 255 if grey else 1.0)
+            object.__setattr__(self, "grey_levels", bool(grey))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -73,11 +90,34 @@ class Dataset:
     def images(self) -> np.ndarray:
         """The values that the model sees, in [0, 1] for images.   (N, D) float32
 
-        Pixels that are floats already, with nothing to scale, are given as they are.
+        Pixels that are floats already, with nothing to scale, are given as they are. A likelihood
+        of counts or levels sees those of :meth:`scaled_for`.
         """
         if self.pixels.dtype.kind == "f" and self.scale == 1.0:
             return self.pixels
         return np.multiply(self.pixels, self.scale, dtype=np.float32)
+
+    def scaled_for(self, support: Support) -> Dataset:
+        """The same data, as a likelihood with this support sees them.
+
+        Stored grey levels are whole numbers, and a likelihood that has a step from one value to
+        the next is of such: 1 for counts, 1/(K − 1) for K levels. All others see grey values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from npvae.distributions.support import COUNTS, REALS, levels
+        >>> data = Dataset(np.array([[0, 1, 2, 3]], np.uint8))
+        >>> for support in (COUNTS, levels(4, "categorical")):
+        ...     print(data.scaled_for(support).images.round(3))
+        [[0. 1. 2. 3.]]
+        [[0.    0.333 0.667 1.   ]]
+        >>> data.scaled_for(REALS).scale == 1 / 255
+        True
+        """
+        if not self.grey_levels:
+            return self
+        return replace(self, scale=float(support.step or self.scale), grey_levels=False)
 
     def split(
         self, n_validation: int, seed: int | np.random.Generator | None = None

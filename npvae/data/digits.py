@@ -21,4 +21,4 @@ def load_digits() -> Dataset:
     """
     with np.load(Path(__file__).with_name("digits.npz")) as bundled:
         pixels, labels = bundled["pixels"], bundled["labels"]  # (1797, 64), (1797,)
-    return Dataset(pixels, labels, (8, 8), "digits", scale=1 / 16)
+    return Dataset(pixels, labels, (8, 8), "digits", 1 / 16, grey_levels=True)

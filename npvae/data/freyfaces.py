@@ -41,4 +41,4 @@ def load_frey_faces() -> Dataset:
         return matlab.loadmat(path)["ff"].T.tobytes()  # in C order: image after image
 
     pixels = np.frombuffer(read(SOURCE, decode), np.uint8).reshape(-1, 28 * 20)  # (1965, 560)
-    return Dataset(pixels, image_shape=(28, 20), name="freyfaces", scale=1 / 255)
+    return Dataset(pixels, None, (28, 20), "freyfaces", scale=1 / 255, grey_levels=True)

@@ -55,5 +55,5 @@ def load_mnist(split: str = "train") -> Dataset:
     return Dataset(
         pixels=np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28 * 28),  # (N, 784)
         labels=np.frombuffer(labels, np.uint8, offset=8),  # (N,)
-        image_shape=(28, 28), name=f"mnist-{split}", scale=1 / 255,
-    )
+        image_shape=(28, 28), name=f"mnist-{split}", scale=1 / 255, grey_levels=True,
+    )  # fmt: skip

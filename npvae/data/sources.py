@@ -14,6 +14,7 @@ from pathlib import Path
 from sys import stderr
 from typing import Any
 
+from npvae import install
 from npvae.errors import DataError, MissingExtraError, optional_import
 
 
@@ -74,11 +75,12 @@ def whereabouts(sources: Sequence[Source]) -> tuple[bool, str]:
     missing = [s.file for s, path in zip(sources, found, strict=True) if path is None]
     if not missing:
         return True, ", ".join(sorted(folders))
-    fetch = "will be downloaded when used" if find_spec("pooch") else _INSTALL
+    fetch = "will be downloaded when used" if find_spec("pooch") else _hint()
     return False, f"{fetch}; or put {', '.join(missing)} in {home}"
 
 
-_INSTALL = "to download: pip install 'npvae[download]'"
+def _hint() -> str:
+    return f"to download: {install.command('download')}"
 
 
 def _roots() -> list[Path]:
@@ -114,7 +116,7 @@ def _download(source: Source, decode: Callable[[Path], bytes]) -> bytes:
     try:
         pooch = optional_import("pooch", "download")
     except MissingExtraError as error:
-        raise DataError(f"{source.file} is not on this machine ({_INSTALL}): {by_hand} "
+        raise DataError(f"{source.file} is not on this machine ({_hint()}): {by_hand} "
                         f"{' or '.join(source.mirrors)}") from error
     failures = []
     for url in source.mirrors:

@@ -30,8 +30,8 @@ def load_file(path: str | Path) -> Dataset:
                             names, turned to grey; sub-folders, if any, are the labels
     ======================  ==============================================================
 
-    Bytes are pixels from 0 to 255 and are scaled to [0, 1], unless none exceeds 1; other
-    numbers are taken as they are. A row of 16 or more whose length is a square is an image.
+    Bytes are pixels from 0 to 255 and are scaled as the likelihood needs, unless none exceeds 1;
+    other numbers are taken as they are. A row of 16 or more whose length is a square is an image.
 
     Returns
     -------
@@ -66,8 +66,7 @@ def _dataset(name: str, values: np.ndarray, labels: np.ndarray | None) -> Datase
         image_shape = values.shape[1], values.shape[2]
     elif side >= 4 and side * side == pixels.shape[1]:
         image_shape = side, side
-    scaled = pixels.dtype == np.uint8 and pixels.max() > 1  # else a binary image, 0 and 1
-    return Dataset(pixels, labels, image_shape, name, scale=1 / 255 if scaled else 1.0)
+    return Dataset(pixels, labels, image_shape, name)
 
 
 def _read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

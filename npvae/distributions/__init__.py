@@ -63,3 +63,7 @@ __all__ = [
     "LogNormal", "Logistic", "MultivariateNormal", "Normal", "NormalLikelihood", "Pareto",
     "Rayleigh", "Reciprocal", "StudentT", "Triangular", "Uniform", "Weibull",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,3 +8,7 @@ from npvae.estimators.vae import VAE
 from npvae.estimators.wake_sleep import WakeSleep
 
 __all__ = ["MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_state_dict"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,6 +10,7 @@ from npvae import evaluation, random
 from npvae.backend import Array, array_module, as_input_type
 from npvae.data import Dataset, check_data
 from npvae.distributions.support import Support
+from npvae.estimators.feature_names import as_asked, check_latent_names, check_names, known_names
 from npvae.options import whole_number
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from npvae.evaluation import LikelihoodDistribution, PosteriorDistribution
 
 
-def transform(model: "GenerativeModel", X: Any) -> Array:
+def transform(model: "GenerativeModel", X: Any) -> Any:
     """Posterior means of z, deterministic.   X (N, D) → (N, J)
+
+    ``X`` is an array, a sparse matrix, a :class:`~npvae.data.Dataset` or a table, of the columns
+    that ``fit`` had. A table comes back where :meth:`set_output` has asked for one.
 
     Where q(z|x) has no finite mean, another measure of where it lies: of a ``"cauchy"``, and of a
     ``"student-t"`` with ν ≤ 1, the median; of an ``"f"`` with ν₂ ≤ 2 and a ``"pareto"`` with α ≤ 1
@@ -27,7 +31,7 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
     Raises
     ------
     DataError
-        If ``X`` is not finite, of another width, or outside the likelihood's range.
+        If ``X`` is not finite, of other columns, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
     NumericalError
@@ -36,7 +40,7 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
         z = evaluation.encode(model.engine_, pixels, scale)
-        return as_input_type(X, checked_result(model, z))
+        return as_asked(model, X, as_input_type(X, checked_result(model, z)))
 
 
 def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
@@ -52,12 +56,12 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
+    checked = checked_codes(model, Z)
     with engine.backend.oom_guard():
         return as_input_type(Z, checked_result(model, evaluation.decode(engine, checked)))
 
 
-def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
+def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Any:
     """``fit(X)``, then ``transform(X)``."""
     return model.fit(X, y).transform(X)
 
@@ -135,7 +139,7 @@ def likelihood_of(model: "GenerativeModel", Z: Any) -> "LikelihoodDistribution":
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = check_data(Z, engine.model.decoder.n_in, xp=array_module(Z))
+    checked = checked_codes(model, Z)
     with engine.backend.oom_guard():
         result = evaluation.likelihood_of(engine, checked)
         checked_result(model, result.mean)
@@ -185,20 +189,37 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
 
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
-    built = model._ready_engine().model
-    return checked_by(built.likelihood.support, X, built.n_features)
+    engine = model._ready_engine()
+    if type(X) is not np.ndarray or "feature_names_in_" in vars(model):
+        check_names(known_names(model), X, type(model).__name__)
+    built, dtype = engine.model, engine.theta.dtype
+    return checked_by(built.likelihood.support, X, built.n_features, dtype)
 
 
 def checked_data(model: "GenerativeModel", X: Any, n_features: int | None) -> tuple[Array, float]:
     """The same for the likelihood that the arguments name, of any number of columns if None."""
-    return checked_by(model._likelihood().support, X, n_features)
+    dtype = np.dtype(model._name("dtype"))
+    return checked_by(model._likelihood().support, X, n_features, dtype)
 
 
-def checked_by(support: Support, X: Any, n_features: int | None) -> tuple[Array, float]:
-    """The same where all must lie in ``support``."""
+def checked_by(
+    support: Support, X: Any, n_features: int | None, dtype: Any
+) -> tuple[Array, float]:
+    """The same where all must lie in ``support`` and be finite in ``dtype``."""
     if isinstance(X, Dataset):
-        return check_data(X.pixels, n_features, support, X.scale, name=X.name), X.scale
-    return check_data(X, n_features, support, xp=array_module(X)), 1.0
+        X = X.scaled_for(support)
+        pixels = check_data(X.pixels, n_features, support, X.scale, dtype=dtype, name=X.name)
+        return pixels, X.scale
+    return check_data(X, n_features, support, dtype=dtype, xp=array_module(X)), 1.0
+
+
+def checked_codes(model: "GenerativeModel", Z: Any) -> Array:
+    """Checked latents (N, J)."""
+    engine = model.engine_
+    if type(Z) is not np.ndarray:
+        check_latent_names(model, Z)
+    n_latents, dtype = engine.model.decoder.n_in, engine.theta.dtype
+    return check_data(Z, n_latents, dtype=dtype, xp=array_module(Z))
 
 
 def of_input_type(X: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -58,7 +58,7 @@ def loss_and_grad_at(
     if eps is not None:
         eps = check_noise(model, eps, n)
     with engine.backend.oom_guard():
-        x = engine.backend.asarray(pixels, engine.theta.dtype)
+        x = engine.backend.asarray(pixels[:], engine.theta.dtype)  # one minibatch, sparse or not
         x = x * engine.theta.dtype.type(scale) if scale != 1 else x
         if eps is None:
             keys = row_keys(to_numpy(x))

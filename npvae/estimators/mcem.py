@@ -7,7 +7,7 @@ from warnings import warn
 from npvae import evaluation
 from npvae.backend import Array
 from npvae.errors import ParameterError
-from npvae.estimators import building, coding, gradient, scoring, training
+from npvae.estimators import building, coding, feature_names, gradient, scoring, training
 from npvae.estimators.base import GenerativeModel
 from npvae.models import MCEMModel
 from npvae.training.monte_carlo import MonteCarloEM, chain_warning, new_chains
@@ -67,7 +67,7 @@ class MCEM(GenerativeModel):
         n_leapfrog: int = 10, n_updates: int = 5, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
-        random_state: Any = None, verbose: bool = True,
+        random_state: Any = None, verbose: bool | None = None,
         *, schedule: Any = "constant", binarize: str = "none", clip_norm: float | None = None,
         tf32: bool = False, likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, likelihood_variance: str = "latent",
@@ -146,7 +146,7 @@ class MCEM(GenerativeModel):
 
     # ---- coding
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any) -> Any:
         """Posterior means of z by annealed chains, with the same noise at every call.
 
         Slow beside an encoder: each datapoint takes thousands of passes through the decoder. Its
@@ -166,7 +166,7 @@ class MCEM(GenerativeModel):
             means = evaluation.posterior_means(
                 self.engine_, pixels, scale, n_leapfrog=self.n_leapfrog, seed=self.seed_
             )
-            return coding.as_input_type(X, means)
+            return feature_names.as_asked(self, X, coding.as_input_type(X, means))
 
     # ---- the likelihood
 

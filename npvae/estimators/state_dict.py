@@ -1,26 +1,28 @@
 """A VAE from the ``state_dict`` of another program: the same layers under other names."""
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from npvae.errors import ModelFileError, ParameterError
+from npvae.estimators.layer_names import WORDS, check_names, depth, known_names, misfit, unwrapped
 from npvae.estimators.vae import VAE
-from npvae.io import read_state_dict
+from npvae.io import as_numpy, read_state_dict
+from npvae.options import OPTIONS
 
-# The seven layers of a widely read PyTorch write-up of the paper, 784-512-256-(2, 2) and back.
-WRITE_UP = {
-    "fc1": "encoder.hidden.0", "fc2": "encoder.hidden.1", "fc31": "encoder.mean",
-    "fc32": "encoder.logvar", "fc4": "decoder.hidden.0", "fc5": "decoder.hidden.1",
-    "fc6": "decoder.logits",
-}  # fmt: skip
-LAYERS = ("encoder.hidden.0, 1, …", "encoder.mean", "encoder.logvar", "decoder.hidden.0, 1, …",
-          "decoder.logits")  # fmt: skip
+COUNTERS = {"n_averaged"}  # of torch.optim.swa_utils.AveragedModel, beside the model's own
+
+
+class Layer(NamedTuple):
+    """A linear layer: weight (out, in) and bias (out,), zeros if it has none."""
+
+    weight: np.ndarray
+    bias: np.ndarray
 
 
 def load_state_dict(
-    source: str | Path | Mapping[str, Any], names: Mapping[str, str] = WRITE_UP,
+    source: str | Path | Mapping[str, Any], names: Mapping[str, str] | None = None,
     activation: str = "relu", backend: str = "numpy", dtype: str = "float32",
 ) -> VAE:  # fmt: skip
     """A VAE with a Bernoulli likelihood whose parameters are those of ``source``.
@@ -29,9 +31,14 @@ def load_state_dict(
     ----------
     source : path or mapping of str to array
         A ``.safetensors`` or ``.npz`` file, or the ``state_dict()`` itself: ``"fc1.weight"``
-        (out, in), ``"fc1.bias"`` (out,), and so on.
-    names : mapping of str to str
-        Name of each layer there → its name here. Those of the write-up if not given.
+        (out, in), ``"fc1.bias"`` (out,), and so on. Tensors of any floating dtype, on any device;
+        prefixes of wrappers (``module.``, ``_orig_mod.``) may be there; a layer without a bias
+        has one of zeros here.
+    names : mapping of str to str, optional
+        Name of each layer there → its name here. If not given it is found out: of two published
+        programs by their names, of others where there is one way to put the layers in a row
+        (``encoder.0``, ``encoder.2``, ``fc_mu``, ``fc_logvar``, ``decoder.0``, …). A variance by
+        its name (``fc_var``) is taken for log σ².
     activation : str
         Of all hidden layers; a ``state_dict`` does not say it.
     backend, dtype : str
@@ -45,107 +52,130 @@ def load_state_dict(
     Raises
     ------
     ModelFileError
-        If a layer is missing, unknown, or of a shape that does not fit its neighbours.
+        If a layer is missing, unknown, or of a shape that does not fit its neighbours, or holds
+        what is no finite number of ``dtype``. Where the names are not known the error prints the
+        mapping to fill in.
     ParameterError
         If ``source`` or ``names`` is none, or a name stands for no layer of a VAE.
 
     Examples
     --------
-    >>> layers = {"fc1": (5, 9), "fc2": (4, 5), "fc31": (2, 4), "fc32": (2, 4),
-    ...           "fc4": (4, 2), "fc5": (5, 4), "fc6": (9, 5)}
+    >>> layers = {"fc1": (5, 9), "fc21": (2, 5), "fc22": (2, 5), "fc3": (5, 2), "fc4": (9, 5)}
     >>> state = {f"{k}.weight": np.ones(shape) for k, shape in layers.items()}
     >>> state |= {f"{k}.bias": np.zeros(shape[0]) for k, shape in layers.items()}
     >>> load_state_dict(state)
-    VAE(hidden=(5, 4), activation='relu', verbose=False)
+    VAE(hidden=(5,), activation='relu', verbose=False)
     """
-    check_names(names)
+    if names is not None:
+        check_names(names)
     if not isinstance(source, (str, Path, Mapping)):
-        raise ParameterError(f"source={source!r} must be a path or a mapping of names to arrays")
+        raise ParameterError(
+            f"source, of class {type(source).__name__}, must be a path or a mapping of names to "
+            "arrays, such as model.state_dict()"
+        )
     given = source if isinstance(source, Mapping) else read_state_dict(source)
     called = "the state_dict" if isinstance(source, Mapping) else str(source)
-    for name in given:
-        layer, _, kind = str(name).rpartition(".")
-        if layer not in names or kind not in ("weight", "bias"):
+    dtype = OPTIONS["dtype"].canonical_name(dtype)
+    layers = read_layers(called, given, dtype, names or {})
+    shapes = {layer: found.weight.shape for layer, found in layers.items()}
+    if names is None:
+        names = known_names(shapes)
+    if names is None:
+        raise ModelFileError(
+            f"{called}: which of its layers is which cannot be told; fill in and pass names={{"
+            f"{', '.join(f'{layer!r}: ...' for layer in layers)}}}, where ... is one of {WORDS}"
+        )
+    for layer in layers:
+        if layer not in names:
             raise ModelFileError(
-                f"{called}: {name} is of no layer that is known; it may hold "
-                f"{', '.join(names)}, or pass names={{theirs: ours}}"
+                f"{called}: {layer} is of no layer that is known; names has {', '.join(names)}, "
+                "so add it there"
             )
-    arrays: dict[str, np.ndarray] = {}
-    widths: dict[str, int] = {}
-    for layer, ours in names.items():
-        weight, bias = weight_and_bias(called, given, layer)
-        arrays[f"{ours}.weight"], arrays[f"{ours}.bias"] = weight, bias
-        widths[ours] = len(bias)
+    for layer in names:
+        if layer not in layers:
+            raise ModelFileError(f"{called}: {layer}.weight is missing; give the whole state_dict")
+    if what := misfit(names, shapes):
+        raise ModelFileError(f"{called}: {what}")
+    ours = {names[layer]: found for layer, found in layers.items()}
+    if both := ours.pop("encoder.heads", None):
+        halves = zip(*(np.split(array, 2) for array in both), strict=True)
+        ours["encoder.mean"], ours["encoder.logvar"] = (Layer(*half) for half in halves)
     hidden, decoder_hidden = (
-        tuple(widths[f"{network}.hidden.{i}"] for i in range(depth(widths, network)))
+        tuple(len(ours[f"{network}.hidden.{i}"].bias) for i in range(depth(ours, network)))
         for network in ("encoder", "decoder")
     )
-    latent_dim, n_features = widths["encoder.mean"], widths["decoder.logits"]
-    if widths["encoder.logvar"] != latent_dim:
-        raise ModelFileError(
-            f"{called}: the means are of {latent_dim} latents and the log-variances of "
-            f"{widths['encoder.logvar']}; the layers are not of one model"
-        )
     vae = VAE(
-        latent_dim, hidden, activation, backend=backend, dtype=dtype, verbose=False,
-        decoder_hidden=None if decoder_hidden == hidden[::-1] else decoder_hidden,
+        len(ours["encoder.mean"].bias), hidden, activation, backend=backend, dtype=dtype,
+        decoder_hidden=None if decoder_hidden == hidden[::-1] else decoder_hidden, verbose=False,
     )  # fmt: skip
-    vae.initialize(n_features)
-    for layer, ours in names.items():
-        name = f"{ours}.weight"
-        found, fits = arrays[name].shape[1], vae.engine_.layout.shapes[name][1]
-        if found != fits:
+    vae.initialize(len(ours["decoder.logits"].bias))
+    return vae.set_parameters({
+        f"{name}.{kind}": array
+        for name, layer in ours.items()
+        for kind, array in zip(("weight", "bias"), layer, strict=True)
+    })
+
+
+def read_layers(
+    called: str, given: Mapping[str, Any], dtype: str, names: Mapping[str, str]
+) -> dict[str, Layer]:
+    """The linear layers of a state_dict, by the names that ``names`` has, or without wrappers."""
+    parts: dict[str, dict[str, np.ndarray]] = {}  # kind → array of each layer
+    for name in given:
+        layer, _, kind = str(name).rpartition(".")
+        if isinstance(given[name], Mapping):
             raise ModelFileError(
-                f"{called}: {layer}.weight takes {found} inputs, and {ours} has {fits} before it; "
-                "the layers are not of one model, or names puts them in another order"
+                f"{called}: {name} holds another mapping, which may be the state_dict; pass that"
             )
-    return vae.set_parameters(arrays)
+        if layer and kind in ("weight", "bias"):
+            parts.setdefault(layer, {})[kind] = real_numbers(called, name, given[name], dtype)
+        elif name not in COUNTERS:
+            raise ModelFileError(
+                f"{called}: {name} is of no layer that is known; a VAE has linear layers here, "
+                "each a weight and a bias"
+            )
+    bare = [*parts] if names and names.keys() <= parts.keys() else unwrapped([*parts])
+    if twice := next((layer for layer in bare if bare.count(layer) > 1), None):
+        raise ModelFileError(f"{called}: {twice} is there twice, in two wrappers; leave one out")
+    return {layer: linear(called, theirs, parts[theirs])
+            for layer, theirs in zip(bare, parts, strict=True)}  # fmt: skip
 
 
-def check_names(names: Any) -> None:
-    """Raise a ParameterError unless the names here are those of one VAE's layers."""
-    if not isinstance(names, Mapping):
-        raise ParameterError(f"names={names!r} must be a mapping of their layers to ours")
-    ours = [str(name) for name in names.values()]
-    hidden = {f"{n}.hidden.{i}" for n in ("encoder", "decoder") for i in range(depth(ours, n))}
-    layers = hidden | {"encoder.mean", "encoder.logvar", "decoder.logits"}
-    for name in ours:
-        if name not in layers:
-            raise ParameterError(f"names: {name!r} is no layer here; choose {', '.join(LAYERS)}")
-        if ours.count(name) > 1:
-            raise ParameterError(f"names: {name} is there twice; name one layer of theirs for it")
-    if missing := sorted(layers - set(ours)):
-        raise ParameterError(f"names: nothing stands for {missing[0]}; name their layer for it")
+def real_numbers(called: str, name: str, value: Any, dtype: str) -> np.ndarray:
+    """An array of ``dtype``, finite as it was."""
+    try:
+        array = as_numpy(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{called}: {name} cannot be read: {reason}") from error
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        what = array.dtype if array.dtype.kind not in "biuf" else "NaN or infinity"
+        raise ModelFileError(f"{called}: {name} holds {what}; give finite real numbers")
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if not np.isfinite(cast).all():
+        raise ModelFileError(
+            f"{called}: {name} holds {abs(array).max():.3g}, more than {dtype} can; "
+            "pass dtype='float64'"
+        )
+    return cast
 
 
-def weight_and_bias(
-    called: str, given: Mapping[str, Any], layer: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (out, in) and bias (out,) of a layer, real numbers that fit each other."""
-    found = []
-    for kind, ndim in (("weight", 2), ("bias", 1)):
-        name = f"{layer}.{kind}"
-        if name not in given:
-            raise ModelFileError(f"{called}: {name} is missing; give the whole state_dict")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            what = array.dtype if array.dtype.kind not in "biuf" else "NaN or infinity"
-            raise ModelFileError(f"{called}: {name} holds {what}; give finite real numbers")
+def linear(called: str, layer: str, parts: Mapping[str, np.ndarray]) -> Layer:
+    """A layer of a weight and a bias that fit each other."""
+    if "weight" not in parts:
+        raise ModelFileError(f"{called}: {layer}.weight is missing; give the whole state_dict")
+    weight = parts["weight"]
+    bias = parts.get("bias", np.zeros(weight.shape[:1], weight.dtype))
+    for kind, array, ndim in (("weight", weight, 2), ("bias", bias, 1)):
         if array.ndim != ndim or not array.size:
             raise ModelFileError(
-                f"{called}: {name} has shape {array.shape}; a {kind} has {ndim} "
-                f"dimension{'s' * (ndim > 1)}, and something in it"
+                f"{called}: {layer}.{kind} has shape {array.shape}; a {kind} of a linear layer has "
+                f"{ndim} dimension{'s' * (ndim > 1)}, and something in it"
             )
-        found.append(array)
-    weight, bias = found
     if len(weight) != len(bias):
         raise ModelFileError(
             f"{called}: {layer} has a weight of {len(weight)} rows and a bias of {len(bias)}; "
             "they are not of one layer"
         )
-    return weight, bias
-
-
-def depth(names: Iterable[str], network: str) -> int:
-    """How many hidden layers of a network there are among the names."""
-    return sum(name.startswith(f"{network}.hidden.") for name in names)
+    return Layer(weight, bias)

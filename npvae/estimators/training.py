@@ -16,6 +16,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
+from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
 from npvae.estimators.model_file import (
     adopt_older,
     as_written,
@@ -25,16 +26,16 @@ from npvae.estimators.model_file import (
     params_of,
 )
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
+from npvae.evaluation.chunks import on_device
 from npvae.optim import Constant, Schedule
 from npvae.training import (
+    Callback,
     Minibatches,
     TrainConfig,
-    TrainingState,
     data_moments,
+    is_told,
     load_checkpoint,
-    print_backend,
-    print_early_stopping,
-    print_epoch,
+    progress_of,
     save_checkpoint,
     train,
 )
@@ -46,23 +47,24 @@ M = TypeVar("M", bound="GenerativeModel")
 
 def fit(
     model: M, X: Any, y: Any = None, *, validation: Any = None,
-    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    callbacks: Callback | Iterable[Callback] = (),
     checkpoint: str | Path | None = None, resume: bool = False,
 ) -> M:  # fmt: skip
     """Train on ``X`` from new parameters, the output bias initialised by the moments of ``X``.
 
     Parameters
     ----------
-    X : array (N, D) or Dataset
-        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+    X : array, table or sparse matrix (N, D), or Dataset
+        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes. The column names of a table
+        are kept; of a sparse matrix one minibatch at a time is made dense.
     y : ignored
         For scikit-learn's sake.
-    validation : array (N', D) or Dataset, optional
+    validation : as X (N', D), optional
         Its bound is computed after every epoch; early stopping needs it, and compares those of
         the epochs after the KL warm-up.
-    callbacks : iterable of callable
-        Each called with the :class:`~npvae.training.TrainingState` after every epoch;
-        one that returns True ends the training.
+    callbacks : callable or iterable of callable
+        Each called with the :class:`~npvae.training.TrainingState` after every epoch; one that
+        returns True, or any truth value that is true, ends the training.
     checkpoint : path, optional
         Written after every epoch and on Ctrl-C.
     resume : bool
@@ -71,7 +73,7 @@ def fit(
     Raises
     ------
     DataError
-        If data is not finite, of the wrong shape, or outside the likelihood's range.
+        If data is not finite, no number, of the wrong shape, or outside the likelihood's range.
     ParameterError
         If an argument cannot be used, or another thread is training the model.
     NumericalError
@@ -89,6 +91,7 @@ def fit(
         If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate.
     """
     model._check_params()
+    hooks = checked_callbacks(callbacks)
     pixels, scale = checked_data(model, X, None)
     if model.early_stopping is not None and validation is None:
         raise ParameterError(
@@ -99,22 +102,27 @@ def fit(
         if resume:
             adopt_older(model, checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
-    held_out = None if validation is None else checked_data(model, validation, pixels.shape[1])
+    names, held_out = names_of(X), None
+    if validation is not None:
+        check_names(names, validation, type(model).__name__)
+        held_out = checked_data(model, validation, pixels.shape[1])
     with exclusively(model):
         model.initialize(pixels.shape[1])
+        keep_names(model, names)
         if not resume:
             init_output_bias(model, pixels, scale)
-        if model.verbose and model.backend == "auto":
-            print_backend(model.engine_.backend)
+        told = is_told(model.verbose)
+        if told and model.backend == "auto":
+            print(f"backend    {model.engine_.backend.device}", flush=True)
         model._set_n_data(len(pixels))
         model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         schedule = resolve_option("schedule", model.schedule)
         warn_long_warmup(model)
         warmup = model.engine_.objective.warmup_epochs
-        if model.verbose and model.early_stopping is not None and 0 < warmup < model.epochs:
-            print_early_stopping(warmup + 1)
+        if told and model.early_stopping is not None and 0 < warmup < model.epochs:
+            print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up", flush=True)
         return run(
-            model, pixels, scale, model.epochs, schedule, held_out, callbacks, checkpoint, resume
+            model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume
         )
 
 
@@ -136,13 +144,33 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         new = "engine_" not in vars(model)
         if new:
             model.initialize(checked_data(model, X, None)[0].shape[1])
+        names = known_names(model)
+        if names is None and model._state.epoch == model._state.step == 0:
+            names = names_of(X)
+        else:
+            check_names(names, X, type(model).__name__)
         pixels, scale = checked_data(model, X, model.n_features_in_)
+        keep_names(model, names)
         if new:
             init_output_bias(model, pixels, scale)
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
-        return run(model, pixels, scale, model._state.epoch + 1, Constant())
+        return run(model, pixels, scale, model._state.epoch + 1, Constant(), whole=False)
+
+
+def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """One function, or several of them, as a tuple; a ParameterError for what cannot be called."""
+    several = isinstance(callbacks, Iterable) and not callable(callbacks)
+    found = tuple(callbacks) if several else (callbacks,)
+    for callback in found:
+        if not callable(callback) or isinstance(callback, type):
+            what = "is a class" if isinstance(callback, type) else "cannot be called"
+            raise ParameterError(
+                f"callbacks: {callback!r} {what}; pass a function of the TrainingState, or several"
+            )
+    return found
 
 
 def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> None:
@@ -159,10 +187,10 @@ def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> N
 def run(
     model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
     held_out: tuple[Array, float] | None = None,
-    callbacks: Iterable[Callable[[TrainingState], Any]] = (),
-    checkpoint: str | Path | None = None, resume: bool = False,
+    callbacks: tuple[Callback, ...] = (),
+    checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
 ) -> M:  # fmt: skip
-    """Train to ``epochs`` from where the model stands, or its checkpoint."""
+    """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
     warn_single_sample(model)
     state, config = model._state, dict[str, Any]()
     if checkpoint is not None:
@@ -172,9 +200,8 @@ def run(
     if resume:
         if checkpoint is None:
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        load_checkpoint(
-            checkpoint, state, config, lambda found: defaults_of(model) | as_written(found)
-        )
+        older = defaults_of(model) | {"feature_names": config["feature_names"]}
+        load_checkpoint(checkpoint, state, config, lambda found: older | as_written(found))
         model.history_ = state.history
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
@@ -186,12 +213,15 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"),
         )
-    hooks = (print_epoch, *callbacks) if model.verbose else tuple(callbacks)
+    progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
-            train(state, batches, train_config, validate, hooks, save, model._make_step())
+            train(
+                state, batches, train_config, validate, callbacks, save,
+                model._make_step(), progress,
+            )  # fmt: skip
         finally:
             model.engine_.found_finite = False  # of a failed one they may be anything
     return model
@@ -205,7 +235,7 @@ def validator(
         return None
     pixels, scale = binarize_held_out(model, *held_out)
     with model.engine_.backend.oom_guard():
-        pixels = model.engine_.backend.asarray(pixels)  # once, and not after every epoch
+        pixels = on_device(model.engine_, pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
         bound = evaluation.elbo(

@@ -99,8 +99,9 @@ class VAE(GenerativeModel):
         On a GPU, let products of float32 round their factors to ten bits of fraction: faster.
     random_state : int, Generator or None
         Everything random follows from it.
-    verbose : bool
-        One line an epoch, on a terminal.
+    verbose : bool, optional
+        Whether ``fit`` shows how it goes: by one line on a terminal and in a notebook, elsewhere by
+        at most 20. If None, only where somebody watches: on a terminal and in a notebook.
 
     Attributes
     ----------
@@ -110,6 +111,9 @@ class VAE(GenerativeModel):
         else than the bound was maximised in place of ``elbo``, that is ``objective``.
     n_features_in_ : int
         D.
+    feature_names_in_ : array of str (D,)
+        The names of the columns that it was fitted to, if those of a table were all strings.
+        Such a table and no other is taken afterwards.
 
     Examples
     --------
@@ -131,7 +135,7 @@ class VAE(GenerativeModel):
         estimator: Any = "B", n_samples: int = 1, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
-        random_state: Any = None, verbose: bool = True,
+        random_state: Any = None, verbose: bool | None = None,
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
         early_stopping: int | None = None, prior_components: int = 50, tf32: bool = False,

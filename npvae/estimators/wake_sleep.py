@@ -40,7 +40,7 @@ class WakeSleep(GenerativeModel):
         n_samples: int = 1, parameter_prior: bool = False,
         optimizer: Any = "adam", learning_rate: float = 1e-3, batch_size: int = 100,
         epochs: int = 20, backend: str = "numpy", dtype: str = "float32",
-        random_state: Any = None, verbose: bool = True,
+        random_state: Any = None, verbose: bool | None = None,
         *, decoder_hidden: tuple[int, ...] | None = None, schedule: Any = "constant",
         binarize: str = "none", clip_norm: float | None = None,
         early_stopping: int | None = None, tf32: bool = False,

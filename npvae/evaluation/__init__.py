@@ -62,3 +62,7 @@ __all__ = [
     "prior_log_likelihood",
     "prior_variance",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,7 +4,7 @@ from math import nan
 
 import numpy as np
 
-from npvae import random
+from npvae import html, random
 from npvae.backend import Array, to_numpy
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.memory import Workspace
@@ -54,6 +54,17 @@ class Elbo:
             + f"= reconstruction {self.reconstruction.mean():.3f} "
             f"− KL {self.kl.mean():.3f} nats, mean of {N} datapoints"
         )
+
+    def summary(self) -> dict[str, float]:
+        """Means over datapoints, in nats; ``standard_error`` is that of ``elbo``."""
+        return {
+            "elbo": float(self.total.mean()), "standard_error": self.mean_error,
+            "reconstruction": float(self.reconstruction.mean()), "kl": float(self.kl.mean()),
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        caption = f"ELBO = reconstruction − KL, nats, mean of {len(self.total)} datapoints"
+        return html.table(caption, self.summary())
 
 
 def elbo(

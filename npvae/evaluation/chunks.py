@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
 from npvae.backend import Array
+from npvae.data.sparse import SparseRows
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.ops.cpu.threads import parallel_for
@@ -25,6 +26,11 @@ def chunks(n: int, size: int) -> Iterator[tuple[int, int]]:
     [(0, 3), (3, 6), (6, 7)]
     """
     return ((start, min(start + size, n)) for start in range(0, n, size))
+
+
+def on_device(engine: Engine, data: Array) -> Array:
+    """Data (N, D) where the engine computes, once; a sparse matrix stays and gives rows."""
+    return data if isinstance(data, SparseRows) else engine.backend.asarray(data)
 
 
 def load_rows(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:

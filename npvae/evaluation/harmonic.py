@@ -46,16 +46,23 @@ class HarmonicLogLikelihood(LogLikelihood):
     side: ClassVar[str] = "high"
 
     def __str__(self) -> str:
+        text = LogLikelihood.__str__(self.where_found())
+        refused = int((self.effective_sample_size < TOO_FEW).sum())
+        if refused:
+            text += f"; {refused} more are NaN: their effective sample size is below {TOO_FEW:g}"
+        return f"{text}; {self.chains}"
+
+    def where_found(self) -> "HarmonicLogLikelihood":
+        """Of those datapoints alone that have an estimate."""
         good = self.effective_sample_size >= TOO_FEW
-        refused = int((~good).sum())
         names = ("estimate", "standard_error", "effective_sample_size", "pareto_k")
         kept: dict[str, Any] = {
             name: part[good] for name in names if (part := vars(self)[name]) is not None
         }
-        text = LogLikelihood.__str__(replace(self, **kept))
-        if refused:
-            text += f"; {refused} more are NaN: their effective sample size is below {TOO_FEW:g}"
-        return f"{text}; {self.chains}"
+        return replace(self, **kept)
+
+    def summary(self) -> dict[str, Any]:
+        return LogLikelihood.summary(self.where_found())
 
 
 def harmonic_log_likelihood(

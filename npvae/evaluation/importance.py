@@ -10,10 +10,11 @@ sums and the tail of a datapoint are kept, so memory does not grow with S.
 """
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, nan
 from typing import Any, ClassVar, Protocol
 from warnings import warn
 
+from npvae import html
 from npvae.backend import Array, ignore_overflow, to_numpy
 from npvae.distributions.compatibility import lighter_tailed, support_covers
 from npvae.errors import ParameterError
@@ -69,6 +70,19 @@ class LogLikelihood:
             f"datapoints by {self.n_samples} samples each; {bound} bound on average, by a bias "
             f"that ± does not cover; {format_trust(self)}"
         )
+
+    def summary(self) -> dict[str, Any]:
+        """Mean and its standard error, in nats; of the diagnostics, the worst datapoint's."""
+        k = self.pareto_k
+        return {
+            "log_likelihood": float(self.estimate.mean()), "standard_error": self.mean_error,
+            "effective_sample_size": float(self.effective_sample_size.min()),
+            "pareto_k": nan if k is None else float(k.max()),
+            "samples": self.n_samples, "datapoints": len(self.estimate),
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return html.table("log p(x), nats, mean over datapoints", self.summary())
 
     @property
     def doubt(self) -> str:

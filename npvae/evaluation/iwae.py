@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from npvae import html
 from npvae.backend import Array, ignore_overflow
 from npvae.errors import ParameterError
 from npvae.evaluation.chunks import chunk_size, for_each_chunk
@@ -77,6 +78,18 @@ class BoundCurve:
             f"      k  L_k, nats: mean of {N} datapoints by {self.n_samples} samples each", *rows,
             format_trust(self),
         ])  # fmt: skip
+
+    def summary(self) -> dict[str, list[float]]:
+        """For each k the mean over datapoints and its standard error, in nats."""
+        N = self.estimate.shape[1]
+        return {
+            "k": list(self.k), "bound": [float(bound.mean()) for bound in self.estimate],
+            "standard_error": [float((e**2).sum()) ** 0.5 / N for e in self.standard_error],
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        N, S = self.estimate.shape[1], self.n_samples
+        return html.table(f"L_k, nats: mean of {N} datapoints by {S} samples each", self.summary())
 
 
 def iwae_bound(

@@ -33,6 +33,7 @@ from npvae.models import Engine
 
 BLOCK = 2000  # samples decoded at a time, at most
 WEIGHTS = 2**22  # importance weights at a time, one a sample and datapoint
+NUMBERS = 2**24  # of the data at a time
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def prior_log_likelihood(
     seed : int
         Of the samples.
     progress : callable
-        Wraps the iterable of blocks of samples, as tqdm does.
+        Wraps the iterable of blocks of samples, as tqdm does; of many datapoints, once for each
+        chunk of them.
 
     Raises
     ------
@@ -67,10 +69,30 @@ def prior_log_likelihood(
     """
     if n_samples < 2:
         raise ParameterError(f"n_samples={n_samples} gives no standard error; ask for 2 or more")
+    model, concatenate = engine.model, engine.xp.concatenate
+    parts = []
+    for start, stop in chunks(len(X), max(1, NUMBERS // X.shape[1])):
+        x = load_rows(engine, X[start:stop], scale, engine.work)  # (M, D)
+        parts.append(estimate_chunk(engine, x, n_samples, seed, progress))
+    estimate, error, ess, k = (
+        concatenate(columns).astype(engine.theta.dtype) for columns in zip(*parts, strict=True)
+    )
+    covers = model.posterior is not None and support_covers(model.posterior.name)
+    advice = (
+        ANNEAL if can_anneal(engine) else "take method='importance'" if covers
+        else "take more samples"
+    )  # fmt: skip
+    return SharedLogLikelihood(estimate, error, ess, n_samples, pareto_k=k, advice=advice)
+
+
+def estimate_chunk(
+    engine: Engine, x: Array, n_samples: int, seed: int,
+    progress: Callable[[Iterable], Iterable],
+) -> tuple[Array, ...]:  # fmt: skip
+    """Estimate, standard error, effective sample size and k̂ of x (M, D), each (M,) float64."""
     model, ctx = engine.model, engine.ctx
     ops, xp, work, J = engine.ops, engine.xp, engine.work, model.decoder.n_in
     p, n_noise = model.prior_at(ctx), model.prior.n_noise(J)
-    x = load_rows(engine, X, scale, work)  # (N, D)
     sums: Any = None
     tail = Tail(xp, n_samples)
     linear = isinstance(model.likelihood, BernoulliLikelihood)
@@ -85,14 +107,7 @@ def prior_log_likelihood(
         log_w = log_p_of_pairs(engine, a, x).astype("float64")
         sums = accumulate_weights(xp, sums, log_w)
         tail.add(log_w)
-    columns = *summary(xp, sums, n_samples), tail.pareto_k()
-    estimate, error, ess, k = (c.astype(x.dtype) for c in columns)
-    covers = model.posterior is not None and support_covers(model.posterior.name)
-    advice = (
-        ANNEAL if can_anneal(engine) else "take method='importance'" if covers
-        else "take more samples"
-    )  # fmt: skip
-    return SharedLogLikelihood(estimate, error, ess, n_samples, pareto_k=k, advice=advice)
+    return *summary(xp, sums, n_samples), tail.pareto_k()
 
 
 def pairwise_log_p_bernoulli(engine: Engine, a: Array, x: Array) -> Array:

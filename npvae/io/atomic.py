@@ -2,17 +2,22 @@
 
 A program may be killed between any two instructions, so a file is never changed in place: the
 new bytes go to a temporary neighbour, are forced to the disk, and take the name in one atomic
-step. Whoever reads at any moment finds the old file or the new one, complete.
+step. Whoever reads at any moment finds the old file or the new one, complete. The temporary file
+is locked while it is written: one that is not was left by a process that was killed, and the next
+process that writes into the folder removes it.
 """
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from npvae.errors import ModelFileError
+from npvae.io.locks import open_locked, remove_locked
 
 StrPath = str | os.PathLike[str]
+TEMPORARY = ".npvae-*.tmp"
 
 
 @contextmanager
@@ -58,7 +63,9 @@ def writing(path: StrPath) -> Iterator[Path]:
 def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     """Write a file that appears, complete and on the disk, when the block ends.
 
-    If the block fails, for whatever reason, ``path`` is as it was and nothing else is left.
+    If the block fails, for whatever reason, ``path`` is as it was and nothing else is left. The
+    file has the permissions of the one it replaces, and those of the umask if it is new. A
+    symbolic link goes on being one: what it points at is replaced.
 
     Raises
     ------
@@ -66,17 +73,49 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
         If the folder is missing or refuses, the disk is full, or ``path`` is no regular file.
     """
     with writing(path) as target:
-        temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")  # os.replace needs one disk
+        clear_temporaries(target.parent)
+        temporary, file = _new_file(target.parent)
         try:
-            with temporary.open("xb") as file:  # a new file of the user's umask, unlike mkstemp's
+            with file:
                 yield file
                 file.flush()
+                _take_permissions(temporary, target)
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+                if os.name == "nt":
+                    file.close()  # Windows renames no open file; elsewhere it is locked to the end
+                os.replace(temporary, target)
         finally:
-            with suppress(OSError):  # replaced or never made: nothing is there to remove
+            with suppress(OSError):  # replaced: nothing is there to remove
                 temporary.unlink()
         _sync_folder(target.parent)
+
+
+def _new_file(folder: Path) -> tuple[Path, BinaryIO]:
+    """A temporary file beside the target, since ``os.replace`` needs one disk, and locked."""
+    while True:
+        path = folder / TEMPORARY.replace("*", os.urandom(8).hex())
+        if file := open_locked(path, "xb"):  # with the user's umask, unlike mkstemp's
+            return path, file
+
+
+@lru_cache(64)  # once a process: those that are alive now clear up after themselves
+def clear_temporaries(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` that no process is writing any more."""
+    for path in folder.glob(TEMPORARY):
+        with suppress(OSError):
+            if file := open_locked(path, "rb"):
+                with file:
+                    remove_locked(path, file)
+
+
+def _take_permissions(temporary: Path, target: Path) -> None:
+    """Give the new file the owner, the group and the mode of the old one, as far as one may."""
+    if target.exists():
+        old = target.stat()
+        if os.name == "posix":
+            with suppress(PermissionError):
+                os.chown(temporary, old.st_uid, old.st_gid)
+        temporary.chmod(old.st_mode & 0o7777)
 
 
 def _sync_folder(folder: Path) -> None:

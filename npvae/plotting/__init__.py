@@ -4,22 +4,27 @@ Each function returns a ``matplotlib.figure.Figure`` that belongs to the caller:
 is read or changed, and no window opens. matplotlib is the extra ``plot``, loaded by the first
 picture and not by this import.
 
-A model is anything with the public surface: ``transform``, ``inverse_transform`` and
-``latent_dim``, and ``sample`` where it has a prior.
+A model is anything with the public surface: ``transform``, ``inverse_transform``, ``latent_dim``
+and ``image_shape_``; ``sample`` where ``has_prior``, and ``posterior_of`` where ``has_bound``. Data
+are arrays or a :class:`~npvae.data.Dataset`. In a notebook a figure that ends a cell is shown.
 """
-from npvae.plotting.curves import learning_curve
+from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
-from npvae.plotting.latent_space import latent_scatter, manifold, manifold_pixels
+from npvae.plotting.latent_space import latent_scatter
+from npvae.plotting.manifold import manifold, manifold_pixels
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
 from npvae.plotting.tiles import tile
+from npvae.plotting.traversal import interpolations, traversals
 
 __all__ = [
     "Trace",
     "experiment",
+    "interpolations",
     "latent_scatter",
     "learning_curve",
+    "learning_curves",
     "manifold",
     "manifold_pixels",
     "reconstructions",
@@ -27,5 +32,10 @@ __all__ = [
     "save",
     "sheets",
     "tile",
+    "traversals",
     "write_plots",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

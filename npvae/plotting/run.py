@@ -8,14 +8,17 @@ from npvae.errors import ModelFileError
 from npvae.io.atomic import StrPath
 from npvae.plotting.curves import History, learning_curve
 from npvae.plotting.data_space import reconstructions, samples
-from npvae.plotting.latent_space import has_quantiles, latent_scatter, manifold
+from npvae.plotting.latent_space import latent_scatter
+from npvae.plotting.manifold import has_quantiles, manifold
 from npvae.plotting.style import save
 
 FEW = 200  # where there is no encoder, and a code is the mean of a chain
 MOST = 5000  # datapoints that are encoded: enough to see, and within memory for any data set
 
 
-def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath) -> list[Path]:
+def write_plots(
+    model: Any, history: History, dataset: Dataset, folder: StrPath, training: Dataset | None = None
+) -> list[Path]:  # fmt: skip
     """Write every picture that this model, its history and its data allow.
 
     Parameters
@@ -26,9 +29,11 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
     history : dict of lists
         As :func:`learning_curve` takes it; an empty one is passed over.
     dataset : Dataset
-        Of more than 5,000 datapoints, evenly spaced ones are used.
+        Best held-out data. Of more than 5,000 datapoints, evenly spaced ones are used.
     folder : str or path-like
         Made if it is not there.
+    training : Dataset, optional
+        Shown faintly in the latent space.
 
     Returns
     -------
@@ -50,9 +55,7 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
         raise ModelFileError(f"{folder}: cannot be made: {error.strerror or error}; "
                              "choose a folder that you may write to") from error
     most = MOST if model.takes_validation else FEW
-    every = -(-len(dataset) // most)
-    labels = None if dataset.labels is None else dataset.labels[::every]
-    dataset = replace(dataset, pixels=dataset.pixels[::every], labels=labels)
+    dataset = _thinned(dataset, most)
     shape, written = dataset.image_shape, list[Path]()
     is_cloud = shape is None and dataset.pixels.shape[1] in (2, 3)
 
@@ -61,10 +64,18 @@ def write_plots(model: Any, history: History, dataset: Dataset, folder: StrPath)
 
     if history.get("epoch"):
         write("learning_curve", learning_curve(history))
-    write("reconstructions", reconstructions(model, dataset.images, shape))
+    write("reconstructions", reconstructions(model, dataset))
     if model.has_prior:
         write("samples", samples(model, shape, n=2000 if is_cloud else 100))
         if shape and model.latent_dim == 2 and has_quantiles(model):
             write("manifold", manifold(model, shape))
-    write("latent", latent_scatter(model, dataset.images, dataset.labels))
+    below = None if training is None else _thinned(training, most)
+    write("latent", latent_scatter(model, dataset, training=below))
     return written
+
+
+def _thinned(dataset: Dataset, most: int) -> Dataset:
+    """At most that many datapoints, evenly spaced."""
+    every = -(-len(dataset) // most)
+    labels = None if dataset.labels is None else dataset.labels[::every]
+    return replace(dataset, pixels=dataset.pixels[::every], labels=labels)

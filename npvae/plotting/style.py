@@ -33,8 +33,10 @@ def new_figure(width: float, height: float, **options: Any) -> "Figure":
     MissingExtraError
         Without matplotlib.
     """
-    module = optional_import("matplotlib.figure", "plot")
-    return module.Figure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
+    optional_import("matplotlib.figure", "plot")
+    from npvae.plotting.figure import ShownFigure
+
+    return ShownFigure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 
 def chart(fig: "Figure", where: Any = 111, *, title: str = "", x: str = "", y: str = "") -> "Axes":
@@ -105,11 +107,13 @@ def save(fig: "Figure", path: StrPath) -> Path:
     if kind not in kinds:
         raise ParameterError(f"{path}: no picture can be written as {path.suffix!r}: "
                              f"end the name in .{', .'.join(sorted(kinds))}")
+    rendered = io.BytesIO()  # whole, before the disk is touched
+    if kind == "png":
+        _png(fig).save(rendered, format="png", optimize=True, dpi=(DPI, DPI))
+    else:
+        fig.savefig(rendered, format=kind, dpi=DPI, facecolor="white")
     with atomic_write(path) as file:
-        if kind == "png":
-            _png(fig).save(file, format="png", optimize=True, dpi=(DPI, DPI))
-        else:
-            fig.savefig(file, format=kind, dpi=DPI, facecolor="white")
+        file.write(rendered.getbuffer())
     return path
 
 

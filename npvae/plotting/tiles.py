@@ -15,6 +15,7 @@ def tile(
     ----------
     images : array (N, h·w)
         Grey values in [0, 1], an image a row, N ≤ rows · cols; cells left over stay white.
+        Where some exceed 1, as counts do, the largest of them is white.
     image_shape : (int, int)
         Height h and width w of an image.
     rows, cols : int
@@ -48,7 +49,7 @@ def tile(
         raise ParameterError(f"{len(images)} images do not fit {rows} rows of {cols}: "
                              "show fewer, or make the grid larger")
     cells = np.ones((rows * cols, h, w), images.dtype)
-    cells[:len(images)] = images.reshape(-1, h, w)
+    cells[:len(images)] = images.reshape(-1, h, w) / max(1, images.max(initial=0))
     canvas = np.ones((rows, h + gap, cols, w + gap), images.dtype)
     canvas[:, :h, :, :w] = cells.reshape(rows, cols, h, w).swapaxes(1, 2)
     return canvas.reshape(rows * (h + gap), -1)[:rows * (h + gap) - gap, :cols * (w + gap) - gap]

@@ -5,7 +5,6 @@ says all. Stopped in whatever way, a curve goes on from its last checkpoint when
 again; asked for with a larger budget, it goes on from where it ended.
 """
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from npvae import runs
 from npvae.errors import ModelFileError, NpvaeError
 from npvae.io import read_jsonl
+from npvae.io.locks import exclusive_folder
 from npvae.ops.cpu.threads import processors
 from npvae.reproduce.marginal import estimated
 from npvae.reproduce.paper import Curve
@@ -61,7 +61,8 @@ class Training:
         command += ["likelihood"] * self.marginal
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT,
+                command, env=os.environ | own, stdin=subprocess.PIPE, stdout=log,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches it once, by way of this process
             )  # fmt: skip
 
@@ -101,16 +102,18 @@ def prepare(curve: Curve, budget: float, folder: Path) -> runs.Run:
     Raises
     ------
     ModelFileError
-        If the folder holds a run of other settings.
+        If the folder holds a run of other settings, or another process is training it.
     """
     settings = runs.resolve_settings(curve.settings(budget))
     if not (folder / "config.toml").exists():
-        return runs.create(settings, folder)
+        with runs.create(settings, folder) as run:
+            return run
     reopen(curve, folder)
-    settings["epochs"] = max(settings["epochs"], len(read_jsonl(folder / "history.jsonl")))
-    run = runs.Run(folder, settings)
-    run.write_config()
-    return run
+    with exclusive_folder(folder):
+        settings["epochs"] = max(settings["epochs"], len(read_jsonl(folder / "history.jsonl")))
+        run = runs.Run(folder, settings)
+        run.write_config()
+        return run
 
 
 def reopen(curve: Curve, folder: Path) -> runs.Run:
@@ -174,19 +177,26 @@ def train_curves(
             for training in running[:]:
                 if training.process is not None and training.process.poll() is not None:
                     running.remove(training)
+                    end([training])
                     show.done(training)
-    except KeyboardInterrupt:
-        for training in running:
-            if training.process is not None:
-                training.process.send_signal(signal.SIGINT)
-                training.process.wait()
-        raise
+    finally:
+        end(running)  # those that an interrupt, or whatever was wrong here, has left
     for training in trainings:
         if not training.finished:
             said = training.log.read_text("utf-8").strip().splitlines() or ["it says nothing"]
             why = said[-1].removeprefix("npvae: error: ")
             raise CurveError(f"curve {training.curve.name} failed: {why}; see {training.log}")
     return [training.run for training in trainings]
+
+
+def end(trainings: Sequence[Training]) -> None:
+    """Have their processes checkpoint and end, and wait until they have."""
+    processes = [training.process for training in trainings if training.process is not None]
+    for process in processes:
+        if process.stdin is not None:
+            process.stdin.close()  # which is what a process goes on by
+    for process in processes:
+        process.wait()
 
 
 class ProgressDisplay:

@@ -3,3 +3,7 @@ from npvae.testing.gradients import check_gradients
 from npvae.testing.report import GradientReport, ParameterCheck
 
 __all__ = ["GradientReport", "ParameterCheck", "check_gradients"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,8 @@
 """What a gradient check found: one row a parameter, and a table for the reader."""
 from dataclasses import dataclass
 
+from npvae import html
+
 
 @dataclass(frozen=True)
 class ParameterCheck:
@@ -75,22 +77,31 @@ class GradientReport:
         return self.worst <= tolerance
 
     def __str__(self) -> str:
-        random = f"{self.directions} random directions a parameter"
-        along = random if self.directions else "every element"
-        heads = ("parameter", "shape", "checked", "kinks", "worst error", "at")
-        table: list[tuple[str, ...]] = [heads, *map(_cells, self.rows)]
+        table: list[tuple[str, ...]] = [_HEADS, *map(_cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join([name.ljust(widths[0]), *map(str.rjust, rest, widths[1:])])
             for name, *rest in table
         ]
-        verdict = "ok" if self.ok else "WRONG"
-        what = "" if self.exact else " of the surrogate, samples and weights held,"
-        return "\n".join([
-            f"gradient check{what} in float64 by {_METHODS[self.method]}, {along}", *lines,
-            f"{verdict}: worst relative error {self.worst:.1e}, tolerance {self.tolerance:.0e}",
-        ])  # fmt: skip
+        return "\n".join([self._title(), *lines, self._verdict()])
 
+    def _repr_html_(self) -> str:
+        columns = zip(*map(_cells, self.rows), strict=True)
+        return html.table(f"{self._verdict()}; {self._title()}",
+                          dict(zip(_HEADS, columns, strict=True)))  # fmt: skip
+
+    def _title(self) -> str:
+        random = f"{self.directions} random directions a parameter"
+        along = random if self.directions else "every element"
+        what = "" if self.exact else " of the surrogate, samples and weights held,"
+        return f"gradient check{what} in float64 by {_METHODS[self.method]}, {along}"
+
+    def _verdict(self) -> str:
+        verdict = "ok" if self.ok else "WRONG"
+        return f"{verdict}: worst relative error {self.worst:.1e}, tolerance {self.tolerance:.0e}"
+
+
+_HEADS = ("parameter", "shape", "checked", "kinks", "worst error", "at")
 
 _METHODS = {"central": "central differences", "complex": "complex steps"}
 

@@ -148,7 +148,7 @@ class ModelSubject(EngineSubject):
                 zeta = random.normal(model.seed_, random.PARAMETERS, 0, Q)
             noise = noise._replace(zeta=engine.backend.asarray(zeta, "float64"))
         check_takes(type(model).__name__, call, X, eps, **more)
-        super().__init__(engine, engine.backend.asarray(pixels, "float64") * scale, noise)
+        super().__init__(engine, engine.backend.asarray(pixels[:], "float64") * scale, noise)
         self.name = type(model).__name__
         self._call = lambda: loss_and_gradient(self.name, call(X, eps, **more), self.shapes)
         written = "loss_and_grad" in vars(model)
@@ -291,7 +291,7 @@ def subject_of(model: Any, X: Any, eps: Any, rng: numpy.random.Generator) -> Sub
         if "theta.mu" in engine.P:
             zeta = rng.standard_normal(engine.P["theta.mu"].size)
             noise = noise._replace(zeta=engine.backend.asarray(zeta))
-        return EngineSubject(engine, engine.backend.asarray(x, "float64"), noise)
+        return EngineSubject(engine, engine.backend.asarray(x[:], "float64"), noise)
     named_by_us = getattr(type(model), "parameters", None) is GenerativeModel.parameters
     if isinstance(model, GenerativeModel) and named_by_us:
         if not callable(getattr(model, "loss_and_grad", None)):

@@ -1,24 +1,27 @@
 """Minibatches, the loop, and checkpoints."""
 from npvae.training.batches import BINARIZE, Minibatches, binarized, binarized_by_row, data_moments
 from npvae.training.config import TrainConfig
-from npvae.training.loop import train
-from npvae.training.progress import HistoryFile, print_backend, print_early_stopping, print_epoch
+from npvae.training.history import HistoryFile
+from npvae.training.loop import Callback, train
+from npvae.training.progress import Progress, is_told, progress_of
 from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
 from npvae.training.step import TrainStep
 
 __all__ = [
     "BINARIZE",
+    "Callback",
     "HistoryFile",
     "Minibatches",
+    "Progress",
     "TrainConfig",
     "TrainStep",
     "TrainingState",
-    "binarized", "binarized_by_row",
+    "binarized",
+    "binarized_by_row",
     "data_moments",
+    "is_told",
     "load_checkpoint",
-    "print_backend",
-    "print_early_stopping",
-    "print_epoch",
+    "progress_of",
     "save_checkpoint",
     "train",
-]  # fmt: skip
+]

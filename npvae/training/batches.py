@@ -8,15 +8,18 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     fixed       one sample x ~ Bernoulli(grey), the same in every epoch
     dynamic     a new sample at every step
 """
+from typing import Any
+
+import numpy as np
 
 from npvae import random
 from npvae.backend import Array, to_numpy
-from npvae.evaluation.chunks import chunk_size, chunks, load_rows
+from npvae.data.sparse import SparseRows
+from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
 from npvae.models import Engine
 from npvae.row_noise import row_keys, row_thresholds
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
-BLOCK = 4096  # rows binarised at a time
 
 
 class Minibatches:
@@ -27,7 +30,8 @@ class Minibatches:
     engine : Engine
         Whose device and workspace are used.
     data : array (N, D)
-        Any real dtype; ``data * scale`` is what the model sees.
+        Any real dtype; ``data * scale`` is what the model sees. A sparse matrix stays one, and
+        each minibatch is made dense on the host.
     batch_size : int
         M; the last batch of an epoch may be smaller.
     """
@@ -38,7 +42,8 @@ class Minibatches:
         if binarize == "fixed":
             data, scale = binarized(engine, data, scale, seed), 1.0
         self.engine, self.seed, self.batch_size = engine, seed, batch_size
-        self.data, self.scale = engine.backend.asarray(data), scale
+        self.data, self.scale = on_device(engine, data), scale
+        self.capturable = not isinstance(self.data, SparseRows)  # fetched without the host
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
         self.threshold = {"threshold": 0.5, "dynamic": None}.get(binarize, "none")
 
@@ -62,10 +67,13 @@ class Minibatches:
         """
         M, D = len(rows), self.data.shape[1]
         work, dtype = self.engine.work, self.data.dtype
-        x = work("x", M, D)
-        self.engine.ops.gather(
-            self.data, rows, self.scale, work(self.gather_scratch, M, D, dtype=dtype), x
-        )
+        if isinstance(self.data, SparseRows):
+            x = load_rows(self.engine, self.data[rows], self.scale, work)
+        else:
+            x = work("x", M, D)
+            self.engine.ops.gather(
+                self.data, rows, self.scale, work(self.gather_scratch, M, D, dtype=dtype), x
+            )
         if self.threshold is None:
             self.engine.ops.sample_bernoulli(self.seed, random.BINARIZE, step, x)
         elif self.threshold != "none":
@@ -75,19 +83,17 @@ class Minibatches:
 
 def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     """One sample of every pixel, x ~ Bernoulli(scale · data).   (N, D) uint8"""
-    xp, (N, D) = engine.xp, data.shape
-    ones = xp.empty((N, D), xp.uint8)
-    for start in range(0, N, BLOCK):
-        grey = engine.backend.asarray(data[start : start + BLOCK]) * scale
+    xp, (N, D), ones = engine.xp, data.shape, empty_like(engine, data, np.uint8)
+    for start, stop in chunks(N, chunk_size(engine)):
+        grey = engine.backend.asarray(data[start:stop]) * scale
         u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * D)
-        ones[start : start + BLOCK] = grey > xp.asarray(u.reshape(grey.shape))
+        ones[start:stop] = grey > xp.asarray(u.reshape(grey.shape))
     return ones
 
 
 def binarized_by_row(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     """The same where data are scored: by a row's values, wherever it stands.   (N, D) uint8"""
-    xp, (N, D) = engine.xp, data.shape
-    ones = xp.empty((N, D), xp.uint8)
+    xp, (N, D), ones = engine.xp, data.shape, empty_like(engine, data, np.uint8)
     for start, stop in chunks(N, chunk_size(engine)):
         x = load_rows(engine, data[start:stop], scale, engine.work)  # (M, D)
         u = row_thresholds(seed, random.BINARIZE_ONCE, row_keys(to_numpy(x)), D)
@@ -95,9 +101,19 @@ def binarized_by_row(engine: Engine, data: Array, scale: float, seed: int) -> Ar
     return ones
 
 
+def empty_like(engine: Engine, data: Array, dtype: Any) -> Array:
+    """An array (N, D) to write rows to; sparse where the data are, for 0 is never above u ≥ 0."""
+    if isinstance(data, SparseRows):
+        return data.astype(dtype)
+    return engine.xp.empty(data.shape, dtype)
+
+
 def data_moments(engine: Engine, data: Array, scale: float, threshold: bool) -> tuple[Array, Array]:
     """Mean (D,) of the data (N, D) as a model sees them, and their mean variance (1,); float64."""
     (N, D), xp = data.shape, engine.xp
+    if isinstance(data, SparseRows):
+        mean, variances = (data * scale > 0.5 if threshold else data * scale).moments()  # (D,) each
+        return xp.asarray(mean), xp.asarray(variances.mean(keepdims=True))
     total, squares = xp.zeros(D, xp.float64), xp.zeros(1, xp.float64)
     for start, stop in chunks(N, chunk_size(engine)):
         x = load_rows(engine, data[start:stop], scale, engine.work)  # in C order

@@ -3,17 +3,16 @@
 Everything random is a function of (seed, step), so this loop has no hidden state: stop it
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
 """
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import isfinite
 from time import perf_counter
 from typing import Any
 
-from npvae.errors import NumericalError
+from npvae.errors import NumericalError, ParameterError
+from npvae.interrupts import interrupts
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
+from npvae.training.progress import Progress
 from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep, diagnose
 
@@ -28,6 +27,7 @@ def train(
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
     make_step: Callable[..., TrainStep] = TrainStep,
+    progress: Progress | None = None,
 ) -> TrainingState:
     """Run epochs until ``config.epochs`` of them are done.
 
@@ -40,46 +40,65 @@ def train(
     validate : callable, optional
         Gives ``{"validation_elbo": ..., ...}`` for the current parameters.
     callbacks : tuple of callable
-        Called with the state after every epoch; one that returns True ends the run.
+        Called with the state after every epoch; one whose result is true ends the run.
     checkpoint : callable, optional
         Called with the state after every epoch, and on Ctrl-C before the interrupt goes on.
     make_step : callable
         Makes the :class:`TrainStep` of a state, batches and a config.
+    progress : Progress, optional
+        Shows how it goes.
 
     Raises
     ------
     NumericalError
         As soon as the loss is not finite, naming where; or before a checkpoint of numbers that
         are not would replace the last good one.
+    ParameterError
+        If a callback returns what is neither true nor false.
     KeyboardInterrupt
-        On Ctrl-C, at the end of the step in hand.
+        On Ctrl-C, at the end of the step in hand; see :mod:`npvae.interrupts`.
     """
-    steps = make_step(state, batches, config)
+    steps, progress = make_step(state, batches, config), progress or Progress()
     missing = config.patience is not None and state.best is None and state.best_elbo is not None
     if missing or 0 < state.best_epoch <= warmup_epochs(state):
         # early stopping was not asked for before, or an older npvae took its best from the warm-up:
         # the best parameters are not there, and in the middle of an epoch there are none to keep
         elbo = None if state.batch else state.last()["validation_elbo"]
         keep_best(state, elbo, config.patience is not None)
-    with interrupts() as interrupted:
+    with interrupts() as interrupted, progress:
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
             steps.begin_epoch()
             while state.batch < batches.n_batches and not interrupted():
                 steps.advance()
+                progress.step(state)
             if not interrupted():
                 close_epoch(steps, perf_counter() - began, validate)
-                done = [callback(state) is True for callback in callbacks]
+                progress.epoch(state)
+                done = [is_true(callback(state)) for callback in callbacks]
             check_finite(state)
             if checkpoint:
                 checkpoint(state)
-            if interrupted():
-                raise KeyboardInterrupt
-            if any(done):
+            if interrupted() or any(done):
                 break
     if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
+
+
+def is_true(result: Any) -> bool:
+    """Whether a callback returned a truth value, of any array library, that is true.
+
+    Texts and collections are none: what a callback logs is not what it asks for.
+    """
+    try:
+        return hasattr(result, "__bool__") and bool(result)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(
+            f"a callback returned a {type(result).__name__} that is neither true nor false: "
+            f"{reason}; return True to end the training, or None"
+        ) from error
 
 
 def close_epoch(
@@ -132,23 +151,3 @@ def check_finite(state: TrainingState) -> None:
     vectors = (state.engine.theta, *state.moments.values())
     if not all(bool(state.engine.xp.isfinite(vector).all()) for vector in vectors):
         raise NumericalError(diagnose(state, f"the numbers overflowed at step {state.step}"))
-
-
-@contextmanager
-def interrupts() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C into a flag, so that no step is torn; a second Ctrl-C is not held back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    seen: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        seen.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -197,6 +197,8 @@ class TrainStep:
 
     def _can_replay_graphs(self) -> bool:
         """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
+        if not self.batches.capturable:
+            return False
         allocations = self.engine.work.allocations
         if self._buffers_ready and self._captured_at != allocations:
             self.cuda_graphs, self._captured_at = self._capture_graphs(), allocations

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_evaluate_refuses_what_does_not_go_together(run, capsys):
     assert "leave out --method" in line
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(run), "--method", "magic"])
-    assert stop.value.code == 2 and "invalid choice: 'magic'" in capsys.readouterr().err
+    assert stop.value.code == 2 and "'magic' is not known" in capsys.readouterr().err
 
 
 def test_a_config_file_repeats_a_run(run, tmp_path):
@@ -123,24 +124,63 @@ def test_a_config_of_the_wrong_kind_is_one_line(line, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
-    """A real SIGINT to a real process: exit code 130, one line, and a run that can go on."""
+@pytest.fixture
+def training(tmp_path):
+    """A process that trains for as long as it may."""
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "npvae", "train", "--epochs", "100000", "--out", folder]
+    command = [sys.executable, "-m", "npvae", "train", "--hidden", "8", "--epochs", "100000"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [*command, "--out", folder], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("folder"):  # the last line before training
-            process.send_signal(signal.SIGINT)
-            break
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "npvae train --resume" in err and "Traceback" not in err
+    with process:
+        for line in process.stdout:
+            if line.startswith("folder"):  # the last line before training
+                break
+        yield process, folder
+        process.kill()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_interrupt_leaves_a_run_that_resumes(name, code, training):
+    """A real signal to a real process: its exit code, one line, and a run that can go on."""
+    process, folder = training
+    process.send_signal(getattr(signal, name))
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert err == f"npvae: interrupted; go on with: npvae train --resume {folder}\n"
+    assert not {path.name for path in folder.iterdir()} & {".lock", "model.npz"}
     history = folder / "history.jsonl"
     epochs = len(history.read_text().splitlines()) if history.exists() else 0
     assert main(["train", "--resume", str(folder), "--epochs", str(epochs + 1)]) == 0
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(training, capsys):
+    process, folder = training
+    words = f"{folder} is in use by process {process.pid} on "
+    config = (folder / "config.toml").read_bytes()
+    assert words in one_line_error(capsys, "train", "--resume", folder, "--epochs", 200000)
+    assert "is not empty" in one_line_error(capsys, "train", *QUICK, "--out", folder)
+    assert (folder / "config.toml").read_bytes() == config
+
+
+def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = runs.resolve_settings({})
+    with ExitStack() as stack:
+        found = [stack.enter_context(runs.create(settings)).folder for _ in range(3)]
+    assert found == [Path("runs", f"digits-{number}") for number in (1, 2, 3)]
+
+
+def test_a_folder_that_a_killed_process_never_wrote_into_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs", "digits-1")
+    folder.mkdir(parents=True)
+    (folder / ".lock").write_text("process 1 on the moon")
+    (folder / ".npvae-00.tmp").write_text("half a configura")
+    with runs.create(runs.resolve_settings({})) as run:
+        assert run.folder == folder
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]
 
 
 def test_evaluate_prints_bound_and_likelihood(run, capsys):
@@ -256,6 +296,33 @@ def test_own_data_of_every_kind_trains(tmp_path):
         assert main([*argv, "--batch-size", "20", "--out", str(tmp_path / f"run-{name}")]) == 0
 
 
+@pytest.mark.parametrize(("n", "held_out"), [(1, 0), (2, 1), (9, 1), (10, 1), (29, 2)])
+def test_small_data_train_and_hold_out_a_row(n, held_out, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((n, 6)))
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(tmp_path / "x.npy"), *QUICK, "--out", str(run)]) == 0
+    parts = runs.open_run(run).datasets()
+    assert [0 if part is None else len(part) for part in parts] == [n - held_out, held_out]
+    if not held_out:
+        assert "held no data out" in one_line_error(capsys, "evaluate", run)
+
+
+def test_bytes_of_a_file_are_counts_where_counts_are_wanted(tmp_path, capsys):
+    """In every command that reads them; --scale is kept with the run."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).poisson(9, (40, 6)).astype(np.uint8))
+    command = ["train", "--data", str(tmp_path / "x.npy"), "--likelihood", "poisson", *QUICK]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    for more in ([], ["--data", str(tmp_path / "x.npy")]):
+        assert main(["evaluate", str(tmp_path / "a"), "--samples", "9", *more]) == 0
+        assert main(["reconstruct", str(tmp_path / "a"), "--out", f"{tmp_path}/{len(more)}.png",
+                     *more]) == 0
+    assert "is no count" in one_line_error(capsys, *command, "--scale", "1/255")
+    command[4] = "normal"
+    assert main([*command, "--scale", "1/9", "--out", str(tmp_path / "b")]) == 0
+    held_out = runs.open_run(tmp_path / "b").held_out()
+    np.testing.assert_allclose(held_out.images, held_out.pixels / 9, rtol=2.0**-22)
+
+
 def test_every_command_has_a_function():
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     assert all(callable(sub.get_default("run")) for sub in commands.choices.values())
@@ -297,8 +364,32 @@ def read_history(folder):
     return [json.loads(row)["validation_elbo"] for row in rows]
 
 
-def test_usage_errors_exit_2(capsys):
-    with pytest.raises(SystemExit) as exit:
-        main(["trian"])
-    assert exit.value.code == 2
-    capsys.readouterr()
+def test_quiet_and_json_say_that_alone(run, tmp_path, capsys):
+    """--quiet leaves a run and says nothing; --json one object, whose numbers are the history's."""
+    assert main(["train", *QUICK, "--quiet", "--out", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["train", *QUICK, "--json", "--out", str(tmp_path / "b")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = [json.loads(row) for row in (tmp_path / "b" / "history.jsonl").read_text().splitlines()]
+    assert found["elbo"] == rows[-1]["elbo"] and found["model"].endswith("model.npz")
+    configs = [(folder / "config.toml").read_text() for folder in (run, tmp_path / "a")]
+    assert configs[0] == configs[1]  # how much is said is no setting of the run
+    command = ["evaluate", str(run), "--limit", "5", "--samples", "50"]
+    assert main([*command, "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("bound ")
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert f"ELBO {found['bound']['elbo']:.3f} ± {found['bound']['standard_error']:.3f}" in lines[0]
+    assert f"log p(x) = {found['likelihood']['log_likelihood']:.3f} ± " in lines[1]
+    assert main([*command[:-1], "2000", "--curve", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["curve"]["k"] == [1, 10, 100, 1000]
+
+
+def test_force_replaces_what_out_names_and_nothing_else_does(run, tmp_path, capsys):
+    target = tmp_path / "picture.png"
+    target.write_text("mine")
+    assert "--force" in one_line_error(capsys, "manifold", run, "--out", target)
+    assert target.read_text() == "mine"
+    assert main(["manifold", str(run), "--out", str(target), "--force"]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from npvae import VAE
 from npvae.data import Dataset, available, check_data, load, load_digits, make_swiss_roll
 from npvae.distributions import BernoulliLikelihood
+from npvae.distributions.support import COUNTS, levels
 from npvae.errors import DataError, ParameterError
 
-UNIT = BernoulliLikelihood.support
+UNIT, LEVELS = BernoulliLikelihood.support, levels(3, "categorical")
 
 
 def says(error: pytest.ExceptionInfo[BaseException], *parts: str) -> bool:
@@ -88,6 +90,46 @@ def test_bytes_are_scaled_into_the_unit_interval_and_floats_are_left_alone():
     for dtype in (np.float32, np.float64):
         floats = np.full((2, 3), 0.3, dtype)
         assert Dataset(floats).images is floats
+
+
+BYTES = np.array([[0, 1, 2, 200], [0, 1, 1, 0]], np.uint8)
+
+
+@pytest.mark.parametrize(("likelihood", "factor"), [
+    ("bernoulli", 1 / 255), ("continuous-bernoulli", 1 / 255), ("normal", 1 / 255),
+    ("laplace", 1 / 255), ("poisson", 1), ("categorical", 1 / 200),
+    ("discretized-logistic", 1 / 200),
+])
+def test_bytes_are_scaled_by_what_the_likelihood_wants(likelihood, factor):
+    """The same model, as it is asked about bytes and about the floats that they stand for."""
+    K = 201 if factor == 1 / 200 else None
+    vae = VAE(hidden=(3,), likelihood=likelihood, n_levels=K, dtype="float64", random_state=0)
+    vae.initialize(4)
+    dataset, values = Dataset(BYTES), BYTES * factor
+    # the factor and the product are rounded in turn, and the bound is a sum of a few dozen terms
+    np.testing.assert_allclose(vae.score_samples(dataset), vae.score_samples(values), rtol=1e-12)
+    for part in (dataset.first(1), dataset.split(1, seed=0)[0], dataset.split(1, seed=0)[1]):
+        assert part.scale == dataset.scale  # also the row that is all 0 and 1
+        wanted = dataset.scaled_for(vae.engine_.model.likelihood.support).scale
+        assert part.scaled_for(vae.engine_.model.likelihood.support).scale == wanted
+
+
+def test_bytes_that_are_left_as_they_are():
+    for pixels in (BYTES[1:], BYTES.astype(int), BYTES.astype(float), BYTES > 0):
+        assert Dataset(pixels).scale == 1 and not Dataset(pixels).grey_levels
+        for support in (COUNTS, UNIT, levels(9, "categorical")):
+            assert Dataset(pixels).scaled_for(support).scale == 1
+    assert Dataset(BYTES, scale=0.5).scaled_for(COUNTS).scale == 0.5  # what was said is kept
+    poisson = VAE(hidden=(3,), likelihood="poisson", random_state=0).initialize(4)
+    assert poisson.score(BYTES) == poisson.score(BYTES.astype(np.float32))  # as an array
+
+
+def test_the_bundled_bytes_are_levels_and_counts():
+    digits = load_digits()
+    assert digits.scaled_for(COUNTS).images.max() == 16
+    assert digits.scaled_for(levels(17, "categorical")).images.max() == 1
+    with pytest.raises(ParameterError, match="scale = nan"):
+        Dataset(BYTES, scale=np.nan)
 
 
 def test_a_split_parts_the_rows_and_repeats_with_its_seed():
@@ -202,7 +244,20 @@ def spoiled(value, i=1, j=2, shape=(3, 4), dtype=np.float64):
     (spoiled(-0.25), {"support": UNIT}, ("X[1, 2] = -0.25 lies outside",)),
     (np.ones((2, 2), complex), {}, ("Complex data not supported", "complex128")),
     (np.array([["a", "b"]]), {}, ("<U1", "no numbers")),
-    (np.array([["a", 1.0]], object), {}, ("could not convert string to float: 'a'",)),
+    (np.array([["a", 1.0]], object), {}, ("X[0, 0] is 'a'", "encode or leave out a string")),
+    (np.array([[0.5, "1.0"]], object), {}, ("X[0, 1] is '1.0'", "a string")),
+    (np.array([[0.5, None]], object), {}, ("X[0, 1] is None", "impute a missing number")),
+    (np.array([[0.5, 10**400]], object), {}, ("X[0, 1] is inf",)),
+    (np.array([[np.datetime64("2020")]]), {}, ("datetime64[Y]", "no numbers")),
+    (np.ma.masked_greater([[1.0, 2.0], [9.0, 1.0]], 5), {}, ("X[1, 0] is masked", "impute")),
+    ((row for row in [[1.0]]), {}, ("of type generator", "(N, D)")),
+    (spoiled(1 + 1e-9), {"support": UNIT}, ("X[1, 2] = 1.000000001 lies outside",)),
+    (spoiled(1.0001, dtype=np.float32), {"support": UNIT}, ("X[1, 2] = 1.0001 lies outside",)),
+    (spoiled(-1e-9), {"support": UNIT}, ("X[1, 2] = -1e-09 lies outside",)),
+    (spoiled(2.000001), {"support": COUNTS}, ("X[0, 0] = 0.5 is no count",)),
+    (spoiled(1e300), {"dtype": "float32"}, ("X[1, 2] = 1e+300 is infinite in float32", "float64")),
+    (spoiled(-1e39), {"dtype": "float32"}, ("X[1, 2] = -1e+39", "ends at 3.4e+38", "rescale")),
+    (spoiled(255, dtype=np.uint8), {"dtype": "float32", "scale": 1e37}, ("2.55e+39",)),
     ([[1.0, 2.0], [3.0]], {}, ("X is no array of numbers",)),
 ])
 def test_bad_data_is_answered_in_one_line(X, options, parts):
@@ -215,23 +270,70 @@ def test_bad_data_is_answered_in_one_line(X, options, parts):
 
 
 def test_what_is_no_number_at_all_is_a_type_error():
-    with pytest.raises(TypeError, match=r"argument must be .* string.* number"):
+    """Also, as scikit-learn asks; it is a DataError like any other."""
+    with pytest.raises(TypeError, match=r"argument must be .* string.* number") as error:
         check_data(np.array([[{}, 1.0]], object))
+    assert type(error.value) is DataError
 
 
-def test_sparse_data_is_refused_by_name():
+def test_masked_arrays_without_a_masked_value_are_taken():
+    X = np.ma.masked_greater([[1.0, 2.0]], 5)
+    np.testing.assert_array_equal(check_data(X), [[1.0, 2.0]])
+    assert type(check_data(X)) is np.ndarray
+
+
+@pytest.mark.parametrize("container", ["csr_array", "csr_matrix", "coo_array", "csc_matrix"])
+def test_sparse_data_are_taken_as_they_are(container):
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(DataError) as error:
-        check_data(sparse.csr_array(np.eye(3)))
-    assert says(error, "sparse", "toarray()")
+    X = check_data(getattr(sparse, container)(np.eye(3)), 3, support=UNIT, dtype="float32")
+    assert len(X) == 3 and X[1:2].tolist() == [[0, 1, 0]]
 
 
 def test_the_range_may_be_touched():
     X = np.array([[0.0, 1.0]])
     assert check_data(X, support=UNIT) is X
-    for beyond in (np.nextafter(0.0, -1.0), np.nextafter(1.0, 2.0)):
-        with pytest.raises(DataError, match="outside"):
-            check_data(np.array([[beyond, 1.0]]), support=UNIT)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_rounding_left_outside_is_clipped_in_a_copy(dtype):
+    """Four units in the last place; of data to be scaled too. What is given stays as it is."""
+    one, zero = dtype(1), dtype(0)
+    over, under = one + 4 * np.finfo(dtype).eps, zero - np.finfo(dtype).eps
+    for scale in (1.0, 0.25):
+        X = np.array([[over, under, 0.5]], dtype) / dtype(scale)
+        before = X.copy()
+        clipped = check_data(X, support=UNIT, scale=scale)
+        np.testing.assert_array_equal(X, before)
+        assert clipped.dtype == dtype
+        np.testing.assert_array_equal(clipped * dtype(scale), np.array([[1, 0, 0.5]], dtype))
+    levels = check_data(np.array([[over, under, 0.5]], dtype), support=LEVELS)
+    assert levels.tolist() == [[1, 0, 0.5]]
+    counts = check_data(np.array([[under, 3]], dtype), support=COUNTS)
+    assert counts.tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 50, 300])
+def test_what_a_scaler_leaves_is_taken(offset):
+    """Of 100 tables some are outside of [0, 1], and the more the farther they are from 0."""
+    scaler = pytest.importorskip("sklearn.preprocessing").MinMaxScaler
+    rng, outside = np.random.default_rng(0), 0
+    for _ in range(100):
+        X = scaler().fit_transform(offset + rng.normal(size=(50, 8)))
+        outside += X.max() > 1 or X.min() < 0
+        clipped = check_data(X, support=UNIT)
+        assert clipped.min() == 0 and clipped.max() == 1
+        np.testing.assert_allclose(clipped, X, atol=2e-12, rtol=0)
+    assert outside >= 5
+
+
+def test_values_are_finite_in_the_dtype_of_the_model():
+    """A number above the largest float32 is still finite if it is rounded down to that."""
+    largest = float(np.finfo(np.float32).max)
+    X = np.array([[largest * (1 + 2.0**-26), 1.0]])
+    assert np.isfinite(X.astype(np.float32)).all() and X[0, 0] > largest
+    assert check_data(X, dtype="float32") is X
+    huge = np.array([[1e300, 1.0]])
+    assert check_data(huge, dtype="float64") is huge
 
 
 def test_another_array_module_is_used_through_two_functions():
@@ -241,6 +343,8 @@ def test_another_array_module_is_used_through_two_functions():
         asarray=lambda X: used.append("asarray") or X,
         isfinite=lambda X: used.append("isfinite") or np.isfinite(X))
     X = np.full((2, 2), 0.5)
-    assert check_data(X, 2, support=UNIT, xp=xp) is X and used == ["asarray"]
+    assert check_data(X, 2, support=UNIT, xp=xp) is X and not used
+    other = X.view(type("Other", (np.ndarray,), {}))
+    assert check_data(other, 2, support=UNIT, xp=xp) is other and used == ["asarray"]
     with pytest.raises(DataError, match=r"X\[0, 1\] is NaN"):
         check_data(np.array([[0.5, np.nan]]), xp=xp)

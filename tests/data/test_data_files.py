@@ -9,7 +9,7 @@ from hashlib import md5
 import numpy as np
 import pytest
 
-from npvae import data
+from npvae import data, install
 from npvae.data import freyfaces, load_file, load_frey_faces, load_mnist, mnist
 from npvae.errors import DataError, MissingExtraError
 
@@ -137,7 +137,7 @@ def test_without_npvae_data_the_cache_is_the_place(home, monkeypatch):
 def test_without_pooch_the_message_names_the_extra(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     message = refusal(load_mnist)
-    assert "pip install 'npvae[download]'" in message and "yann.lecun.com" in message
+    assert install.command("download") in message and "yann.lecun.com" in message
 
 
 def test_a_download_is_taken_from_the_first_mirror_that_has_the_contents(home, monkeypatch):
@@ -309,8 +309,8 @@ def test_sub_folders_are_labels(tmp_path):
 
 
 def test_a_folder_needs_pillow(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(MissingExtraError, match=r"npvae\[plot\]"):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtraError, match=r"\[plot\]"):
         load_file(tmp_path)
 
 

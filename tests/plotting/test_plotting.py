@@ -8,9 +8,18 @@ import sys
 import numpy as np
 import pytest
 
+import npvae
 from npvae import plotting
 from npvae.data import Dataset
-from npvae.errors import DataError, MissingExtraError, ModelFileError, ParameterError
+from npvae.distributions import Elliptical, Normal
+from npvae.errors import (
+    DataError,
+    MissingExtraError,
+    ModelFileError,
+    NotFittedError,
+    ParameterError,
+)
+from npvae.evaluation import PosteriorDistribution
 
 pytest.importorskip("matplotlib")
 
@@ -21,7 +30,8 @@ SHAPE = (3, 2)  # height and width differ, so that a transposed image cannot pas
 class Linear:
     """x = ½ + z W, and back; it remembers what it was asked."""
 
-    has_prior, takes_validation, posterior, prior = False, True, "normal", "normal"
+    has_prior, has_bound, takes_validation, image_shape_ = False, False, True, None
+    posterior = prior = "normal"
 
     def __init__(self, J=2, D=6, scale=0.05):
         self.latent_dim = J
@@ -100,6 +110,8 @@ def test_cells_left_over_are_white_and_the_images_stay_as_they_were():
     before = images.copy()
     tiled = plotting.tile(images, SHAPE, rows=2, cols=3)
     assert (tiled[3:, 2:] == 1).all() and (tiled[:3] < 1).all()
+    counts = plotting.tile(255 * images, SHAPE, rows=2, cols=3)  # the largest of them is white
+    np.testing.assert_allclose(counts[:3], tiled[:3] / images.max(), rtol=1e-6)
     tiled[:] = 0
     np.testing.assert_array_equal(images, before)
 
@@ -244,9 +256,13 @@ def test_more_than_ten_labels_differ_in_shape_too():
 
 
 def test_other_numbers_get_a_colour_scale():
+    from matplotlib.cm import ScalarMappable
+
     for labels in (np.linspace(4.7, 14.1, 30), np.arange(30)):
         ax, bar = plotting.latent_scatter(Linear(), data(30), labels).axes
-        np.testing.assert_array_equal(ax.collections[0].get_array(), labels)
+        shades = ax.collections[0].get_facecolors()
+        viridis = ScalarMappable(cmap="viridis").to_rgba(labels)  # from their least to their most
+        np.testing.assert_array_equal(shades, viridis)
         np.testing.assert_allclose(bar.get_ylim(), (labels.min(), labels.max()), rtol=1e-12)
         assert ax.get_legend() is None
 
@@ -286,6 +302,88 @@ def test_a_single_latent_is_spread_out_by_label():
     np.testing.assert_array_equal(points(ax)[:, 0], z)
 
 
+def test_the_priors_circles_are_the_images_of_a_normals():
+    """For an Exponential prior F⁻¹(Φ(u)) = −log Φ(−u), a coordinate at a time."""
+    norm = pytest.importorskip("scipy.stats").norm
+    angle = np.linspace(0, 2 * np.pi, 181)
+    for prior, image in (("normal", lambda u: u), ("exponential", lambda u: -norm.logcdf(-u))):
+        model = Generative()
+        model.posterior = model.prior = prior
+        (ax,) = plotting.latent_scatter(model, data(12)).axes
+        for radius, line in zip((1, 2), ax.lines, strict=True):
+            circle = radius * np.array([np.cos(angle), np.sin(angle)])
+            # quantiles are of shares rounded near 1, at 2 deviations by 1e-16 / 0.023
+            np.testing.assert_allclose(line.get_xydata().T, image(circle), rtol=0, atol=1e-12)
+    single = Generative(1)
+    (ax,) = plotting.latent_scatter(single, data(12)).axes
+    sides = [line.get_xdata()[0] for line in ax.lines]
+    np.testing.assert_allclose(sides, [-1, 1, -2, 2], rtol=1e-14)
+
+
+class Encoded(Generative):
+    """A q(z|x) of its own kind for every datapoint."""
+
+    has_bound = True
+
+    def __init__(self, family, spread, J=2):
+        super().__init__(J)
+        self.family, self.spread = family, spread
+
+    def posterior_of(self, X):
+        heads = {name: np.tile(self.spread[name], (len(X), 1)) for name in self.spread}
+        return PosteriorDistribution(self.family, {"mu": self.transform(X)} | heads, 2)
+
+
+def ellipse(line):
+    """Centre and covariance of the density that is uniform along the angles of an ellipse."""
+    path = line.get_xydata()[:-1]  # closed: the last is the first
+    return path.mean(axis=0), 2 * np.cov(path.T, bias=True)
+
+
+def test_an_ellipse_is_one_deviation_of_the_posterior():
+    model, x = Encoded(Normal(), {"logvar": np.log([0.25, 4.0])}), data(100)
+    (ax,) = plotting.latent_scatter(model, x).axes
+    _, _, _, *ellipses = ax.lines  # the prior's, and the key of the ellipses
+    some = np.linspace(0, 99, 30).astype(int)
+    assert len(ellipses) == len(some)
+    for line, z in zip(ellipses, model.transform(x)[some], strict=True):
+        centre, covariance = ellipse(line)
+        np.testing.assert_allclose(centre, z, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(covariance, np.diag([0.25, 4.0]), rtol=0, atol=1e-12)
+
+
+def test_an_ellipse_leans_as_its_posterior_does():
+    L = np.array([[1.0, 0.0], [1.5, 0.5]])
+    heads = {"log_diagonal": np.log(L.diagonal()), "lower": [L[1, 0]]}
+    (ax,) = plotting.latent_scatter(Encoded(Elliptical(), heads), data(5)).axes
+    for line in ax.lines[3:]:
+        # of 1,000 draws: √(2/1000) = 4.5 % of each variance, held to five times that
+        np.testing.assert_allclose(ellipse(line)[1], L @ L.T, rtol=0.23)
+
+
+def test_training_data_lie_below_what_was_held_out_and_fainter():
+    model, x, seen = Generative(), data(12), data(30, seed=2)
+    labels = np.arange(12) % 3
+    held, training = Dataset(x, labels, SHAPE), Dataset(seen, np.arange(30) % 7)
+    (ax,) = plotting.latent_scatter(model, held, training=training).axes
+    first, second = ax.collections[:2]
+    np.testing.assert_array_equal(first.get_offsets(), model.transform(seen))
+    np.testing.assert_array_equal(second.get_offsets(), model.transform(x))
+    assert (first.get_alpha(), second.get_alpha()) == (0.5, None)
+    assert legend(ax) == ["0", "1", "2"]  # a Dataset brings its labels
+    (below,) = ax.figure.legends
+    assert [text.get_text() for text in below.get_texts()] == [
+        "prior, 1 deviation", "prior, 2 deviations", "training data"
+    ]  # fmt: skip
+
+
+def test_a_collapsed_model_is_drawn_at_the_priors_scale():
+    (ax,) = plotting.latent_scatter(Generative(scale=1e6), data(50)).axes
+    assert np.ptp(points(ax)) < 1e-5
+    for low, high in (ax.get_xlim(), ax.get_ylim()):
+        assert low <= -2 and high >= 2
+
+
 # --- the learning curve -------------------------------------------------------------------
 
 
@@ -318,6 +416,64 @@ def test_one_epoch_is_a_point_and_none_is_an_error():
         with pytest.raises(DataError) as error:
             plotting.learning_curve(empty)
         assert one_line(error, "no epoch", "train")
+
+
+def test_the_learning_curve_takes_a_fitted_model():
+    model = Generative()
+    model.history_ = history()
+    of_the_model, of_the_history = (
+        [ax.lines[0].get_xydata().tolist() for ax in plotting.learning_curve(fitted).axes]
+        for fitted in (model, model.history_)
+    )
+    assert of_the_model == of_the_history
+    with pytest.raises(NotFittedError) as error:
+        plotting.learning_curve(npvae.VAE())
+    assert one_line(error, "this VAE has no history yet", "fit(X)")
+
+
+# --- where the shape of an image comes from -----------------------------------------------
+
+
+def test_a_model_that_saw_images_is_shown_by_images():
+    model, x = Generative(), data(9)
+    model.image_shape_ = SHAPE
+    for found, told in [
+        (plotting.samples(model, n=9), plotting.samples(model, SHAPE, n=9)),
+        (plotting.manifold(model, n=3), plotting.manifold(model, SHAPE, n=3)),
+        (plotting.reconstructions(model, x), plotting.reconstructions(model, x, SHAPE)),
+    ]:
+        np.testing.assert_array_equal(pixels(found), pixels(told))
+    other = plotting.reconstructions(model, Dataset(x, image_shape=(2, 3)))
+    np.testing.assert_array_equal(pixels(other), pixels(plotting.reconstructions(model, x, (2, 3))))
+    with pytest.raises(ParameterError) as error:
+        plotting.manifold(Linear())
+    assert one_line(error, "not trained on images", "image_shape=(height, width)")
+
+
+def test_a_fitted_model_keeps_the_shape_of_its_images(tmp_path):
+    digits, settings = npvae.data.load_digits().first(50), {"hidden": (4,), "random_state": 0}
+    for fit in (npvae.VAE.fit, npvae.VAE.partial_fit):
+        model = fit(npvae.VAE(2, epochs=1, **settings), digits)
+        assert model.image_shape_ == (8, 8)
+        model.save(tmp_path / "model.npz")
+        assert npvae.load(tmp_path / "model.npz").image_shape_ == (8, 8)
+        model.partial_fit(digits.images)
+        assert model.image_shape_ == (8, 8)
+        assert model.fit(digits.images).image_shape_ is None
+
+
+def test_a_dataset_is_drawn_as_the_model_sees_it():
+    """Stored bytes are counts for a Poisson likelihood, and grey values for others."""
+    counts = np.random.default_rng(0).integers(0, 9, (40, 6), np.uint8)
+    vae = npvae.VAE(2, (4,), likelihood="poisson", epochs=1, random_state=0)
+    dataset = Dataset(counts, image_shape=SHAPE)
+    vae.fit(dataset)
+    for draw in (plotting.reconstructions, plotting.latent_scatter):
+        found, told = draw(vae, dataset).axes[0], draw(vae, counts.astype(float)).axes[0]
+        if draw is plotting.latent_scatter:
+            np.testing.assert_array_equal(points(found), points(told))
+        else:
+            np.testing.assert_array_equal(pixels(found.figure), pixels(told.figure))
 
 
 # --- files --------------------------------------------------------------------------------
@@ -420,10 +576,10 @@ def pictures(D=6, shape=SHAPE):
 
 @pytest.mark.parametrize("name", pictures())
 def test_without_matplotlib_one_line_says_what_to_install(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it now fails
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it now fails
     with pytest.raises(MissingExtraError) as error:
         pictures()[name]()
-    assert one_line(error, "needs matplotlib", "pip install 'npvae[plot]'")
+    assert one_line(error, "needs matplotlib", "[plot]'")
 
 
 def test_the_data_are_not_modified():
@@ -445,7 +601,8 @@ import matplotlib, numpy, io
 settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != "backend"}
 before = settings()  # asking for the backend would itself load pyplot
 class Model:
-    latent_dim, posterior, prior = 2, "normal", "normal"
+    latent_dim, posterior, prior, image_shape_ = 2, "normal", "normal", None
+    has_prior, has_bound = True, False
     transform = staticmethod(lambda X: X[:, :2])
     inverse_transform = staticmethod(lambda Z: numpy.pad(Z, ((0, 0), (0, 1))))
     sample = staticmethod(lambda n, rng: numpy.ones((n, 3)))

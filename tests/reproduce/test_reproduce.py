@@ -91,7 +91,8 @@ def test_a_smaller_budget_takes_a_larger_one_back(tmp_path):
 
 def test_a_run_of_other_settings_is_no_curve_of_the_paper(tmp_path):
     settings = runs.resolve_settings(SMALL.settings(500) | {"learning_rate": 0.5})
-    runs.create(settings, tmp_path / SMALL.name)
+    with runs.create(settings, tmp_path / SMALL.name):
+        pass
     figure = replace(FIGURES["figure2"], panels={"Digits": (SMALL,)})
     with pytest.raises(ModelFileError, match=r"learning_rate=0.5, and this curve has 0\.02"):
         figure.show(tmp_path)
@@ -102,27 +103,48 @@ def test_a_curve_asked_for_twice_is_trained_once():
     assert len(figure.chosen(["mnist-3-vae", "mnist-3-vae"])) == 1
 
 
-def test_a_worker_whose_parent_is_gone_stops(tmp_path):
-    """A child of a shell that ends at once is an orphan after the first epoch at the latest."""
-    run = prepare(SMALL, 5e7, tmp_path / "x")
-    command = f"{sys.executable} -m npvae.reproduce.worker {run.folder} & wait $!"
-    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE)
-    while not run.checkpoint.exists():
-        assert shell.poll() is None
-    shell.kill()
-    # its output ends when the last to hold it does, the worker; an error if that goes on and on
-    shell.communicate(timeout=300)
-    assert 0 < len(read_jsonl(run.folder / "history.jsonl")) < run.settings["epochs"]
+PARENT = """if True:
+    import dataclasses, pathlib, sys
+    from npvae.interrupts import terminable
+    from npvae.reproduce import Curve, train_curves
+    one = Curve("a", "digits", 2, "vae", 500, 8)
+    with terminable():
+        train_curves([one, dataclasses.replace(one, name="b")], 5e7, pathlib.Path(sys.argv[1]), 2)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_workers_end_with_the_process_that_started_them(name, tmp_path):
+    """However that ends; and each leaves a checkpoint of the step in hand."""
+    import fcntl
+
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    while not all((folder / "history.jsonl").exists() for folder in folders):
+        assert parent.poll() is None
+    locks = [(folder / ".lock").open() for folder in folders]
+    parent.send_signal(getattr(signal, name))
+    for lock in locks:
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # waits for as long as the worker lives
+    parent.wait()
+    for folder in folders:
+        written = {path.name for path in folder.iterdir()}
+        assert written == {"config.toml", "history.jsonl", "checkpoint.npz", "log.txt"}
+        assert (folder / "log.txt").read_text() == ""
+        assert 0 < len(read_jsonl(folder / "history.jsonl")) < 100_000
 
 
 def test_an_interrupted_curve_leaves_a_checkpoint(tmp_path):
     run = prepare(SMALL, 5e7, tmp_path / "x")
     command = [sys.executable, "-m", "npvae.reproduce.worker", str(run.folder)]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
     while not run.checkpoint.exists():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
+    process.stdin.close()
     assert read_jsonl(run.folder / "history.jsonl") and not run.model_file.exists()
 
 
@@ -136,8 +158,8 @@ def test_marks_are_log_spaced_and_the_end_is_one():
 
 def test_the_marginal_likelihood_lies_above_the_bound(tmp_path):
     settings = SMALL.settings(2500) | {"optimizer": "adam"}
-    run = runs.create(runs.resolve_settings(settings), tmp_path / "run")
-    runs.train(run, callbacks=[MarginalLikelihood(run)])
+    with runs.create(runs.resolve_settings(settings), tmp_path / "run") as run:
+        runs.train(run, callbacks=[MarginalLikelihood(run)])
     (row,) = read_jsonl(run.folder / "likelihood.jsonl")
     assert (row["epoch"], row["samples"]) == (5, 2500)
     # by two other estimates of the same 500 datapoints: log p(x) by importance sampling, and the

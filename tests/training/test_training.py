@@ -496,10 +496,9 @@ def test_a_warm_up_longer_than_the_run_is_said(settings, words):
     assert caught[0].filename == __file__
 
 
-def test_a_warm_up_that_ends_is_not_warned_of(capsys, monkeypatch):
+def test_a_warm_up_that_ends_is_not_warned_of(capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
         model(kl_warmup=2, early_stopping=2, verbose=True).fit(IMAGES, **RUN)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stopping")]
     assert lines == ["stopping   counts from epoch 3 on, after the KL warm-up"]
@@ -560,18 +559,44 @@ def test_a_callback_that_returns_true_ends_the_run():
     assert calls == [1, 2]  # every callback is called, also beside one that ends the run
 
 
-def test_verbose_prints_only_to_a_terminal(capsys, monkeypatch):
-    model(verbose=True, epochs=1).fit(IMAGES)
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    model(verbose=False, epochs=1).fit(IMAGES)
-    assert capsys.readouterr().out == ""
-    vae = model(verbose=True, epochs=2).fit(IMAGES, **RUN)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    for value in ("elbo", "reconstruction", "kl", "validation_elbo"):
-        assert f"{vae.history_[value][1]:.3f}" in lines[1]
-    assert "nats" in lines[1]
+@pytest.mark.parametrize("true", [True, 1, np.True_, np.array(True), np.array([[1.0]])], ids=repr)
+def test_any_truth_value_ends_the_run(true):
+    vae = model(epochs=4).fit(IMAGES, callbacks=lambda s: true if s.epoch == 2 else not true)
+    assert vae.history_["epoch"] == [1, 2]  # by one function, not in a list
+
+
+def test_a_tensor_is_a_truth_value():
+    torch = pytest.importorskip("torch")
+    vae = model(epochs=4).fit(IMAGES, callbacks=[lambda state: torch.tensor(state.epoch > 1)])
+    assert vae.history_["epoch"] == [1, 2]
+
+
+@pytest.mark.parametrize("result", [None, False, 0, np.False_, np.zeros(1), "", "x", [1], {"a": 1}],
+                         ids=repr)  # fmt: skip
+def test_what_is_not_true_or_no_truth_value_ends_nothing(result):
+    assert model().fit(IMAGES, callbacks=(lambda state: result,)).history_["epoch"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("result", [np.array([True, True]), np.zeros((2, 1))], ids=repr)
+def test_a_result_that_is_neither_true_nor_false_is_one_line(result):
+    with pytest.raises(ParameterError, match="a ndarray that is neither true nor false") as caught:
+        model().fit(IMAGES, callbacks=lambda state: result)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("callbacks", [3, None, "abc", [print, 3], [[print]], {"stop": print},
+                                       TrainingState, [TrainingState]], ids=repr)  # fmt: skip
+def test_callbacks_that_cannot_be_called_are_refused_before_training(callbacks):
+    vae = model()
+    with pytest.raises(ParameterError, match=r"callbacks: .*; pass a function of the") as caught:
+        vae.fit(np.full((2, 3), np.nan), callbacks=callbacks)  # before the data are looked at
+    assert "\n" not in str(caught.value) and "engine_" not in vars(vae)
+
+
+def test_callbacks_come_from_any_iterable_once():
+    calls = []
+    model(epochs=2).fit(IMAGES, callbacks=(calls.append for _ in range(2)))
+    assert len(calls) == 4
 
 
 # --- minibatches --------------------------------------------------------------------------
@@ -719,7 +744,7 @@ def test_dynamic_goes_by_the_step_alone():
 def test_samples_do_not_depend_on_how_the_data_are_cut(binarize, monkeypatch):
     whole, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     monkeypatch.setattr(bernoulli, "BLOCK", 7)  # pixels of a batch
-    monkeypatch.setattr(batches, "BLOCK", 11)  # rows of the data
+    monkeypatch.setattr(batches, "chunk_size", lambda engine: 11)  # rows of the data
     cut, _ = epoch_of(minibatches(GREY, binarize=binarize), 3)
     assert whole.tobytes() == cut.tobytes()
 

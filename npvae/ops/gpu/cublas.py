@@ -12,6 +12,7 @@ import sys
 from threading import RLock
 from typing import Any
 
+from npvae import install
 from npvae.errors import BackendError
 
 Array = Any
@@ -30,7 +31,7 @@ def library(xp: Any) -> Any:
     except (ImportError, OSError) as error:
         raise BackendError(
             f"{name} cannot be loaded; install CUDA's libraries beside CuPy: "
-            f"pip install 'npvae[cuda{major}]'"
+            f"{install.command(f'cuda{major}')}"
         ) from error
 
 
