@@ -227,6 +227,7 @@ def special_functions(monkeypatch):
         names = ("gammaln", "digamma", "zeta", "gammaincinv", "exp1", "ndtr")
         functions = {n: partial(lambda f, *args: into(f, args), getattr(special, n)) for n in names}
         stand_in = strict_cupy.module("cupyx.scipy.special", **functions)
+        monkeypatch.setitem(sys.modules, "cupyx", strict_cupy.module("cupyx"))
         monkeypatch.setitem(sys.modules, "cupyx.scipy.special", stand_in)
 
 
@@ -439,7 +440,7 @@ def pair(request, cupy):
     """The same model on both."""
     numpy = model("numpy", dtype="float64", likelihood=request.param).fit(IMAGES)
     other = model("cupy", dtype="float64", likelihood=request.param).initialize(64)
-    return numpy, other.set_parameters(numpy.parameters)
+    return numpy, other.set_parameters(numpy.parameters, numpy.standardization_)
 
 
 def close(result, expected):

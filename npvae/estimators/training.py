@@ -11,6 +11,7 @@ import numpy as np
 from npvae import evaluation
 from npvae.backend import Array
 from npvae.data import Dataset
+from npvae.distributions.likelihood import Standardizable
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
@@ -37,6 +38,7 @@ from npvae.training import (
     load_checkpoint,
     progress_of,
     save_checkpoint,
+    standardization_of,
     train,
 )
 
@@ -110,7 +112,7 @@ def fit(
         model.initialize(pixels.shape[1])
         keep_names(model, names)
         if not resume:
-            init_output_bias(model, pixels, scale)
+            start_at_moments(model, pixels, scale)
         told = is_told(model.verbose)
         if told and model.backend == "auto":
             print(f"backend    {model.engine_.backend.device}", flush=True)
@@ -152,7 +154,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         pixels, scale = checked_data(model, X, model.n_features_in_)
         keep_names(model, names)
         if new:
-            init_output_bias(model, pixels, scale)
+            start_at_moments(model, pixels, scale)
             model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
@@ -173,15 +175,27 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return found
 
 
-def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments."""
+def start_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Standardize the data, and initialise the output bias by their moments.
+
+    At h = 0 the decoder gives those.
+    """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
+        if standardizes(model):
+            engine.standardize(standardization_of(engine, pixels, scale))
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
         for head, bias in first.items():
             finite = engine.xp.isfinite(bias)
             engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
+
+
+def standardizes(model: "GenerativeModel") -> bool:
+    """Whether data are to be standardized: real ones, and not made black and white."""
+    likelihood = model._likelihood()
+    real = isinstance(likelihood, Standardizable) and likelihood.standardizes()
+    return real and bool(model.standardize) and model._name("binarize") == "none"
 
 
 def run(

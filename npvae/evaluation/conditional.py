@@ -14,13 +14,14 @@ from npvae.backend import Array, Backend, array_module, as_input_type
 from npvae.distributions import Likelihood
 from npvae.distributions.latents import BoundDistribution
 from npvae.distributions.learned_scale import LearnedScale
-from npvae.distributions.likelihood import HasStddev, RNGKey
+from npvae.distributions.likelihood import HasStddev, RNGKey, Standardizable
 from npvae.distributions.special import single
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import chunks, decode, map_rows
+from npvae.evaluation.chunks import chunks, decode, map_rows, restored
 from npvae.memory import Context, Workspace
 from npvae.models import Engine
 from npvae.options import whole_number
+from npvae.standardization import Standardization
 
 BLOCK = 2**20  # numbers that the decoder's heads take in a block of samples, on every device
 
@@ -144,6 +145,7 @@ class LikelihoodDistribution:
     mean: Array
     heads: Array = field(repr=False)  # (N, Σ heads), on the device that computes
     backend: Backend = field(repr=False)
+    standardization: Standardization | None = field(default=None, repr=False)
 
     @cached_property
     def std(self) -> Array:
@@ -158,6 +160,8 @@ class LikelihoodDistribution:
             for start, stop in chunks(len(out), block_rows(bias)):
                 a = self.heads[start:stop].copy()  # it may be used up
                 self.likelihood.stddev(ctx, a, bias, out[start:stop])
+            if self.standardization is not None:
+                out *= self.standardization.scale
             return as_input_type(self.mean, out)
 
     def sample(self, rng: Any = None, n: int | None = None) -> Array:
@@ -188,6 +192,7 @@ class LikelihoodDistribution:
             for rows, key in blocks(xp, count, block_rows(bias), seed):
                 a = self.heads.take(xp.arange(rows.start, rows.stop) % N, axis=0)
                 x[rows] = self.likelihood.sample(ctx, a, bias, key)
+            x = restored(x, self.standardization)
             return as_input_type(self.mean, x.reshape(-1, N, D)[0] if n is None
                                  else x.reshape(-1, N, D))
 
@@ -216,7 +221,7 @@ def posterior_of(engine: Engine, X: Array, scale: float = 1.0) -> PosteriorDistr
         for part, p in zip(columns(out, widths).values(), params, strict=True):
             part[...] = p
 
-    a = map_rows(engine, write, X, scale, sum(widths.values()))
+    a = map_rows(engine, write, X, sum(widths.values()), scale)
     return PosteriorDistribution(family, columns(a, widths), J)
 
 
@@ -229,15 +234,18 @@ def likelihood_of(engine: Engine, Z: Array) -> LikelihoodDistribution:
         a, _ = model.decoder.forward(ctx, z)
         engine.xp.add(a, ctx.P["decoder.heads.bias"], out=out)
 
-    a = map_rows(engine, write, Z, 1.0, sum(widths.values()))
+    a = map_rows(engine, write, Z, sum(widths.values()))
     mean, parameters = decode(engine, Z), columns(a, widths)
+    if isinstance(likelihood, LearnedScale):  # through a soft clip
+        head = likelihood.scale_head
+        parameters[head] = likelihood.log_scale_of(parameters[head])
+    if engine.standardization is not None and isinstance(likelihood, Standardizable):
+        parameters = likelihood.restored(parameters, engine.standardization.scale)
     if likelihood.mean_head == "mean":
         parameters["mean"] = mean.copy()  # through a sigmoid, if it goes through one
-    if isinstance(likelihood, LearnedScale):  # through a soft clip
-        parameters[likelihood.scale_head] = likelihood.log_scale_of(
-            parameters[likelihood.scale_head]
-        )
-    return LikelihoodDistribution(likelihood, parameters, mean, a, engine.backend)
+    return LikelihoodDistribution(
+        likelihood, parameters, mean, a, engine.backend, engine.standardization
+    )
 
 
 def draw(engine: Engine, Z: Array, seed: int) -> Array:
@@ -247,7 +255,7 @@ def draw(engine: Engine, Z: Array, seed: int) -> Array:
     for rows, key in blocks(xp, len(Z), block_rows(bias), seed):
         a, _ = model.decoder.forward(ctx, Z[rows])
         x[rows] = model.likelihood.sample(ctx, a, bias, key)
-    return x
+    return restored(x, engine.standardization)
 
 
 # ---- blocks of samples, and what parameters look like
