@@ -8,6 +8,7 @@ from typing import Any
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
 from npvae.cli.runs import draw
+from npvae.cli.terminal import say
 from npvae.errors import ParameterError
 from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
@@ -53,8 +54,8 @@ def train(arguments: argparse.Namespace) -> int:
             note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
             model, shown = runs.train(run, bool(arguments.resume))
         except KeyboardInterrupt as interrupt:
-            print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
-                  file=sys.stderr)  # fmt: skip
+            say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
+                file=sys.stderr)  # fmt: skip
             return exit_code(interrupt)
         report(arguments, run, model, shown)
     return 0
