@@ -11,6 +11,7 @@ While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
+READING = ("scale", "label_column", "index_column", "drop", "header")  # how its file is read
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ class Run:
         write_toml(self.folder / "config.toml", self.settings)
 
     def datasets(self) -> tuple[Dataset, Dataset | None]:
-        """Data to train on, and data held out for validation, if any is."""
+        """Data to train on, and data held out for validation, if any is; read once."""
+        return self._datasets
+
+    @cached_property
+    def _datasets(self) -> tuple[Dataset, Dataset | None]:
         n = self.settings["validation"]
         training, held_out = load_data(self.settings), None
         if n is None:
@@ -123,7 +129,8 @@ def load_data(
     settings: dict[str, Any], name: str | None = None, split: str | None = None
 ) -> Dataset:
     """The data of a run, or others read in the same way, scaled as its likelihood needs."""
-    dataset = data.load(name or settings["data"], split, settings["scale"])
+    name = name or settings["data"]
+    dataset = data.load(name, split, **{option: settings[option] for option in READING})
     return dataset.scaled_for(build(settings)._likelihood().support)
 
 

@@ -52,6 +52,8 @@ def train(arguments: argparse.Namespace) -> int:
             run = replace(run, settings=run.settings | {"verbose": False})
         try:
             note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
+            if understood := run.datasets()[0].notes:
+                note(arguments, f"read       {understood}")
             model, shown = runs.train(run, bool(arguments.resume))
         except KeyboardInterrupt as interrupt:
             say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",

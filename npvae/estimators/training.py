@@ -28,6 +28,7 @@ from npvae.estimators.model_file import (
 )
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.evaluation.chunks import chunks, on_device
+from npvae.io import check_suffix
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
@@ -109,6 +110,7 @@ def fit(
             "pass fit(X, validation=X_val)"
         )
     if checkpoint is not None:
+        check_suffix(checkpoint)
         if resume:
             adopt_older(model, checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
