@@ -190,6 +190,9 @@ MODEL = (
     Option("likelihood_mean", str, "linear", "the mean of a normal likelihood",
            ("linear", "sigmoid")),
     Option("likelihood_std", float, None, "of a normal likelihood; learned if not given", number),
+    Option("likelihood_variance", str, "latent", "that a normal or laplace likelihood learns: a "
+           "function of z, one a feature, or a function of z without bounds",
+           ("latent", "feature", "unbounded")),
     Option("n_levels", int, None, "of a categorical likelihood, which needs them, or of a "
            "discretized-logistic one; 256 if not given", whole_number),
     Option("posterior", object, "normal", "q(z|x)", FAMILIES),
