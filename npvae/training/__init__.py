@@ -4,7 +4,7 @@ from npvae.training.config import TrainConfig
 from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
-from npvae.training.state import TrainingState, load_checkpoint, save_checkpoint
+from npvae.training.state import TrainingState, change_data, load_checkpoint, save_checkpoint
 from npvae.training.step import TrainStep
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingState",
     "binarized",
     "binarized_by_row",
+    "change_data",
     "data_moments",
     "is_told",
     "load_checkpoint",

@@ -104,6 +104,20 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     )
 
 
+def change_data(path: str | Path, n_data: int) -> None:
+    """Make a checkpoint one of ``n_data`` other datapoints: its unfinished epoch begins anew.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read or written.
+    """
+    config, arrays = read_archive(path, "checkpoint")
+    if isinstance(config.get("progress"), dict):  # else there is nothing to resume
+        config["progress"] |= {"batch": 0, "sums": [0.0, 0.0], "objective": [0.0, 0.0]}
+    write_archive(path, "checkpoint", config | {"n_data": n_data}, arrays)
+
+
 def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
     """A config without its groups, so that a difference is one setting's.
 
@@ -122,7 +136,8 @@ def load_checkpoint(
 ) -> None:  # fmt: skip
     """Bring ``state`` to where :func:`save_checkpoint` left one.
 
-    ``defaults`` are those of the settings that a file of an older npvae may lack.
+    ``defaults`` are those of the settings that a file of an older npvae may lack. The learning rate
+    may be another.
 
     Raises
     ------
@@ -133,7 +148,7 @@ def load_checkpoint(
     progress = found.pop("progress", {})
     found, config = flatten_config(found), flatten_config(config)
     found = {k: v for k, v in (defaults or {}).items() if k in config} | found
-    for key in sorted(found.keys() | config.keys()):
+    for key in sorted((found.keys() | config.keys()) - {"learning_rate"}):
         if found.get(key) != config.get(key):
             raise ModelFileError(
                 f"{path} was made with {key}={found.get(key)!r}, not {config.get(key)!r}; "
