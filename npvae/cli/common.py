@@ -18,8 +18,14 @@ def note(arguments: argparse.Namespace, *lines: str) -> None:
         print(*lines, sep="\n", flush=True)
 
 
-def print_json(result: dict[str, Any]) -> None:
-    """Print a result as one JSON object; null where a number is NaN or infinite, as JSON has it."""
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def print_json(result: dict[str, Any] | list[Any]) -> None:
+    """Print a result as JSON; null where a number is NaN or infinite, as JSON has it."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, dict):

@@ -61,6 +61,8 @@ def add_option(group: Any, option: Option, default: Any) -> None:
 
 def as_typed(value: Any) -> str:
     """A value as it is typed after its flag."""
+    if value is None:
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

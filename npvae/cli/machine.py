@@ -6,7 +6,7 @@ from npvae.cli.flags import Commands, add_command, with_json
 from npvae.errors import optional_import
 from npvae.options import OPTIONS, RUN
 
-FILES = ("model", "data", "config", "resume", "out", "run", "other", "codes", "folder")
+FILES = ("model", "data", "config", "resume", "out", "first", "other", "codes", "folder")
 
 
 def add_to(commands: Commands) -> None:

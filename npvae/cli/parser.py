@@ -3,10 +3,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from npvae.cli import codes, evaluate, gradcheck, machine, paths, pictures, reproduce, train
+from npvae.cli import codes, evaluate, gradcheck, machine, paths, pictures, reproduce, runs, train
 from npvae.errors import did_you_mean
 
-COMMANDS = (train, evaluate, codes, pictures, paths, gradcheck, reproduce, machine)
+COMMANDS = (train, evaluate, codes, pictures, paths, runs, gradcheck, reproduce, machine)
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
 
 

@@ -37,9 +37,7 @@ def sample(arguments: argparse.Namespace) -> None:
         path = free_path(arguments, arguments.out)
         X = model.sample(arguments.n, arguments.seed, arguments.draw)  # (n, D)
         return write_data(arguments, path, X, model.image_shape_)
-    figure = plotting.samples(
-        model, model.image_shape_, arguments.n, arguments.seed, arguments.draw
-    )
+    figure = plotting.samples(model, None, arguments.n, arguments.seed, arguments.draw)
     write_figure(figure, arguments, "samples")
 
 
@@ -47,8 +45,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, model, run)
-    figure = plotting.reconstructions(model, dataset.images, dataset.image_shape)
+    figure = plotting.reconstructions(model, find_data(arguments, model, run))
     write_figure(figure, arguments, "reconstructions")
 
 
@@ -58,6 +55,4 @@ def manifold(arguments: argparse.Namespace) -> None:
     model, _ = find(arguments.model)
     if not model.has_prior:
         raise ParameterError("an Autoencoder has no prior, and so no manifold; train a VAE")
-    if model.image_shape_ is None:
-        raise ParameterError("this model was not trained on images; a manifold shows images")
-    write_figure(plotting.manifold(model, model.image_shape_, arguments.n), arguments, "manifold")
+    write_figure(plotting.manifold(model, n=arguments.n), arguments, "manifold")

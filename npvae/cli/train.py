@@ -6,6 +6,7 @@ from typing import Any
 
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
+from npvae.cli.runs import draw
 from npvae.errors import ParameterError
 from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
@@ -72,10 +73,7 @@ def report(arguments: argparse.Namespace, run: Any, model: Any, shown: Any) -> N
     note(arguments, *describe(model, last, len(shown)), f"model      {run.model_file}")
     paths = []
     try:
-        from npvae import plotting
-
-        training = run.datasets()[0] if run.settings["validation"] != 0 else None
-        paths = plotting.write_plots(model, model.history_, shown, run.folder / "plots", training)
+        paths = draw(run, model, model.history_)
     except ImportError as error:
         note(arguments, f"plots      none: {error}")
     else:

@@ -17,7 +17,7 @@ from npvae.distributions import Likelihood
 from npvae.distributions.latents import LatentFamily
 from npvae.distributions.priors import Prior
 from npvae.errors import NotFittedError, ParameterError
-from npvae.estimators import coding, model_file, scoring, training
+from npvae.estimators import coding, feature_names, model_file, scoring, training
 from npvae.estimators.arguments import (
     resolve_likelihood,
     resolve_objective,
@@ -79,6 +79,9 @@ class GenerativeModel:
     free_bits: float = 0.0
     early_stopping: int | None = None
 
+    feature_names_in_: np.ndarray  # (D,) of str, where the data of fit had names
+    _sklearn_output_config: dict[str, str]  # where set_output has been called
+
     def __init_subclass__(cls) -> None:
         cls.MODELS[cls.__name__] = cls
 
@@ -131,11 +134,12 @@ class GenerativeModel:
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type=None,
             target_tags=TargetTags(required=False),
+            input_tags=InputTags(sparse=True),
             transformer_tags=TransformerTags(preserves_dtype=[]),  # dtype is an argument here
         )
 
@@ -210,6 +214,7 @@ class GenerativeModel:
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
         self.image_shape_: tuple[int, int] | None = None
+        feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)
         penalty = self._penalty(model.layout(), n_data)
@@ -281,6 +286,8 @@ class GenerativeModel:
     transform = coding.transform
     inverse_transform = coding.inverse_transform
     fit_transform = coding.fit_transform
+    get_feature_names_out = feature_names.get_feature_names_out
+    set_output = feature_names.set_output
     likelihood_of = coding.likelihood_of
     reconstruct = coding.reconstruct
     score_samples = scoring.score_samples

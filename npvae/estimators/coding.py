@@ -10,7 +10,7 @@ from npvae import evaluation, random
 from npvae.backend import Array, array_module, as_input_type
 from npvae.data import Dataset, check_data
 from npvae.distributions.support import Support
-from npvae.models import Engine
+from npvae.estimators.feature_names import as_asked, check_latent_names, check_names, known_names
 from npvae.options import whole_number
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from npvae.evaluation import LikelihoodDistribution, PosteriorDistribution
 
 
-def transform(model: "GenerativeModel", X: Any) -> Array:
+def transform(model: "GenerativeModel", X: Any) -> Any:
     """Posterior means of z, deterministic.   X (N, D) → (N, J)
+
+    A table where :meth:`set_output` has asked for one.
 
     Where q(z|x) has no finite mean, another measure of where it lies: of a ``"cauchy"``, and of a
     ``"student-t"`` with ν ≤ 1, the median; of an ``"f"`` with ν₂ ≤ 2 and a ``"pareto"`` with α ≤ 1
@@ -37,7 +39,7 @@ def transform(model: "GenerativeModel", X: Any) -> Array:
     pixels, scale = data_of(model, X)
     with model.engine_.backend.oom_guard():
         z = evaluation.encode(model.engine_, pixels, scale)
-        return as_input_type(X, checked_result(model, z))
+        return as_asked(model, X, as_input_type(X, checked_result(model, z)))
 
 
 def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
@@ -53,12 +55,12 @@ def inverse_transform(model: "GenerativeModel", Z: Any) -> Array:
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = checked_codes(engine, Z)
+    checked = checked_codes(model, Z)
     with engine.backend.oom_guard():
         return as_input_type(Z, checked_result(model, evaluation.decode(engine, checked)))
 
 
-def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Array:
+def fit_transform(model: "GenerativeModel", X: Any, y: Any = None) -> Any:
     """``fit(X)``, then ``transform(X)``."""
     return model.fit(X, y).transform(X)
 
@@ -136,7 +138,7 @@ def likelihood_of(model: "GenerativeModel", Z: Any) -> "LikelihoodDistribution":
         If a parameter is not finite.
     """
     engine = model._ready_engine()
-    checked = checked_codes(engine, Z)
+    checked = checked_codes(model, Z)
     with engine.backend.oom_guard():
         result = evaluation.likelihood_of(engine, checked)
         checked_result(model, result.mean)
@@ -187,6 +189,8 @@ def sample(model: "GenerativeModel", n: int, rng: Any = None, draw: bool = False
 def data_of(model: "GenerativeModel", X: Any) -> tuple[Array, float]:
     """Checked datapoints (N, D) in their own dtype, and the factor to scale them by."""
     engine = model._ready_engine()
+    if type(X) is not np.ndarray or "feature_names_in_" in vars(model):
+        check_names(known_names(model), X, type(model).__name__)
     built, dtype = engine.model, engine.theta.dtype
     return checked_by(built.likelihood.support, X, built.n_features, dtype)
 
@@ -208,8 +212,11 @@ def checked_by(
     return check_data(X, n_features, support, dtype=dtype, xp=array_module(X)), 1.0
 
 
-def checked_codes(engine: Engine, Z: Any) -> Array:
+def checked_codes(model: "GenerativeModel", Z: Any) -> Array:
     """Checked latents (N, J)."""
+    engine = model.engine_
+    if type(Z) is not np.ndarray:
+        check_latent_names(model, Z)
     n_latents, dtype = engine.model.decoder.n_in, engine.theta.dtype
     return check_data(Z, n_latents, dtype=dtype, xp=array_module(Z))
 

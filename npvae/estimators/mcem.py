@@ -7,7 +7,7 @@ from warnings import warn
 from npvae import evaluation
 from npvae.backend import Array
 from npvae.errors import ParameterError
-from npvae.estimators import building, coding, gradient, scoring, training
+from npvae.estimators import building, coding, feature_names, gradient, scoring, training
 from npvae.estimators.base import GenerativeModel
 from npvae.models import MCEMModel
 from npvae.training.monte_carlo import MonteCarloEM, chain_warning, new_chains
@@ -146,7 +146,7 @@ class MCEM(GenerativeModel):
 
     # ---- coding
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any) -> Any:
         """Posterior means of z by annealed chains, with the same noise at every call.
 
         Slow beside an encoder: each datapoint takes thousands of passes through the decoder. Its
@@ -166,7 +166,7 @@ class MCEM(GenerativeModel):
             means = evaluation.posterior_means(
                 self.engine_, pixels, scale, n_leapfrog=self.n_leapfrog, seed=self.seed_
             )
-            return coding.as_input_type(X, means)
+            return feature_names.as_asked(self, X, coding.as_input_type(X, means))
 
     # ---- the likelihood
 

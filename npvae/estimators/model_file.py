@@ -9,6 +9,7 @@ from npvae import random
 from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
+from npvae.estimators.feature_names import checked_names, keep_names, known_names
 from npvae.io import check_arrays, read_archive, write_archive
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def config_of(model: "GenerativeModel") -> dict[str, Any]:
         "n_features": model.n_features_in_,
         "n_data": model.n_data_,
         "image_shape": serialize("", model.image_shape_),
+        "feature_names": None if (names := known_names(model)) is None else list(names),
     }
 
 
@@ -102,6 +104,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
         model = cls(**(params | {"backend": backend, "verbose": False}))
         n_features, n_data = int(config["n_features"]), int(config["n_data"])
         image_shape, epoch = config["image_shape"], int(config.get("epoch", 0))
+        names = checked_names(config.get("feature_names"), n_features)
         model._check_params()
         model.seed_ = random.as_seed(params["random_state"])
         layout = model._model(n_features).layout()
@@ -115,4 +118,5 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     model._attach(n_features, theta, n_data)
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = tuple(image_shape) if image_shape else None
+    keep_names(model, names)
     return model

@@ -16,6 +16,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
+from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
 from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.evaluation.chunks import on_device
@@ -91,9 +92,13 @@ def fit(
         )
     if checkpoint is not None:
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
-    held_out = None if validation is None else checked_data(model, validation, pixels.shape[1])
+    names, held_out = names_of(X), None
+    if validation is not None:
+        check_names(names, validation, type(model).__name__)
+        held_out = checked_data(model, validation, pixels.shape[1])
     with exclusively(model):
         model.initialize(pixels.shape[1])
+        keep_names(model, names)
         if not resume:
             init_output_bias(model, pixels, scale)
         told = is_told(model.verbose)
@@ -129,9 +134,16 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         new = "engine_" not in vars(model)
         if new:
             model.initialize(checked_data(model, X, None)[0].shape[1])
+        names = known_names(model)
+        if names is None and model._state.epoch == model._state.step == 0:
+            names = names_of(X)
+        else:
+            check_names(names, X, type(model).__name__)
         pixels, scale = checked_data(model, X, model.n_features_in_)
+        keep_names(model, names)
         if new:
             init_output_bias(model, pixels, scale)
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
@@ -178,7 +190,8 @@ def run(
     if resume:
         if checkpoint is None:
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        load_checkpoint(checkpoint, state, config, defaults_of(model))
+        older = defaults_of(model) | {"feature_names": config["feature_names"]}
+        load_checkpoint(checkpoint, state, config, older)
         model.history_ = state.history
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,

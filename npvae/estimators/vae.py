@@ -105,6 +105,9 @@ class VAE(GenerativeModel):
         else than the bound was maximised in place of ``elbo``, that is ``objective``.
     n_features_in_ : int
         D.
+    feature_names_in_ : array of str (D,)
+        The names of the columns that it was fitted to, if those of a table were all strings.
+        Such a table and no other is taken afterwards.
 
     Examples
     --------

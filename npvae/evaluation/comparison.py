@@ -1,10 +1,10 @@
-"""An estimate of log p(x) beside the ELBO, which bounds log p(x) from below.
+"""An estimate of log p(x) beside the ELBO, which bounds log p(x) from below; and two ELBOs.
 
 An estimate below the ELBO is no estimate of log p(x): it misses more of it than the bound does,
 or one of the two is noise.
 """
 from dataclasses import replace
-from math import hypot
+from math import hypot, nan
 
 from npvae.evaluation.bound import Elbo
 from npvae.evaluation.importance import LogLikelihood
@@ -45,3 +45,16 @@ def why_below(elbo: Elbo, found: LogLikelihood | BoundCurve) -> str:
     if below <= ERRORS * noise:
         return f"{text}which the noise of the two explains: ± {noise:.3f} together"
     return f"{text}a bound from below: so the estimate is too low by that or more; {found.advice}"
+
+
+def paired_difference(one: Elbo, two: Elbo) -> tuple[float, float]:
+    """How much higher the mean of the first ELBO is than the other's, and its standard error.
+
+    Both must be of the same datapoints. Of each the difference is taken, in which cancels what
+    makes a datapoint likely or unlikely under any model: so the error is far less than that of
+    two means. NaN of one datapoint.
+    """
+    difference = (one.total - two.total).astype("float64")  # (N,)
+    N = len(difference)
+    error = float(difference.var(ddof=1) / N) ** 0.5 if N > 1 else nan
+    return float(difference.mean()), error

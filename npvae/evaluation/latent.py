@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from npvae import random
-from npvae.backend import Array, array_module, to_numpy
+from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.distributions.compatibility import infinite_moment
 from npvae.distributions.normal import Normal
 from npvae.distributions.priors import Mixture
@@ -49,6 +49,7 @@ def active_units(Z: Any, threshold: float = 0.01, prior_variance: Any = 1.0) -> 
     >>> active_units(Z, prior_variance=0.001)
     array([ True,  True])
     """
+    Z = Z if is_device_array(Z) else np.asarray(Z)  # a table's var is another
     if len(Z) < 2:
         raise DataError(f"{len(Z)} datapoint has no variance; pass at least 2")
     scale = array_module(Z).asarray(prior_variance)

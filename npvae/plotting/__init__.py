@@ -4,10 +4,11 @@ Each function returns a ``matplotlib.figure.Figure`` that belongs to the caller:
 is read or changed, and no window opens. matplotlib is the extra ``plot``, loaded by the first
 picture and not by this import.
 
-A model is anything with the public surface: ``transform``, ``inverse_transform`` and
-``latent_dim``, and ``sample`` where it has a prior.
+A model is anything with the public surface: ``transform``, ``inverse_transform``, ``latent_dim``
+and ``image_shape_``; ``sample`` where ``has_prior``, and ``posterior_of`` where ``has_bound``. Data
+are arrays or a :class:`~npvae.data.Dataset`. In a notebook a figure that ends a cell is shown.
 """
-from npvae.plotting.curves import learning_curve
+from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter
@@ -23,6 +24,7 @@ __all__ = [
     "interpolations",
     "latent_scatter",
     "learning_curve",
+    "learning_curves",
     "manifold",
     "manifold_pixels",
     "reconstructions",

@@ -1,9 +1,10 @@
 """How training went: the lower bound by epoch, and the two terms that it is made of."""
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from npvae.errors import DataError, NotFittedError, optional_import
-from npvae.plotting.style import INK, ONE, OTHER, chart, new_figure
+from npvae.plotting.style import COLOURS, INK, ONE, OTHER, chart, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,38 @@ def learning_curve(fitted: Any) -> "Figure":
     return fig
 
 
+def learning_curves(fitted: Mapping[str, Any]) -> "Figure":
+    """The lower bound by epoch of several models: held-out data in full lines, training in dots.
+
+    Parameters
+    ----------
+    fitted : dict of str to what :func:`learning_curve` takes
+        By the names that the legend has.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    NotFittedError
+        If a model has not been fitted.
+    DataError
+        If a history has no epoch.
+    """
+    fig = new_figure(7, 4.2, layout="constrained")
+    ax = chart(fig, title="Lower bound (ELBO)", x="epoch", y="nats per datapoint")
+    for colour, (name, one) in zip(cycle(COLOURS[::4]), fitted.items(), strict=False):
+        history = _history(one)
+        if not history.get("epoch"):
+            raise DataError(f"the history of {name} has no epoch to plot: train it for one first")
+        for key, style, what in (("validation_elbo", "-", "held out"), ("elbo", ":", "training"),
+                                 ("log_joint", ":", "log p(x, z)")):
+            _line(ax, history, key, colour, f"{name}, {what}", style)
+    ax.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
+    return fig
+
+
 def _history(fitted: Any) -> History:
     """That of a model, or what is one already."""
     if isinstance(fitted, Mapping):
@@ -72,13 +105,16 @@ def _history(fitted: Any) -> History:
         raise NotFittedError(f"this {what} has no history yet; call fit(X)") from error
 
 
-def _line(ax: "Axes", history: History, key: str, colour: str, name: str = "") -> None:
+def _line(
+    ax: "Axes", history: History, key: str, colour: str, name: str = "", style: str = "-"
+) -> None:  # fmt: skip
     """Draw what there is of ``history[key]``; its last value goes into the legend."""
     every = zip(history["epoch"], history.get(key, ()), strict=False)
     points = [(epoch, value) for epoch, value in every if value is not None]
     if points:
         marker = "o" if len(points) <= 30 else ""
-        ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, marker=marker,
-                markersize=3, label=f"{name}, {points[-1][1]:.2f} at the end".replace("-", "−"))
+        last = f"{points[-1][1]:.2f}".replace("-", "−")
+        ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, linestyle=style,
+                marker=marker, markersize=3, label=f"{name}, {last} at the end")
         ticker = optional_import("matplotlib.ticker", "plot")
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae.backend import to_numpy
+from npvae.plotting.inputs import Shape, shape_of, values_of
 from npvae.plotting.style import GREY, INK, ONE, chart, label, new_figure, picture
 from npvae.plotting.tiles import tile
 
@@ -15,26 +16,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Shape = tuple[int, int] | None
 COLUMNS, BANDS = 12, 3  # of reconstructed images
 
 
-def reconstructions(model: Any, images: np.ndarray, image_shape: Shape) -> "Figure":
+def reconstructions(model: Any, images: Any, image_shape: Shape = None) -> "Figure":
     """Data above, or beside, what is left of them after the latent code.
 
     Parameters
     ----------
     model : VAE, Autoencoder or the like
         With ``transform`` (N, D) → (N, J) and ``inverse_transform`` (N, J) → (N, D).
-    images : array (N, D)
+    images : array (N, D) or Dataset
         Images in [0, 1], of which up to 36 evenly spaced ones are shown; or other data.
-    image_shape : (int, int) or None
-        Height and width of an image; None for other data.
+    image_shape : (int, int), optional
+        Height and width of an image. If not given, that of the Dataset, or of the images that the
+        model was fitted on; data are no images if those were none.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    image_shape, images = shape_of(model, image_shape, images), values_of(model, images)
     if image_shape is not None:
         return _image_pairs(model, _some(images, COLUMNS * BANDS), image_shape)
     D = images.shape[1]
@@ -53,7 +55,7 @@ def reconstructions(model: Any, images: np.ndarray, image_shape: Shape) -> "Figu
 
 
 def samples(
-    model: Any, image_shape: Shape, n: int = 100, rng: int | np.random.Generator | None = 0,
+    model: Any, image_shape: Shape = None, n: int = 100, rng: int | np.random.Generator | None = 0,
     draw: bool = False,
 ) -> "Figure":  # fmt: skip
     """Means of p(x|z) with z from the prior, or draws of x.
@@ -62,8 +64,8 @@ def samples(
     ----------
     model : VAE or the like
         With ``sample(n, rng)`` → (n, D).
-    image_shape : (int, int) or None
-        Height and width of an image; None for other data.
+    image_shape : (int, int), optional
+        Height and width of an image; of those that the model was fitted on if not given.
     n : int
         How many.
     rng : int, numpy.random.Generator or None
@@ -76,6 +78,7 @@ def samples(
     matplotlib.figure.Figure
     """
     x = to_numpy(model.sample(n, rng, draw=True) if draw else model.sample(n, rng))  # (n, D)
+    image_shape = shape_of(model, image_shape)
     title = f"{n:,} {'draws of x' if draw else 'samples'} from the prior"
     if image_shape is not None:
         cols = ceil(sqrt(n))
@@ -113,7 +116,7 @@ def _gap(image_shape: tuple[int, int]) -> int:
 
 
 def _scatter_pair(model: Any, x: np.ndarray) -> "Figure":
-    z = model.transform(x)  # (N, J)
+    z = to_numpy(model.transform(x))  # (N, J)
     fig = new_figure(9, 4, layout="constrained")
     _points(fig, 121, x, z[:, 0], "Data, coloured by $z_1$")
     ax = _points(fig, 122, model.inverse_transform(z), z[:, 0], "Reconstruction")

@@ -5,6 +5,7 @@ import numpy as np
 
 from npvae.backend import to_numpy
 from npvae.data import Dataset
+from npvae.plotting.inputs import values_of
 from npvae.plotting.manifold import NORMAL, has_quantiles, quantiles
 from npvae.plotting.style import COLOURS, GREY, INK, chart, new_figure
 
@@ -46,10 +47,9 @@ def latent_scatter(
     -------
     matplotlib.figure.Figure
     """
-    if isinstance(images, Dataset):
-        images, labels = images.images, images.labels if labels is None else labels
-    if isinstance(training, Dataset):
-        training = training.images
+    if labels is None and isinstance(images, Dataset):
+        labels = images.labels
+    images = values_of(model, images)
     z = to_numpy(model.transform(images))  # (N, J)
     N, J = z.shape
     variance = z.var(axis=0)
@@ -67,7 +67,7 @@ def latent_scatter(
     if model.has_prior and has_quantiles(model):
         _prior(ax, model, J)
     if training is not None and (J > 1 or names):
-        z_training = to_numpy(model.transform(training))[:, shown]  # (N', 2 or 1)
+        z_training = to_numpy(model.transform(values_of(model, training)))[:, shown]  # (N', 2 or 1)
         rows = np.arange(len(z_training)) % max(1, len(names))  # labels do not matter here
         dots = {"s": np.clip(2.5e4 / len(rows), 3, 16), "linewidths": 0}
         ax.scatter(z_training[:, 0], z_training[:, 1] if J > 1 else _jittered(rows, names),

@@ -7,6 +7,7 @@ import numpy as np
 from npvae.distributions.priors import MixturePrior
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_posterior, resolve_prior
+from npvae.plotting.inputs import Shape, shape_of
 from npvae.plotting.style import picture
 from npvae.plotting.tiles import tile
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 NORMAL = NormalDist()
 
 
-def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
+def manifold(model: Any, image_shape: Shape = None, n: int = 20) -> "Figure":
     """The two-dimensional manifold that a decoder has learned (figure 4 of the paper).
 
     The unit square is cut into n × n cells. Through the prior's inverse CDF their centres become
@@ -26,8 +27,8 @@ def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
     ----------
     model : VAE or the like
         With two latents, and ``inverse_transform`` (n², 2) → (n², D).
-    image_shape : (int, int)
-        Height and width of an image.
+    image_shape : (int, int), optional
+        Height and width of an image; of those that the model was fitted on if not given.
     n : int
         Images a side.
 
@@ -40,7 +41,7 @@ def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
     ------
     ParameterError
         If the model has another number of latents, or a prior without quantiles, or n is less
-        than 1.
+        than 1, or there is no shape of an image.
     """
     pixels = manifold_pixels(model, image_shape, n)
     fig, ax = picture(pixels, "The 2-D manifold: each cell an equal share of the prior", 0.5)
@@ -53,7 +54,7 @@ def manifold(model: Any, image_shape: tuple[int, int], n: int = 20) -> "Figure":
     return fig
 
 
-def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np.ndarray:
+def manifold_pixels(model: Any, image_shape: Shape = None, n: int = 20) -> np.ndarray:
     """The grey pixels of :func:`manifold`, whose arguments and errors these are, without axes."""
     if model.latent_dim != 2:
         raise ParameterError(f"a manifold needs 2 latent dimensions, and this model has "
@@ -63,6 +64,10 @@ def manifold_pixels(model: Any, image_shape: tuple[int, int], n: int = 20) -> np
     centres = quantiles(model, [(i + 0.5) / n for i in range(n)])
     z2, z1 = np.meshgrid(centres[::-1], centres, indexing="ij")  # rows are read from the top
     x = model.inverse_transform(np.stack([z1.ravel(), z2.ravel()], axis=1))  # (n², D)
+    image_shape = shape_of(model, image_shape)
+    if image_shape is None:
+        raise ParameterError("this model was not trained on images, which a manifold shows: give "
+                             "image_shape=(height, width), or plot samples")
     return tile(x, image_shape, n, n, gap=1)  # or small digits would run into one another
 
 

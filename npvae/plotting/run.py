@@ -64,7 +64,7 @@ def write_plots(
 
     if history.get("epoch"):
         write("learning_curve", learning_curve(history))
-    write("reconstructions", reconstructions(model, dataset.images, shape))
+    write("reconstructions", reconstructions(model, dataset))
     if model.has_prior:
         write("samples", samples(model, shape, n=2000 if is_cloud else 100))
         if shape and model.latent_dim == 2 and has_quantiles(model):

@@ -155,7 +155,7 @@ def plot_curves(figure: Figure, found: Found) -> Any:
 
 def plot_manifolds(figure: Figure, found: Found) -> Any:
     """Figure 4: the decoder's images over the unit square, through the prior's inverse CDF."""
-    return plot_sheets(figure, found, lambda m: plotting.manifold_pixels(m, m.image_shape_))
+    return plot_sheets(figure, found, plotting.manifold_pixels)
 
 
 def plot_samples(figure: Figure, found: Found) -> Any:

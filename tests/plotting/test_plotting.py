@@ -8,10 +8,17 @@ import sys
 import numpy as np
 import pytest
 
+import npvae
 from npvae import plotting
 from npvae.data import Dataset
 from npvae.distributions import Elliptical, Normal
-from npvae.errors import DataError, MissingExtraError, ModelFileError, ParameterError
+from npvae.errors import (
+    DataError,
+    MissingExtraError,
+    ModelFileError,
+    NotFittedError,
+    ParameterError,
+)
 from npvae.evaluation import PosteriorDistribution
 
 pytest.importorskip("matplotlib")
@@ -23,7 +30,7 @@ SHAPE = (3, 2)  # height and width differ, so that a transposed image cannot pas
 class Linear:
     """x = ½ + z W, and back; it remembers what it was asked."""
 
-    has_prior, has_bound, takes_validation = False, False, True
+    has_prior, has_bound, takes_validation, image_shape_ = False, False, True, None
     posterior = prior = "normal"
 
     def __init__(self, J=2, D=6, scale=0.05):
@@ -411,6 +418,64 @@ def test_one_epoch_is_a_point_and_none_is_an_error():
         assert one_line(error, "no epoch", "train")
 
 
+def test_the_learning_curve_takes_a_fitted_model():
+    model = Generative()
+    model.history_ = history()
+    of_the_model, of_the_history = (
+        [ax.lines[0].get_xydata().tolist() for ax in plotting.learning_curve(fitted).axes]
+        for fitted in (model, model.history_)
+    )
+    assert of_the_model == of_the_history
+    with pytest.raises(NotFittedError) as error:
+        plotting.learning_curve(npvae.VAE())
+    assert one_line(error, "this VAE has no history yet", "fit(X)")
+
+
+# --- where the shape of an image comes from -----------------------------------------------
+
+
+def test_a_model_that_saw_images_is_shown_by_images():
+    model, x = Generative(), data(9)
+    model.image_shape_ = SHAPE
+    for found, told in [
+        (plotting.samples(model, n=9), plotting.samples(model, SHAPE, n=9)),
+        (plotting.manifold(model, n=3), plotting.manifold(model, SHAPE, n=3)),
+        (plotting.reconstructions(model, x), plotting.reconstructions(model, x, SHAPE)),
+    ]:
+        np.testing.assert_array_equal(pixels(found), pixels(told))
+    other = plotting.reconstructions(model, Dataset(x, image_shape=(2, 3)))
+    np.testing.assert_array_equal(pixels(other), pixels(plotting.reconstructions(model, x, (2, 3))))
+    with pytest.raises(ParameterError) as error:
+        plotting.manifold(Linear())
+    assert one_line(error, "not trained on images", "image_shape=(height, width)")
+
+
+def test_a_fitted_model_keeps_the_shape_of_its_images(tmp_path):
+    digits, settings = npvae.data.load_digits().first(50), {"hidden": (4,), "random_state": 0}
+    for fit in (npvae.VAE.fit, npvae.VAE.partial_fit):
+        model = fit(npvae.VAE(2, epochs=1, **settings), digits)
+        assert model.image_shape_ == (8, 8)
+        model.save(tmp_path / "model.npz")
+        assert npvae.load(tmp_path / "model.npz").image_shape_ == (8, 8)
+        model.partial_fit(digits.images)
+        assert model.image_shape_ == (8, 8)
+        assert model.fit(digits.images).image_shape_ is None
+
+
+def test_a_dataset_is_drawn_as_the_model_sees_it():
+    """Stored bytes are counts for a Poisson likelihood, and grey values for others."""
+    counts = np.random.default_rng(0).integers(0, 9, (40, 6), np.uint8)
+    vae = npvae.VAE(2, (4,), likelihood="poisson", epochs=1, random_state=0)
+    dataset = Dataset(counts, image_shape=SHAPE)
+    vae.fit(dataset)
+    for draw in (plotting.reconstructions, plotting.latent_scatter):
+        found, told = draw(vae, dataset).axes[0], draw(vae, counts.astype(float)).axes[0]
+        if draw is plotting.latent_scatter:
+            np.testing.assert_array_equal(points(found), points(told))
+        else:
+            np.testing.assert_array_equal(pixels(found.figure), pixels(told.figure))
+
+
 # --- files --------------------------------------------------------------------------------
 
 
@@ -536,7 +601,8 @@ import matplotlib, numpy, io
 settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != "backend"}
 before = settings()  # asking for the backend would itself load pyplot
 class Model:
-    latent_dim, posterior, prior, has_prior, has_bound = 2, "normal", "normal", True, False
+    latent_dim, posterior, prior, image_shape_ = 2, "normal", "normal", None
+    has_prior, has_bound = True, False
     transform = staticmethod(lambda X: X[:, :2])
     inverse_transform = staticmethod(lambda Z: numpy.pad(Z, ((0, 0), (0, 1))))
     sample = staticmethod(lambda n, rng: numpy.ones((n, 3)))

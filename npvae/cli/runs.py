@@ -1,0 +1,151 @@
+"""``npvae runs``, ``compare`` and ``plot``: what was trained, two runs side by side, pictures."""
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from npvae.cli.common import align, free_path, note, print_json
+from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_picture
+from npvae.errors import MissingExtraError, ParameterError
+
+if TYPE_CHECKING:
+    from npvae.overview import RunSummary
+
+    Pair = tuple[RunSummary, RunSummary]
+
+KINDS = {"validation_elbo": "held out", "elbo": "training data", "log_joint": "log p(x, z)"}
+
+
+def add_to(commands: Commands) -> None:
+    p = add_command(commands, list_runs, "runs", "the runs in a folder, and how good each is",
+                    "Of held-out data where a run has any, in nats per datapoint.")  # fmt: skip
+    p.add_argument("folder", metavar="FOLDER", nargs="?", default="runs",
+                   help="where they are (default: %(default)s)")  # fmt: skip
+    with_json(p)
+    p = add_command(commands, compare, "compare", "two runs: settings, bounds and learning curves",
+                    "Where both hold out the same data, the difference of their ELBOs is taken "
+                    "datapoint by datapoint.")  # fmt: skip
+    p.add_argument("first", metavar="RUN", help="a run folder")
+    p.add_argument("other", metavar="OTHER_RUN", help="another")
+    with_json(p)
+    with_picture(p, "OTHER_RUN")
+    p = add_command(commands, plot, "plot", "draw the pictures of a run again")
+    p.add_argument("folder", metavar="RUN", help="a run folder, in which plots/ is written anew")
+
+
+def list_runs(arguments: argparse.Namespace) -> None:
+    from npvae import overview
+
+    found = overview.runs_in(Path(arguments.folder))
+    if arguments.json:
+        print_json([as_json(run) for run in found])
+    elif found:
+        rows = [("run", "begun", "model", "data", "epochs", "best", "nats, of")]
+        print("\n".join(align([*rows, *map(row_of, found)])))
+    else:
+        note(arguments, f"no runs in {arguments.folder}; npvae train makes one")
+
+
+def row_of(run: "RunSummary") -> tuple[str, ...]:
+    """A run as a row of the list."""
+    name, began, about = run.folder.name, f"{run.began:%Y-%m-%d %H:%M}", run.settings
+    if run.fault:
+        return name, began, "", "", "", "", run.fault
+    best, state = run.best(), "" if run.finished else "unfinished"
+    what = "reconstruction, " * (about.get("model") == "autoencoder")
+    kind = what + KINDS[best[0]] if best else ""
+    return (
+        name, began, str(about.get("model")), str(about.get("data")),
+        f"{len(run.history)}/{about.get('epochs')}", f"{best[2]:.2f}" if best else "",
+        "; ".join(filter(None, (kind, state))),
+    )  # fmt: skip
+
+
+def as_json(run: "RunSummary") -> dict[str, Any]:
+    best = run.best()
+    return {
+        "folder": str(run.folder), "began": run.began.isoformat(timespec="seconds"),
+        "finished": run.finished, "epochs": len(run.history), "settings": run.settings,
+        "best": {"of": best[0], "epoch": best[1], "nats": best[2]} if best else None,
+        "fault": run.fault or None,
+    }  # fmt: skip
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    from npvae import overview, plotting, runs
+
+    folders = Path(arguments.first), Path(arguments.other)
+    path = free_path(arguments, f"{folders[0].name}-{folders[1].name}.png")
+    first, other = map(runs.open_run, folders)
+    pair = overview.summarise(first.folder), overview.summarise(other.folder)
+    why_not = overview.why_not_comparable(first.settings, other.settings)
+    elbos = None if why_not else overview.bounds(first, other)
+    if arguments.json:
+        print_json(comparison_json(pair, elbos, why_not))
+    else:
+        print("\n".join(comparison_lines(pair, elbos, why_not)))
+    try:
+        figure = plotting.learning_curves({str(run.folder): run.columns() for run in pair})
+        note(arguments, str(plotting.save(figure, path)))
+    except MissingExtraError as error:
+        note(arguments, f"no picture: {error}")
+
+
+def comparison_lines(pair: "Pair", elbos: Any, why_not: str) -> Iterator[str]:
+    """Settings that differ, how far each run came, and their bounds, as a table."""
+    from npvae import overview
+    from npvae.evaluation.comparison import paired_difference
+
+    names = [str(run.folder) for run in pair]
+    best = [found and f"{found[2]:.2f} nats, {KINDS[found[0]]}" for run in pair
+            for found in [run.best()]]  # fmt: skip
+    rows = [
+        ["", *names],
+        *([name, *map(as_typed, values)] for name, *values in overview.differences(*pair)),
+        ["epochs had", *(str(len(run.history)) for run in pair)],
+        ["best", *(text or "" for text in best)],
+    ]
+    if elbos is None:
+        yield from align(rows)
+        yield f"bounds are not compared: {why_not}"
+        return
+    rows.append(["ELBO", *(f"{float(e.total.mean()):.3f} ± {e.mean_error:.3f}" for e in elbos)])
+    more, error = paired_difference(*elbos)
+    yield from align(rows)
+    yield (f"the ELBO of {names[more < 0]} is higher by {abs(more):.3f} ± {error:.3f} nats, "
+           f"mean of {len(elbos[0].total)} held-out datapoints")  # fmt: skip
+
+
+def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
+    from npvae import overview
+    from npvae.evaluation.comparison import paired_difference
+
+    result: dict[str, Any] = {
+        "runs": [as_json(run) for run in pair],
+        "differences": {name: values for name, *values in overview.differences(*pair)},
+    }
+    if elbos is None:
+        return result | {"not_compared": why_not}
+    more, error = paired_difference(*elbos)
+    return result | {"elbo": [elbo.summary() for elbo in elbos],
+                     "difference": {"nats": more, "standard_error": error}}  # fmt: skip
+
+
+def plot(arguments: argparse.Namespace) -> None:
+    from npvae import overview, runs
+
+    model, run = runs.find_model(arguments.folder)
+    if run is None:
+        raise ParameterError(f"{arguments.folder} is a file, not a run; name the folder of the run")
+    paths = draw(run, model, overview.summarise(run.folder).columns())
+    note(arguments, *map(str, paths))
+
+
+def draw(run: Any, model: Any, history: Any) -> list[Path]:
+    """Write the pictures of a run."""
+    from npvae import plotting
+
+    training, held_out = run.datasets()
+    below = None if held_out is None else training
+    shown = training if held_out is None else held_out
+    return plotting.write_plots(model, history, shown, run.folder / "plots", below)

@@ -1,0 +1,25 @@
+"""What pictures are given: data as an array or a Dataset, and the shape of an image."""
+from typing import Any
+
+import numpy as np
+
+from npvae.data import Dataset
+from npvae.estimators.base import GenerativeModel
+
+Shape = tuple[int, int] | None
+
+
+def values_of(model: Any, data: Any) -> np.ndarray:
+    """Data as the model sees them, a Dataset on the likelihood's scale.   (N, D)"""
+    if not isinstance(data, Dataset):
+        return data
+    if isinstance(model, GenerativeModel):
+        data = data.scaled_for(model._likelihood().support)
+    return data.images
+
+
+def shape_of(model: Any, image_shape: Shape, data: Any = None) -> Shape:
+    """Height and width of an image: as given, of the data, or of what the model was fitted on."""
+    if image_shape is None and isinstance(data, Dataset):
+        image_shape = data.image_shape
+    return model.image_shape_ if image_shape is None else image_shape
