@@ -188,8 +188,13 @@ def why_no_gpu() -> str:
 def array_module(array: Any) -> Any:
     """The module whose arrays ``array`` is one of: numpy, or cupy for a device array."""
     if is_device_array(array):
-        import cupy
-
+        try:
+            import cupy
+        except ImportError as error:
+            raise BackendError(
+                "an array lies on a GPU, and CuPy, which would read it there, cannot be imported; "
+                "pass one of NumPy's"
+            ) from error
         return cupy
     return numpy
 

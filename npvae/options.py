@@ -188,6 +188,8 @@ MODEL = (
            whole_number),
     Option("initial_std", float, None,
            "deviation of the first weights; 1/sqrt(inputs) if not given", number),
+    Option("standardize", bool, True,
+           "real data to mean 0 and deviation 1 a feature inside a normal or laplace model", flag),
     Option("dtype", str, "float32", "of every number", ("float32", "float64")),
     Option("random_state", int, None, "seed of everything random; 0 if not given", anything),
 )  # fmt: skip

@@ -1,4 +1,5 @@
 """Every benchmark is a command that runs from anywhere in a clone, npvae installed or not."""
+import json
 import os
 import subprocess
 import sys
@@ -17,3 +18,20 @@ def test_a_benchmark_says_what_it_does(path, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {path.name}")
+
+
+@pytest.mark.parametrize("name", ["batch", "depth", "latent", "width"])
+def test_a_sweep_is_drawn_with_numbers_on_its_axes(name, monkeypatch):
+    """Also where all of it lies within a decade, as the work of few and many latents does."""
+    pytest.importorskip("matplotlib")
+    from common import sweep
+
+    from npvae.plotting import style
+
+    results = json.loads((COMMANDS[0].parent / "results" / f"sweep_{name}.json").read_text())
+    monkeypatch.setattr(style, "save", lambda fig, path: fig)
+    figure = sweep.plot(name, results["results"], Path("x.png"))
+    for ax in figure.axes:
+        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            inside = [at for at in axis.get_majorticklocs() if low <= at <= high]
+            assert len(inside) >= 2 and all(axis.get_major_formatter().format_ticks(inside))

@@ -121,6 +121,17 @@ def test_data_train_alike_as_they_are_stored(X, binarize, dtype):
          binarize=binarize, dtype=dtype)  # fmt: skip
 
 
+@pytest.mark.parametrize("binarize", BINARIZE)
+def test_sparse_data_train_alike_without_a_word(binarize, recwarn):
+    """Their rows come from the host, so no step is captured."""
+    sparse = pytest.importorskip("scipy.sparse").csr_array(IMAGES)
+    dense = model("cupy", binarize=binarize).fit(IMAGES)
+    on_host, on_device = both(sparse, binarize=binarize)
+    assert_same_model(on_device, dense, CLOSE["float32"])
+    np.testing.assert_allclose(on_device.score_samples(sparse), on_host.score_samples(sparse), 1e-4)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("settings", [
     {"kl_weight": 4.0}, {"kl_weight": 0.5, "kl_warmup": 3, "estimator": "A", "n_samples": 2},
     {"free_bits": 0.05, "kl_warmup": 3},
@@ -216,6 +227,7 @@ def special_functions(monkeypatch):
         names = ("gammaln", "digamma", "zeta", "gammaincinv", "exp1", "ndtr")
         functions = {n: partial(lambda f, *args: into(f, args), getattr(special, n)) for n in names}
         stand_in = strict_cupy.module("cupyx.scipy.special", **functions)
+        monkeypatch.setitem(sys.modules, "cupyx", strict_cupy.module("cupyx"))
         monkeypatch.setitem(sys.modules, "cupyx.scipy.special", stand_in)
 
 
@@ -428,7 +440,7 @@ def pair(request, cupy):
     """The same model on both."""
     numpy = model("numpy", dtype="float64", likelihood=request.param).fit(IMAGES)
     other = model("cupy", dtype="float64", likelihood=request.param).initialize(64)
-    return numpy, other.set_parameters(numpy.parameters)
+    return numpy, other.set_parameters(numpy.parameters, numpy.standardization_)
 
 
 def close(result, expected):

@@ -10,7 +10,7 @@ import npvae
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
     "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "ops",
-    "backend", "memory", "optim", "networks",
+    "backend", "memory", "optim", "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "run_data", "runs", "overview", "reproduce",
 )  # fmt: skip

@@ -135,7 +135,8 @@ def cupy():
     with ExitStack() as stack:
         stack.enter_context(patch("npvae.ops.gpu.cublas.library", lambda xp: Cublas()))
         stack.enter_context(patch("npvae.training.step.PARTS", 3))  # a CPU has not so many
-        stack.enter_context(patch.dict(sys.modules, {"cupyx.scipy.special": special_functions()}))
+        modules = {"cupyx": strict_cupy.module("cupyx"), "cupyx.scipy.special": special_functions()}
+        stack.enter_context(patch.dict(sys.modules, modules))
         yield stack.enter_context(strict_cupy.installed())
 
 

@@ -19,7 +19,7 @@ PRIVATE = {
     "Member": "BoundDistribution", "centre": "location", "collect": "sum_param_grads",
     "suitable": "compatible_priors", "why_not": "incompatibility", "covers": "support_covers",
     "beginning": "initialization", "first_bias": "initial_bias",
-    "begin_at_moments": "init_output_bias", "spread": "random_init", "joints": "stacked_views",
+    "spread": "random_init", "joints": "stacked_views",
     "widest": "max_width", "FamilyA": "an objective", "FamilyB": "an objective",
     "estimator_for": "resolve_objective", "Recipe": "TrainConfig", "hold": "keep_best",
     "told": "shape_args", "stored": "pointer_and_ld",

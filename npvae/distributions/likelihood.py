@@ -66,6 +66,23 @@ class HasStddev(Protocol):
         """Products of all heads, (B, Σ heads), and their bias → √Var[x|z] in ``out`` (B, D)."""
 
 
+@runtime_checkable
+class Standardizable(Protocol):
+    """A likelihood of real x: of x̃ = (x − shift) / scale it is one of the same kind."""
+
+    def standardizes(self) -> bool:
+        """Whether x may have any unit and offset here."""
+
+    def scale(self, deviation: Array) -> Array:
+        """What to divide features of these deviations by, (D,) both; 0 is of a constant one."""
+
+    def standardized(self, scale: Array) -> Likelihood[Any]:
+        """p(x|z) as a function of x̃, for a scale (D,): its −log p is that of x."""
+
+    def restored(self, parameters: dict[str, Array], scale: Array) -> dict[str, Array]:
+        """Parameters (N, ·) of p(x̃|z) by head, the mean aside → those of p(x|z)."""
+
+
 class GradientCache(NamedTuple):
     """What a :class:`FusedGradLikelihood` leaves for its backward pass."""
 
@@ -82,10 +99,13 @@ class FusedGradLikelihood(Likelihood[GradientCache]):
         Its ops are called ``<op>_nll`` and ``sample_<op>``.
     head_names : tuple of str
         Of D numbers each.
+    log_scale : float
+        Σ_d log scale_d of a standardization: what −log p(x) has more than −log p(x̃).
     """
 
     op: ClassVar[str]
     head_names: ClassVar[tuple[str, ...]]
+    log_scale: float = 0.0
 
     def heads(self, D: int) -> dict[str, int]:
         return dict.fromkeys(self.head_names, D)
@@ -102,6 +122,8 @@ class FusedGradLikelihood(Likelihood[GradientCache]):
         nll, gradient = ctx.work("nll", *a.shape[:-1]), ctx.work("x.d_nll_d_a", *a.shape)
         forward = getattr(ctx.ops, self.op + "_nll")
         forward(a, bias, x, *self.options(), gradient, *self.scratch(ctx, a, x), nll)
+        if self.log_scale:
+            nll += self.log_scale
         return nll, GradientCache(gradient, a)
 
     def nll_backward(

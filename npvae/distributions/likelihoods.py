@@ -10,7 +10,7 @@ What all of them share is in :mod:`npvae.distributions.likelihood`.
     discretized-logistic    one of K levels, close ones with alike probabilities
 """
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import pi
 from typing import Any, ClassVar, NamedTuple
 
@@ -86,6 +86,21 @@ class NormalCache(NamedTuple):
     residual: Array  # (x − μ)/σ             (L, M, D)
 
 
+def one_where_constant(deviation: Array) -> Array:
+    """Deviations, and 1 where one is 0."""
+    return array_module(deviation).where(deviation > 0, deviation, 1)
+
+
+def moved(logarithm: Array, power: int, scale: Array) -> Array:
+    """log c (N, D) → log of c · scale^power, in its dtype."""
+    return (logarithm + power * array_module(scale).log(scale)).astype(logarithm.dtype)
+
+
+def log_volume(scale: Array) -> float:
+    """Σ_d log scale_d: log |dx/dx̃|."""
+    return float(array_module(scale).log(scale).sum())
+
+
 @dataclass(frozen=True)
 class NormalLikelihood(Likelihood[NormalCache]):
     """x_d ~ N(μ_d, σ_d²), both from the decoder: real-valued data (appendix C.2).
@@ -94,9 +109,12 @@ class NormalLikelihood(Likelihood[NormalCache]):
     ----------
     sigmoid_mean : bool
         Whether μ passes through a sigmoid, as the paper has it for Frey Face.
+    log_scale : float
+        As a :class:`FusedGradLikelihood` has it.
     """
 
     sigmoid_mean: bool = False
+    log_scale: float = field(default=0.0, repr=False)
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
@@ -107,11 +125,25 @@ class NormalLikelihood(Likelihood[NormalCache]):
         mu = logit_of_mean(mean, n) if self.sigmoid_mean else mean
         return {"mean": mu, "logvar": array_module(mean).log(variance)}
 
+    def standardizes(self) -> bool:
+        return not self.sigmoid_mean
+
+    def scale(self, deviation: Array) -> Array:
+        return one_where_constant(deviation)
+
+    def standardized(self, scale: Array) -> "NormalLikelihood":
+        return replace(self, log_scale=log_volume(scale))
+
+    def restored(self, parameters: dict[str, Array], scale: Array) -> dict[str, Array]:
+        return parameters | {"logvar": moved(parameters["logvar"], 2, scale)}
+
     def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, NormalCache]:
         shape = (*a.shape[:-1], x.shape[-1])
         nll, inv_sigma = ctx.work("nll", *a.shape[:-1]), ctx.work("x.inv_sigma", *shape)
         residual = ctx.work("x.residual", *shape)
         ctx.ops.normal_nll(a, bias, x, self.sigmoid_mean, inv_sigma, residual, nll)
+        if self.log_scale:
+            nll += self.log_scale
         return nll, NormalCache(a, inv_sigma, residual)
 
     def nll_backward(self, ctx: Context, d_nll: Array, cache: NormalCache, d_bias: Array) -> Array:
@@ -156,6 +188,7 @@ class FixedNormalLikelihood(FusedGradLikelihood):
 
     std: float
     sigmoid_mean: bool = False
+    log_scale: float = field(default=0.0, repr=False)
     op: ClassVar[str] = "fixed_normal"
     head_names: ClassVar[tuple[str, ...]] = ("mean",)
     mean_head: ClassVar[str] = "mean"
@@ -163,6 +196,20 @@ class FixedNormalLikelihood(FusedGradLikelihood):
 
     def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"mean": logit_of_mean(mean, n) if self.sigmoid_mean else mean}
+
+    def standardizes(self) -> bool:
+        return not self.sigmoid_mean
+
+    def scale(self, deviation: Array) -> Array:
+        """One for all features, as σ is."""
+        xp, top = array_module(deviation), one_where_constant(deviation.max())
+        return 0 * deviation + top * xp.sqrt(((deviation / top) ** 2).mean())
+
+    def standardized(self, scale: Array) -> "FixedNormalLikelihood":
+        return replace(self, std=self.std / float(scale[0]), log_scale=log_volume(scale))
+
+    def restored(self, parameters: dict[str, Array], scale: Array) -> dict[str, Array]:
+        return parameters
 
     def options(self) -> tuple[Any, ...]:
         return self.sigmoid_mean, self.std
@@ -187,6 +234,7 @@ class FixedNormalLikelihood(FusedGradLikelihood):
 class LaplaceLikelihood(FusedGradLikelihood):
     """x_d ~ Laplace(μ_d, b_d), both from the decoder: real data with outliers."""
 
+    log_scale: float = field(default=0.0, repr=False)
     op: ClassVar[str] = "laplace"
     head_names: ClassVar[tuple[str, ...]] = ("mean", "logscale")
     mean_head: ClassVar[str] = "mean"
@@ -194,6 +242,18 @@ class LaplaceLikelihood(FusedGradLikelihood):
 
     def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"mean": mean, "logscale": 0.5 * array_module(mean).log(variance / 2)}  # of 2 b²
+
+    def standardizes(self) -> bool:
+        return True
+
+    def scale(self, deviation: Array) -> Array:
+        return one_where_constant(deviation)
+
+    def standardized(self, scale: Array) -> "LaplaceLikelihood":
+        return replace(self, log_scale=log_volume(scale))
+
+    def restored(self, parameters: dict[str, Array], scale: Array) -> dict[str, Array]:
+        return parameters | {"logscale": moved(parameters["logscale"], 1, scale)}
 
     def mean(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         ctx.ops.identity(a, bias, out)

@@ -31,6 +31,7 @@ from npvae.memory import Layout, aligned
 from npvae.models import Engine, Model, Penalty, parameter_prior
 from npvae.objectives import Objective
 from npvae.options import OPTIONS, whole_number
+from npvae.standardization import Standardization
 from npvae.training import TrainingState, TrainStep
 
 
@@ -54,6 +55,7 @@ class GenerativeModel:
     likelihood_std: float | None
     n_levels: int | None
     initial_std: float | None
+    standardize: bool
     optimizer: Any
     schedule: Any
     learning_rate: float
@@ -263,8 +265,28 @@ class GenerativeModel:
         engine.found_finite = False  # whoever has views may write to them
         return engine.layout.named(engine.theta)
 
-    def set_parameters(self, parameters: dict[str, Array]) -> Self:
+    @property
+    def standardization_(self) -> Standardization | None:
+        """The data's shift and scale (D,), in which the parameters were learned; None if as is.
+
+        Raises
+        ------
+        NotFittedError
+            If there are no parameters yet.
+        """
+        return self._engine().standardization
+
+    def set_parameters(
+        self, parameters: dict[str, Array], standardization: Standardization | None = None
+    ) -> Self:
         """Replace all parameters by those of a dict, name → array.
+
+        Parameters
+        ----------
+        parameters : dict of str to array
+            All of them.
+        standardization : Standardization, optional
+            ``standardization_`` of the model that they come from; of this one if not given.
 
         Raises
         ------
@@ -277,6 +299,8 @@ class GenerativeModel:
         with engine.backend.oom_guard():
             for name, view in self.parameters.items():
                 view[...] = engine.backend.asarray(arrays[name])
+            if standardization is not None:
+                engine.standardize(standardization)
         return self
 
     # ---- what every class can do

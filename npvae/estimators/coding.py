@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def transform(model: "GenerativeModel", X: Any) -> Any:
     """Posterior means of z, deterministic.   X (N, D) → (N, J)
 
-    A table where :meth:`set_output` has asked for one.
+    ``X`` is an array, a sparse matrix, a :class:`~npvae.data.Dataset` or a table, of the columns
+    that ``fit`` had. A table comes back where :meth:`set_output` has asked for one.
 
     Where q(z|x) has no finite mean, another measure of where it lies: of a ``"cauchy"``, and of a
     ``"student-t"`` with ν ≤ 1, the median; of an ``"f"`` with ν₂ ≤ 2 and a ``"pareto"`` with α ≤ 1
@@ -30,7 +31,7 @@ def transform(model: "GenerativeModel", X: Any) -> Any:
     Raises
     ------
     DataError
-        If ``X`` is not finite, of another width, or outside the likelihood's range.
+        If ``X`` is not finite, of other columns, or outside the likelihood's range.
     NotFittedError
         If there are no parameters yet.
     NumericalError

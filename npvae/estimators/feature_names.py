@@ -86,7 +86,8 @@ def check_names(names: np.ndarray | None, X: Any, who: str) -> None:
             message += f" Feature names seen at fit time, yet now missing: {listed(missing)}."
         if not (unseen or missing):
             message += " Feature names must be in the same order as they were in fit."
-        raise DataError(f"{message} X[list(model.feature_names_in_)] takes the right ones")
+        cure = "rename or add them" if missing else "X[list(model.feature_names_in_)] takes them so"
+        raise DataError(f"{message} {cure}")
 
 
 def listed(names: list[str]) -> str:

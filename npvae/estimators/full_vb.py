@@ -57,7 +57,7 @@ class FullVB(GenerativeModel):
         early_stopping: int | None = None, tf32: bool = False,
         kl_weight: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         likelihood_std: float | None = None, n_levels: int | None = None,
-        initial_std: float | None = None,
+        initial_std: float | None = None, standardize: bool = True,
     ):  # fmt: skip
         self._store(locals())
 

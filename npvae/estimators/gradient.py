@@ -7,6 +7,7 @@ from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.errors import DataError
 from npvae.estimators.coding import as_input_type, data_of
 from npvae.evaluation.bound import row_noise
+from npvae.evaluation.chunks import load_rows
 from npvae.models import Noise
 from npvae.row_noise import row_keys
 
@@ -58,8 +59,7 @@ def loss_and_grad_at(
     if eps is not None:
         eps = check_noise(model, eps, n)
     with engine.backend.oom_guard():
-        x = engine.backend.asarray(pixels[:], engine.theta.dtype)  # one minibatch, sparse or not
-        x = x * engine.theta.dtype.type(scale) if scale != 1 else x
+        x = load_rows(engine, pixels[:], scale, engine.work)  # one minibatch, sparse or not
         if eps is None:
             keys = row_keys(to_numpy(x))
             eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)

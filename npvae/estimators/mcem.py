@@ -70,7 +70,7 @@ class MCEM(GenerativeModel):
         random_state: Any = None, verbose: bool | None = None,
         *, schedule: Any = "constant", binarize: str = "none", clip_norm: float | None = None,
         tf32: bool = False, likelihood_std: float | None = None, n_levels: int | None = None,
-        initial_std: float | None = None,
+        initial_std: float | None = None, standardize: bool = True,
     ):  # fmt: skip
         self._store(locals())
 

@@ -11,6 +11,7 @@ from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
 from npvae.io import check_arrays, read_archive, write_archive
+from npvae.training import standardization_in
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -38,12 +39,14 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     with engine.backend.oom_guard():
         engine.check_parameters()
     arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
+    if engine.standardization is not None:
+        arrays |= {k: to_numpy(v) for k, v in engine.standardization.arrays().items()}
     write_archive(path, "model", config_of(model) | {"epoch": model._state.epoch}, arrays)
 
 
 def check_described(model: "GenerativeModel") -> None:
     """Raise a ParameterError if ``set_params`` has described another model since it was built."""
-    same = model._model(model.n_features_in_) == model.engine_.model
+    same = model._model(model.n_features_in_) == model.engine_.base
     same &= type(model._objective()) is type(model.engine_.objective)
     slots = resolve_option("optimizer", model.optimizer).slots
     if not (same and slots == tuple(model._state.moments)):
@@ -73,7 +76,8 @@ def params_of(model: "GenerativeModel") -> dict[str, Any]:
 def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
     """Their defaults, which are those of a file of the time before there was such an argument."""
     defaults = signature(type(model)).parameters
-    return {name: serialize(name, defaults[name].default) for name in params_of(model)}
+    known = {name: serialize(name, defaults[name].default) for name in params_of(model)}
+    return known | {"standardize": model.standardize}  # their data were not, whoever asks
 
 
 def load(path: str | Path, backend: str = "numpy") -> Any:
@@ -113,9 +117,12 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
             f"{path}: its config is not one that this npvae can build "
             f"({type(error).__name__}: {error}); save the model anew"
         ) from error
+    units = standardization_in(path, arrays, n_features)
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     model._attach(n_features, theta, n_data)
+    if units is not None:
+        model.engine_.standardize(units)
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = tuple(image_shape) if image_shape else None
     keep_names(model, names)

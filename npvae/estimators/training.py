@@ -11,6 +11,7 @@ import numpy as np
 from npvae import evaluation
 from npvae.backend import Array
 from npvae.data import Dataset
+from npvae.distributions.likelihood import Standardizable
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
@@ -30,6 +31,7 @@ from npvae.training import (
     load_checkpoint,
     progress_of,
     save_checkpoint,
+    standardization_of,
     train,
 )
 
@@ -47,11 +49,12 @@ def fit(
 
     Parameters
     ----------
-    X : array (N, D) or Dataset
-        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes.
+    X : array, table or sparse matrix (N, D), or Dataset
+        Datapoints; a :class:`~npvae.data.Dataset` of bytes stays bytes. The column names of a table
+        are kept; of a sparse matrix one minibatch at a time is made dense.
     y : ignored
         For scikit-learn's sake.
-    validation : array (N', D) or Dataset, optional
+    validation : as X (N', D), optional
         Its bound is computed after every epoch; early stopping needs it, and compares those of
         the epochs after the KL warm-up.
     callbacks : callable or iterable of callable
@@ -65,7 +68,7 @@ def fit(
     Raises
     ------
     DataError
-        If data is not finite, of the wrong shape, or outside the likelihood's range.
+        If data is not finite, no number, of the wrong shape, or outside the likelihood's range.
     ParameterError
         If an argument cannot be used, or another thread is training the model.
     NumericalError
@@ -100,7 +103,7 @@ def fit(
         model.initialize(pixels.shape[1])
         keep_names(model, names)
         if not resume:
-            init_output_bias(model, pixels, scale)
+            start_at_moments(model, pixels, scale)
         told = is_told(model.verbose)
         if told and model.backend == "auto":
             print(f"backend    {model.engine_.backend.device}", flush=True)
@@ -142,7 +145,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         pixels, scale = checked_data(model, X, model.n_features_in_)
         keep_names(model, names)
         if new:
-            init_output_bias(model, pixels, scale)
+            start_at_moments(model, pixels, scale)
             model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
         check_described(model)
         model._set_n_data(len(pixels))
@@ -163,15 +166,27 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return found
 
 
-def init_output_bias(model: "GenerativeModel", pixels: Array, scale: float) -> None:
-    """Initialise the output bias, so that at h = 0 the decoder gives the data's moments."""
+def start_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Standardize the data, and initialise the output bias by their moments.
+
+    At h = 0 the decoder gives those.
+    """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
+        if standardizes(model):
+            engine.standardize(standardization_of(engine, pixels, scale))
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
         for head, bias in first.items():
             finite = engine.xp.isfinite(bias)
             engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
+
+
+def standardizes(model: "GenerativeModel") -> bool:
+    """Whether data are to be standardized: real ones, and not made black and white."""
+    likelihood = model._likelihood()
+    real = isinstance(likelihood, Standardizable) and likelihood.standardizes()
+    return real and bool(model.standardize) and model._name("binarize") == "none"
 
 
 def run(

@@ -87,6 +87,12 @@ class VAE(GenerativeModel):
         one has to be told, for its last layer is K times as wide as the data.
     initial_std : float, optional
         Deviation of the first weights, 0.01 in the paper; 1/√in of each layer if None.
+    standardize : bool
+        Whether a ``"normal"`` or ``"laplace"`` likelihood sees data in units of its own, each
+        feature shifted and scaled to mean 0 and deviation 1 over the data of ``fit``, or of the
+        first ``partial_fit`` (with ``likelihood_std`` one scale for all features). Inputs, outputs
+        and every number reported stay in the data's units, ``likelihood_std`` too; parameters do
+        not. Of a mean through a sigmoid nothing is standardized, nor of data that are binarised.
     prior_components : int
         Of a ``"mixture"`` or ``"vamp"`` prior.
     tf32 : bool
@@ -135,7 +141,7 @@ class VAE(GenerativeModel):
         early_stopping: int | None = None, prior_components: int = 50, tf32: bool = False,
         kl_weight: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         likelihood_std: float | None = None, n_levels: int | None = None,
-        initial_std: float | None = None,
+        initial_std: float | None = None, standardize: bool = True,
     ):  # fmt: skip
         self._store(locals())
 

@@ -45,7 +45,7 @@ class WakeSleep(GenerativeModel):
         binarize: str = "none", clip_norm: float | None = None,
         early_stopping: int | None = None, tf32: bool = False,
         likelihood_std: float | None = None, n_levels: int | None = None,
-        initial_std: float | None = None,
+        initial_std: float | None = None, standardize: bool = True,
     ):  # fmt: skip
         self._store(locals())
 

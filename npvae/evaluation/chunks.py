@@ -7,6 +7,7 @@ from npvae.data.sparse import SparseRows
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.ops.cpu.threads import parallel_for
+from npvae.standardization import Standardization
 
 BUDGET = 2**18  # numbers in the widest buffer of a chunk: 1 MB of float32 stays in the cache
 
@@ -34,9 +35,21 @@ def on_device(engine: Engine, data: Array) -> Array:
 
 
 def load_rows(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
-    """Load rows of the data onto the engine's device, in its dtype and scaled.   (M, D)
+    """Load rows of the data as the model sees them: scaled, standardized, and cast.   (M, D)
 
-    In a buffer of ``work``, or the data itself where nothing needs to change: to be read only.
+    On the engine's device, in a buffer of ``work`` or the data itself: to be read only.
+    """
+    if engine.standardization is None:
+        return load(engine, rows, scale, work)
+    x = work("x", *rows.shape)
+    x[...] = engine.standardization.standardize(engine.backend.asarray(rows), scale)
+    return x
+
+
+def load(engine: Engine, rows: Array, scale: float, work: Workspace) -> Array:
+    """Load rows onto the engine's device, in its dtype and scaled.   (M, ·)
+
+    In a buffer of ``work``, or as they are where nothing needs to change: to be read only.
     """
     rows = engine.backend.asarray(rows)
     if scale == 1 and rows.dtype == work.dtype and rows.flags.c_contiguous:
@@ -66,22 +79,35 @@ def for_each_chunk(
 
 
 def map_rows(
-    engine: Engine, step: Callable[..., None], X: Array, scale: float, n_out: int
+    engine: Engine, step: Callable[..., None], rows: Array, n_out: int, scale: float | None = None
 ) -> Array:
-    """Map ``step``, a method of the model, over the rows of ``X`` (N, ·).   → (N, n_out)"""
+    """Map ``step``, a method of the model, over rows (N, ·).   → (N, n_out)
+
+    Data have a ``scale``; latents, which are as they are, have none.
+    """
     ctx, size = engine.ctx, chunk_size(engine)
-    out = engine.xp.empty((len(X), n_out), ctx.work.dtype)
-    for start in range(0, len(X), size):
-        rows = slice(start, start + size)
-        step(ctx, load_rows(engine, X[rows], scale, ctx.work), out[rows])
+    out = engine.xp.empty((len(rows), n_out), ctx.work.dtype)
+    for start in range(0, len(rows), size):
+        here = slice(start, start + size)
+        some = (
+            load(engine, rows[here], 1.0, ctx.work) if scale is None
+            else load_rows(engine, rows[here], scale, ctx.work)
+        )  # fmt: skip
+        step(ctx, some, out[here])
     return out
 
 
 def encode(engine: Engine, X: Array, scale: float = 1.0) -> Array:
     """Posterior means.   X (N, D) → (N, J)"""
-    return map_rows(engine, engine.model.encode, X, scale, engine.model.decoder.n_in)
+    return map_rows(engine, engine.model.encode, X, engine.model.decoder.n_in, scale)
 
 
 def decode(engine: Engine, Z: Array) -> Array:
-    """Means of p(x|z).   Z (N, J) → (N, D)"""
-    return map_rows(engine, engine.model.decode, Z, 1.0, engine.model.n_features)
+    """Means of p(x|z), in the data's units.   Z (N, J) → (N, D)"""
+    mean = map_rows(engine, engine.model.decode, Z, engine.model.n_features)
+    return restored(mean, engine.standardization)
+
+
+def restored(x: Array, standardization: Standardization | None) -> Array:
+    """What the model gives (…, D), in the data's units."""
+    return x if standardization is None else standardization.restore(x)

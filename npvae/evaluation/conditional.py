@@ -13,13 +13,14 @@ from npvae import random
 from npvae.backend import Array, Backend, array_module, as_input_type
 from npvae.distributions import Likelihood
 from npvae.distributions.latents import BoundDistribution
-from npvae.distributions.likelihood import HasStddev, RNGKey
+from npvae.distributions.likelihood import HasStddev, RNGKey, Standardizable
 from npvae.distributions.special import single
 from npvae.errors import ParameterError
-from npvae.evaluation.chunks import chunks, decode, map_rows
+from npvae.evaluation.chunks import chunks, decode, map_rows, restored
 from npvae.memory import Context, Workspace
 from npvae.models import Engine
 from npvae.options import whole_number
+from npvae.standardization import Standardization
 
 BLOCK = 2**20  # numbers that the decoder's heads take in a block of samples, on every device
 
@@ -143,6 +144,7 @@ class LikelihoodDistribution:
     mean: Array
     heads: Array = field(repr=False)  # (N, Σ heads), on the device that computes
     backend: Backend = field(repr=False)
+    standardization: Standardization | None = field(default=None, repr=False)
 
     @cached_property
     def std(self) -> Array:
@@ -157,6 +159,8 @@ class LikelihoodDistribution:
             for start, stop in chunks(len(out), block_rows(bias)):
                 a = self.heads[start:stop].copy()  # it may be used up
                 self.likelihood.stddev(ctx, a, bias, out[start:stop])
+            if self.standardization is not None:
+                out *= self.standardization.scale
             return as_input_type(self.mean, out)
 
     def sample(self, rng: Any = None, n: int | None = None) -> Array:
@@ -187,6 +191,7 @@ class LikelihoodDistribution:
             for rows, key in blocks(xp, count, block_rows(bias), seed):
                 a = self.heads.take(xp.arange(rows.start, rows.stop) % N, axis=0)
                 x[rows] = self.likelihood.sample(ctx, a, bias, key)
+            x = restored(x, self.standardization)
             return as_input_type(self.mean, x.reshape(-1, N, D)[0] if n is None
                                  else x.reshape(-1, N, D))
 
@@ -215,7 +220,7 @@ def posterior_of(engine: Engine, X: Array, scale: float = 1.0) -> PosteriorDistr
         for part, p in zip(columns(out, widths).values(), params, strict=True):
             part[...] = p
 
-    a = map_rows(engine, write, X, scale, sum(widths.values()))
+    a = map_rows(engine, write, X, sum(widths.values()), scale)
     return PosteriorDistribution(family, columns(a, widths), J)
 
 
@@ -228,11 +233,15 @@ def likelihood_of(engine: Engine, Z: Array) -> LikelihoodDistribution:
         a, _ = model.decoder.forward(ctx, z)
         engine.xp.add(a, ctx.P["decoder.heads.bias"], out=out)
 
-    a = map_rows(engine, write, Z, 1.0, sum(widths.values()))
+    a = map_rows(engine, write, Z, sum(widths.values()))
     mean, parameters = decode(engine, Z), columns(a, widths)
+    if engine.standardization is not None and isinstance(likelihood, Standardizable):
+        parameters = likelihood.restored(parameters, engine.standardization.scale)
     if likelihood.mean_head == "mean":
         parameters["mean"] = mean.copy()  # through a sigmoid, if it goes through one
-    return LikelihoodDistribution(likelihood, parameters, mean, a, engine.backend)
+    return LikelihoodDistribution(
+        likelihood, parameters, mean, a, engine.backend, engine.standardization
+    )
 
 
 def draw(engine: Engine, Z: Array, seed: int) -> Array:
@@ -242,7 +251,7 @@ def draw(engine: Engine, Z: Array, seed: int) -> Array:
     for rows, key in blocks(xp, len(Z), block_rows(bias), seed):
         a, _ = model.decoder.forward(ctx, Z[rows])
         x[rows] = model.likelihood.sample(ctx, a, bias, key)
-    return x
+    return restored(x, engine.standardization)
 
 
 # ---- blocks of samples, and what parameters look like

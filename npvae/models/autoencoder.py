@@ -4,7 +4,7 @@
 
 What regularises it is a penalty on the weights, which the engine adds to any model's loss.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from npvae import networks
@@ -44,6 +44,9 @@ class AutoencoderModel(Model):
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)
+
+    def with_likelihood(self, likelihood: Likelihood[Any]) -> "AutoencoderModel":
+        return replace(self, likelihood=likelihood)
 
     def forward(
         self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False

@@ -14,12 +14,14 @@ from threading import local
 from typing import Any
 
 from npvae.backend import Array, Backend
+from npvae.distributions.likelihood import Standardizable
 from npvae.errors import NumericalError
 from npvae.memory import Context, Layout, Views, Workspace, aligned
 from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
 from npvae.ops import Ops
 from npvae.ops.elementary import LOG_2PI
+from npvae.standardization import Standardization
 
 LOWER_BOUND = ELBO()
 
@@ -92,6 +94,8 @@ class Engine:
         On the weights.
     objective : Objective
         What is minimised.
+    standardization : Standardization, optional
+        Of the data: the model sees x̃, in units of its own, and tells of x.
 
     Attributes
     ----------
@@ -99,6 +103,8 @@ class Engine:
         Where the thread that asks computes.
     weights : slice
         Where in theta the weights are.
+    base : Model
+        The model of x̃ alone, as it was given.
     max_width : int
         Numbers of a sample in the widest array of a pass.
     found_finite : bool
@@ -107,7 +113,7 @@ class Engine:
 
     def __init__(
         self, model: Model, backend: Backend, theta: Array, penalty: Penalty = Penalty(),
-        objective: Objective = LOWER_BOUND,
+        objective: Objective = LOWER_BOUND, standardization: Standardization | None = None,
     ):  # fmt: skip
         self.model, self.backend, self.penalty, self.objective = model, backend, penalty, objective
         self.xp, self.layout = backend.xp, model.layout()
@@ -115,10 +121,25 @@ class Engine:
         self.weights = slice(self.layout.n_weights)
         self.max_width = max(self.layout.max_width, model.max_width)
         self.found_finite = False
+        self.base = model
+        self.standardization: Standardization | None = None
+        if standardization is not None:
+            self.standardize(standardization)
+
+    def standardize(self, standardization: Standardization) -> None:
+        """See data by this standardization from now on."""
+        shift, scale = (
+            self.backend.asarray(a, "float64")
+            for a in (standardization.shift, standardization.scale)
+        )
+        self.standardization = Standardization(shift, scale)
+        likelihood = self.base.likelihood
+        assert isinstance(likelihood, Standardizable)
+        self.model = self.base.with_likelihood(likelihood.standardized(scale))
 
     def __reduce__(self) -> Any:
         return Engine, (  # not the buffers
-            self.model, self.backend, self.theta, self.penalty, self.objective
+            self.base, self.backend, self.theta, self.penalty, self.objective, self.standardization
         )  # fmt: skip
 
     @property

@@ -9,7 +9,7 @@
 The loss is minus the mean of log p(x, z) over the samples. By Fisher's identity its gradient,
 with z ~ p(z|x) held where they are, is an unbiased one of −log p(x).
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from npvae import networks
@@ -51,6 +51,9 @@ class MCEMModel(Model):
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.decoder)
+
+    def with_likelihood(self, likelihood: Likelihood[Any]) -> "MCEMModel":
+        return replace(self, likelihood=likelihood)
 
     def forward(
         self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False

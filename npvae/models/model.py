@@ -74,6 +74,10 @@ class Model:
         """Names and shapes of all parameters."""
         raise NotImplementedError
 
+    def with_likelihood(self, likelihood: Likelihood[Any]) -> "Model":
+        """The same model with another likelihood."""
+        raise NotImplementedError
+
     def forward(self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False) -> Any:
         """x (M, D) → the cache, with the terms of the objective in it.
 

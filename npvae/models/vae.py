@@ -17,7 +17,7 @@ What the objective makes of the two terms, nll and kl, is its own affair (:mod:`
 That is the page for any q(z|x) and p(z); of those that are not both normal the latent layer is
 another (:mod:`npvae.models.latent`), and a_q has the parameters of another family.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -69,6 +69,9 @@ class VAEModel(Model):
     def layout(self) -> Layout:
         """Names and shapes of all parameters."""
         return networks.layout(self.encoder, self.decoder)
+
+    def with_likelihood(self, likelihood: Likelihood[Any]) -> "VAEModel":
+        return replace(self, likelihood=likelihood)
 
     def forward(
         self, ctx: Context, x: Array, noise: Noise, analytic_kl: bool = False

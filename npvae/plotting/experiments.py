@@ -1,10 +1,13 @@
 """The figures of the paper's experiments: several models in one picture, in its layout."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npvae.errors import optional_import
 from npvae.plotting.style import COLOURS, DPI, GREY, INK, chart, label, new_figure
 
 if TYPE_CHECKING:
@@ -13,10 +16,12 @@ if TYPE_CHECKING:
 
 COLUMNS = 5  # panels side by side, at most
 FIRST = 1e5  # training samples where the paper's axes begin
+FAR, STRIP = 3, 0.2  # so many times our samples are off the scale; shown in so much of it
 GAP, TITLE = 18, 54  # dots between sheets, and above them
 HIGH = 600  # dots of a sheet, at most; one for each of its pixels if it has more
 INKS = (COLOURS[0], COLOURS[4], COLOURS[2])  # an algorithm each
 Values = Sequence[float | None]
+Place = Callable[[float], float | None]  # where a value after so many samples is drawn, if it is
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class Trace:
 def experiment(panels: Mapping[str, Sequence[Trace]], what: str) -> "Figure":
     """A panel for each model (figures 2 and 3): lines are ours, circles the paper's.
 
+    A square is a curve of one point. The paper's last values, if they are after many more samples
+    than ours, stand at the right of a dotted line, with their number of samples.
+
     Parameters
     ----------
     panels : mapping of str to sequence of Trace
@@ -72,38 +80,78 @@ def experiment(panels: Mapping[str, Sequence[Trace]], what: str) -> "Figure":
             ax = chart(fig, grid[i, j], title=title, x="training samples" if j >= below else "",
                        y=f"{what}, nats" if j == 0 else "")
             ax.set_xscale("log")
-            for trace in traces:
-                _trace(ax, trace, names[trace.name])
-            _frame(ax, traces)
-    _legend(fig, names, len(names) + 4 if columns >= 4 else 4)
+            for trace, place in zip(traces, _frame(ax, traces), strict=True):
+                _trace(ax, trace, names[trace.name], place)
+    lone = any(len(trace.samples) == 1 for traces in panels.values() for trace in traces)
+    _legend(fig, names, len(names) + 4 + lone if columns >= 4 else 4, lone)
     return fig
 
 
-def _trace(ax: "Axes", trace: Trace, colour: str) -> None:
+def _trace(ax: "Axes", trace: Trace, colour: str, place: Place) -> None:
+    """Lines of one algorithm, and the paper's circles at the ``place`` of their samples."""
     for values, style, side in ((trace.train, "-", 0), (trace.test, (0, (2, 1.2)), 1)):
         points = [(s, v) for s, v in zip(trace.samples, values, strict=True) if v is not None]
+        face = colour if side == 0 else "white"
         if points:
-            ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, linewidth=1.4)
-        paper = [(s, pair[side]) for s, pair in trace.published.items() if pair[side] is not None]
-        if paper:
-            x, y = zip(*paper, strict=True)
-            ax.scatter(x, y, s=22, zorder=3, linewidths=1.1,
-                       facecolors=colour if side == 0 else "white", edgecolors=colour)
+            marker = "s" if len(points) == 1 else ""  # which would be no line
+            ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, linewidth=1.4,
+                    marker=marker, markersize=4, markerfacecolor=face)
+        for s, pair in trace.published.items():
+            x, y = place(s), pair[side]
+            if x is None or y is None:
+                continue
+            ax.scatter(x, y, s=22, zorder=3, linewidths=1.1, facecolors=face, edgecolors=colour)
 
 
-def _frame(ax: "Axes", traces: Sequence[Trace]) -> None:
-    """Leave out how low a curve begins: where it goes is what there is to see."""
+def _frame(ax: "Axes", traces: Sequence[Trace]) -> list[Place]:
+    """Limits and ticks of a panel, and where each algorithm's values of the paper are drawn.
+
+    The last, of a much longer training than ours, stand in a strip at the right, off the scale,
+    or the curves would have half of the panel; others as far off are left out. Algorithms stand
+    side by side, or they would hide one another.
+    """
+    ticker = optional_import("matplotlib.ticker", "plot")
+    first, last = (pick(t.samples[end] for t in traces) for pick, end in ((min, 0), (max, -1)))
+    left = FIRST if min(t.samples[-1] for t in traces) > 10 * FIRST else first
+    decades = max(log10(last / left), 0.5)
+    published = [s for t in traces for s in t.published]
+    far = max((s for s in published if s > FAR * last), default=None)
+    strip = log10(last) + 0.06 * decades
+    right = strip + STRIP * decades if far else log10(max([last, *published])) + 0.06 * decades
+
+    def place(k: int, s: float) -> float | None:
+        aside = (k + 0.5) / len(traces)  # of the width there is for the algorithms
+        if s > FAR * last:
+            return 10 ** (strip + aside * STRIP * decades) if s == far else None
+        crowded = published.count(s) > 1
+        return 10 ** (log10(s) + crowded * 0.05 * (aside - 0.5) * decades)
+
+    ax.set_xlim(10 ** (log10(left) - 0.02 * decades), 10**right)
+    scale = [m * 10**e for e in range(int(log10(left)), int(right) + 1) for m in (1, 2, 5)]
+    ticks = [s for s in scale if left <= s <= (last if far else 10**right)]
+    ticks = [s for s in ticks if log10(s) % 1 == 0] if len(ticks) > 5 else ticks
+    ax.set_xticks(ticks, minor=False)
+    ax.xaxis.set_major_formatter(ticker.LogFormatterSciNotation(minor_thresholds=(99, 99)))
+    ax.xaxis.set_minor_locator(ticker.NullLocator())
+    if far:
+        ax.axvline(10**strip, color=GREY, linewidth=0.6, linestyle=":")
+        exact = ticker.LogFormatterSciNotation(minor_thresholds=(99, 99))(far)
+        ax.text(1, 1.03, f"after {exact}", color=GREY, fontsize=8, ha="right", va="bottom",
+                transform=ax.transAxes)
+
+    seen = [v for t in traces for values in (t.train, t.test)
+            for s, v in zip(t.samples, values, strict=True) if v is not None and s >= left]
     ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
     paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
     low, high = min(ends + paper), max(ends + paper)
-    span = high - low
-    bottom = min(low - 0.1 * span, min(ends) - 0.8 * span)
-    ax.set_ylim(bottom - 1, high + 0.1 * span + 1)
-    if min(t.samples[-1] for t in traces) > FIRST:
-        ax.set_xlim(left=FIRST)
+    span = max(high - low, 1)
+    # how low a curve begins is left out: where it goes is what there is to see
+    bottom = min(low, max(min(seen), min(ends) - 0.8 * span))
+    ax.set_ylim(bottom - 0.12 * span, high + 0.08 * span)
+    return [partial(place, k) for k in range(len(traces))]
 
 
-def _legend(fig: "Figure", names: Mapping[str, str], columns: int) -> None:
+def _legend(fig: "Figure", names: Mapping[str, str], columns: int, lone: bool) -> None:
     ax = fig.axes[0]
     handles: list[Any] = []
     for colour in names.values():
@@ -115,6 +163,9 @@ def _legend(fig: "Figure", names: Mapping[str, str], columns: int) -> None:
     for text, face in (("the paper, training", GREY), ("the paper, test", "white")):
         handles.append(ax.scatter([], [], s=22, facecolors=face, edgecolors=GREY))
         keys.append(text)
+    if lone:
+        handles += ax.plot([], [], "s", color=GREY, markersize=4)
+        keys.append("one point so far")
     fig.legend(handles, keys, loc="outside lower center", ncols=columns, frameon=False,
                fontsize=8, labelcolor=INK)
 

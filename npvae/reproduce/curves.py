@@ -84,7 +84,7 @@ class Training:
         return read_jsonl(self.run.folder / "history.jsonl")
 
     def progress_line(self) -> str:
-        """How far it is, and its lower bound there, in one line."""
+        """How far it is, and its lower bound there, training's and test's, in 80 columns."""
         history, total = self.history, self.run.settings["epochs"]
         line = f"{self.curve.name:<24} {len(history) / total:>5.0%}"
         if not history:
@@ -92,7 +92,7 @@ class Training:
         last = history[-1]
         line += f"   {last['samples']:>12,} samples"
         if "elbo" in last:  # Monte Carlo EM has no bound
-            line += f"   training {last['elbo']:.2f}   test {last['validation_elbo']:.2f}   nats"
+            line += f"   {last['elbo']:.1f} / {last['validation_elbo']:.1f} nats"
         return line
 
 

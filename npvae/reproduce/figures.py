@@ -80,7 +80,7 @@ class Figure:
         budget : float
             Training samples of each curve.
         names : sequence of str
-            Curves to train; all if empty. Others of the figure are shown as far as they are.
+            Curves to train and to show; all if empty.
         jobs : int, optional
             Curves at a time.
 
@@ -90,17 +90,17 @@ class Figure:
             If a name is unknown, a folder holds something else, or a curve failed.
         """
         chosen = self.chosen(names)
-        self.found(folder)  # a folder that holds something else is said before the work is done
+        self.found(folder, chosen)  # a folder that holds something else is said before the work
         try:
             train_curves(chosen, budget, folder, jobs, self.marginal)
         except CurveError:
-            self.show(folder)  # what there is of the others
+            self.show(folder, names)  # what there is of the others
             raise
-        return self.show(folder)
+        return self.show(folder, names)
 
-    def show(self, folder: Path) -> str:
-        """Draw, write and compare the curves that ``folder`` has something of; what to print."""
-        found = self.found(folder)
+    def show(self, folder: Path, names: Sequence[str] = ()) -> str:
+        """Draw, write and compare what ``folder`` has of some curves, or all; what to print."""
+        found = self.found(folder, self.chosen(names))
         if not found:
             return ""
         rows = [compare(c, line) for c, (_, line) in found.items() if c.name in PUBLISHED]
@@ -116,8 +116,8 @@ class Figure:
             lines.append(f"{path.with_suffix('.png')} was not drawn: {error}")
         return "\n".join(lines)
 
-    def found(self, folder: Path) -> Found:
-        """The curves that ``folder`` has something of.
+    def found(self, folder: Path, chosen: Sequence[Curve]) -> Found:
+        """The curves that ``folder`` has something of, of those that were chosen.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Figure:
             If a run of a curve's name has other settings than the curve.
         """
         read = likelihood if self.marginal else bound
-        there = [c for c in self.curves.values() if (folder / c.name / "config.toml").exists()]
+        there = [c for c in chosen if (folder / c.name / "config.toml").exists()]
         opened = {curve: reopen(curve, folder / curve.name) for curve in there}
         every = {curve: (run, read(run)) for curve, run in opened.items()}
         return {curve: (run, line) for curve, (run, line) in every.items() if line.samples}

@@ -73,6 +73,8 @@ class Comparison:
         In nats per datapoint; None where there is no value.
     end : (samples, train, test)
         The paper's at the end of its curve.
+    epochs : int
+        Of ours.
     """
 
     curve: str
@@ -80,6 +82,7 @@ class Comparison:
     paper: tuple[float | None, float | None]
     ours: tuple[float | None, float | None]
     end: tuple[float, float, float | None]
+    epochs: int
 
 
 def compare(curve: Curve, line: LearningCurve) -> Comparison:
@@ -89,9 +92,11 @@ def compare(curve: Curve, line: LearningCurve) -> Comparison:
     reached = [samples for samples in published if samples <= line.samples[-1]]
     at = max(reached, default=float(line.samples[-1]))
     paper = published.get(at, (None, None))
-    return Comparison(curve.name, int(at), paper, line.at(at), (last, *published[last]))
+    end, epochs = (last, *published[last]), line.samples[-1] // curve.n_train
+    return Comparison(curve.name, int(at), paper, line.at(at), end, epochs)
 
 
+ONE_EPOCH = " *"  # after the name of such a curve
 HEADER = ("curve", "samples", "paper", "ours", "difference", "ours, test", "paper's end")
 
 
@@ -104,13 +109,15 @@ def table(rows: list[Comparison]) -> str:
         samples, train, held_out = row.end
         at, end = (f"{n:.1e}".replace("e+0", "e") for n in (row.samples, samples))
         last = f"{format_nats(train)} / {format_nats(held_out)} at {end}"
-        cells.append((row.curve, at, format_nats(paper), format_nats(ours),
+        name = row.curve + ONE_EPOCH * (row.epochs == 1)
+        cells.append((name, at, format_nats(paper), format_nats(ours),
                       format_nats(gap, "+.1f"), format_nats(test), last))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
-        for row in cells
-    )
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    if any(row.epochs == 1 for row in rows):
+        note = "one epoch so far: its training bound is the mean over it, from the first step on"
+        lines += ["", f"{ONE_EPOCH.strip()} {note}"]
+    return "\n".join(lines)
 
 
 def format_nats(value: float | None, form: str = ".1f") -> str:

@@ -26,6 +26,7 @@ from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep
 from npvae.estimators.base import GenerativeModel
 from npvae.estimators.coding import data_of
 from npvae.estimators.gradient import check_noise, checked_noise
+from npvae.evaluation.chunks import load_rows
 from npvae.memory import Shape
 from npvae.models import Engine, Noise
 from npvae.models.engine import ThreadBuffers
@@ -148,7 +149,7 @@ class ModelSubject(EngineSubject):
                 zeta = random.normal(model.seed_, random.PARAMETERS, 0, Q)
             noise = noise._replace(zeta=engine.backend.asarray(zeta, "float64"))
         check_takes(type(model).__name__, call, X, eps, **more)
-        super().__init__(engine, engine.backend.asarray(pixels[:], "float64") * scale, noise)
+        super().__init__(engine, load_rows(engine, pixels[:], scale, engine.work).copy(), noise)
         self.name = type(model).__name__
         self._call = lambda: loss_and_gradient(self.name, call(X, eps, **more), self.shapes)
         written = "loss_and_grad" in vars(model)
@@ -291,7 +292,7 @@ def subject_of(model: Any, X: Any, eps: Any, rng: numpy.random.Generator) -> Sub
         if "theta.mu" in engine.P:
             zeta = rng.standard_normal(engine.P["theta.mu"].size)
             noise = noise._replace(zeta=engine.backend.asarray(zeta))
-        return EngineSubject(engine, engine.backend.asarray(x[:], "float64"), noise)
+        return EngineSubject(engine, load_rows(engine, x[:], 1.0, engine.work).copy(), noise)
     named_by_us = getattr(type(model), "parameters", None) is GenerativeModel.parameters
     if isinstance(model, GenerativeModel) and named_by_us:
         if not callable(getattr(model, "loss_and_grad", None)):

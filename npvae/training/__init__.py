@@ -1,10 +1,23 @@
 """Minibatches, the loop, and checkpoints."""
-from npvae.training.batches import BINARIZE, Minibatches, binarized, binarized_by_row, data_moments
+from npvae.training.batches import (
+    BINARIZE,
+    Minibatches,
+    binarized,
+    binarized_by_row,
+    data_moments,
+    standardization_of,
+)
 from npvae.training.config import TrainConfig
 from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
-from npvae.training.state import TrainingState, change_data, load_checkpoint, save_checkpoint
+from npvae.training.state import (
+    TrainingState,
+    change_data,
+    load_checkpoint,
+    save_checkpoint,
+    standardization_in,
+)
 from npvae.training.step import TrainStep
 
 __all__ = [
@@ -24,5 +37,7 @@ __all__ = [
     "load_checkpoint",
     "progress_of",
     "save_checkpoint",
+    "standardization_in",
+    "standardization_of",
     "train",
 ]

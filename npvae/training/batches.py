@@ -8,6 +8,7 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     fixed       one sample x ~ Bernoulli(grey), the same in every epoch
     dynamic     a new sample at every step
 """
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ import numpy as np
 from npvae import random
 from npvae.backend import Array, to_numpy
 from npvae.data.sparse import SparseRows
+from npvae.distributions.likelihood import Standardizable
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
 from npvae.models import Engine
 from npvae.row_noise import row_keys, row_thresholds
+from npvae.standardization import Standardization, feature_moments
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 
@@ -41,6 +44,8 @@ class Minibatches:
     ):
         if binarize == "fixed":
             data, scale = binarized(engine, data, scale, seed), 1.0
+        if engine.standardization is not None and not isinstance(data, SparseRows):
+            data, scale = standardized(engine, data, scale), 1.0
         self.engine, self.seed, self.batch_size = engine, seed, batch_size
         self.data, self.scale = on_device(engine, data), scale
         self.capturable = not isinstance(self.data, SparseRows)  # fetched without the host
@@ -91,6 +96,32 @@ def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     return ones
 
 
+def standardized(engine: Engine, data: Array, scale: float) -> Array:
+    """The data as the model sees them, once and for all.   (N, D)"""
+    x = engine.xp.empty(data.shape, engine.theta.dtype)
+    for start, stop in chunks(len(data), chunk_size(engine)):
+        x[start:stop] = load_rows(engine, data[start:stop], scale, engine.work)
+    return x
+
+
+def standardization_of(engine: Engine, data: Array, scale: float) -> Standardization:
+    """Mean of each feature, and the scale that the likelihood gives it."""
+    N, size = len(data), chunk_size(engine)
+
+    def rows() -> Iterator[Array]:
+        for start, stop in chunks(N, size):
+            yield engine.backend.asarray(data[start:stop], "float64") * scale
+
+    if isinstance(data, SparseRows):
+        mean, variance = (engine.xp.asarray(m) for m in (data * scale).moments())
+        deviation = variance**0.5
+    else:
+        mean, deviation = feature_moments(rows, N)
+    likelihood = engine.base.likelihood
+    assert isinstance(likelihood, Standardizable)
+    return Standardization(mean, likelihood.scale(deviation))
+
+
 def binarized_by_row(engine: Engine, data: Array, scale: float, seed: int) -> Array:
     """The same where data are scored: by a row's values, wherever it stands.   (N, D) uint8"""
     xp, (N, D), ones = engine.xp, data.shape, empty_like(engine, data, np.uint8)
@@ -112,8 +143,12 @@ def data_moments(engine: Engine, data: Array, scale: float, threshold: bool) -> 
     """Mean (D,) of the data (N, D) as a model sees them, and their mean variance (1,); float64."""
     (N, D), xp = data.shape, engine.xp
     if isinstance(data, SparseRows):
-        mean, variances = (data * scale > 0.5 if threshold else data * scale).moments()  # (D,) each
-        return xp.asarray(mean), xp.asarray(variances.mean(keepdims=True))
+        moments = (data * scale > 0.5 if threshold else data * scale).moments()
+        mean, variances = (xp.asarray(m) for m in moments)  # (D,) each
+        if engine.standardization is not None:
+            mean = engine.standardization.standardize(mean)
+            variances = variances / engine.standardization.scale**2
+        return mean, variances.mean(keepdims=True)
     total, squares = xp.zeros(D, xp.float64), xp.zeros(1, xp.float64)
     for start, stop in chunks(N, chunk_size(engine)):
         x = load_rows(engine, data[start:stop], scale, engine.work)  # in C order

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npvae.backend import Array, to_numpy
 from npvae.errors import ModelFileError
 from npvae.io import check_arrays, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
+from npvae.standardization import NAMES, Standardization
 
 History = dict[str, list]
 
@@ -93,6 +96,8 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         If it cannot be written; what stood there before is left as it was.
     """
     arrays = {"theta": state.engine.theta} | state.state_arrays()
+    if state.engine.standardization is not None:
+        arrays |= state.engine.standardization.arrays()
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
@@ -102,6 +107,26 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         config | {"progress": progress},
         {name: to_numpy(array) for name, array in arrays.items()},
     )
+
+
+def standardization_in(
+    path: str | Path, arrays: dict[str, np.ndarray], n_features: int
+) -> Standardization | None:
+    """Take the standardization out of a file's arrays; None if it has none, as older files.
+
+    Raises
+    ------
+    ModelFileError
+        If it is none for data of so many features.
+    """
+    found = {name: arrays.pop(name) for name in NAMES if name in arrays}
+    if not found:
+        return None
+    check_arrays(path, found, dict.fromkeys(NAMES, (n_features,)))
+    shift, scale = (found[name].astype(np.float64) for name in NAMES)
+    if not (scale > 0).all():
+        raise ModelFileError(f"{path}: a scale of the standardization is not above 0; save it anew")
+    return Standardization(shift, scale)
 
 
 def change_data(path: str | Path, n_data: int) -> None:
@@ -158,9 +183,12 @@ def load_checkpoint(
         raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
     into = {"theta": state.engine.theta} | state.state_arrays()
     expected = {name: array.shape for name, array in into.items()}
+    units = standardization_in(path, arrays, state.engine.model.n_features)
     if "best" in arrays:
         expected["best"] = state.engine.theta.shape
     check_arrays(path, arrays, expected)
+    if units is not None:
+        state.engine.standardize(units)
     for name in COUNTERS:
         setattr(state, name, progress[name])
     for name, array in into.items():

@@ -480,7 +480,9 @@ def test_what_does_not_vary_begins_with_a_variance_of_one():
     vae = npvae.VAE(hidden=(4,), likelihood="normal", learning_rate=1e-12, optimizer="sgd",
                     epochs=1, verbose=False).fit(np.full((200, 3), 0.1))  # fmt: skip
     np.testing.assert_allclose(vae.parameters["decoder.logvar.bias"], 0, atol=1e-9)
-    np.testing.assert_allclose(vae.parameters["decoder.mean.bias"], 0.1, rtol=1e-6)
+    np.testing.assert_allclose(vae.parameters["decoder.mean.bias"], 0, atol=1e-9)
+    np.testing.assert_allclose(vae.standardization_.shift, 0.1, rtol=1e-15)
+    assert vae.standardization_.scale.tolist() == [1, 1, 1]
 
 
 def test_moments_say_nothing_of_each_level():

@@ -3,12 +3,14 @@
 One table: what is called, which error it raises, and what its line must hold.
 """
 import os
+import sys
 
 import numpy as np
 import pytest
 
 import npvae
 from npvae.errors import (
+    BackendError,
     DataError,
     ModelFileError,
     NpvaeError,
@@ -31,8 +33,8 @@ NORMAL = model(likelihood="normal").fit(X)
 AUTOENCODER = model(npvae.Autoencoder).fit(X)
 
 
-def with_value(value, where=(3, 7)):
-    changed = X.copy()
+def with_value(value, where=(3, 7), dtype=None):
+    changed = X.astype(dtype or X.dtype)
     changed[where] = value
     return changed
 
@@ -104,6 +106,16 @@ CASES |= {
 CASES |= {
     "normal: NaN": (lambda: NORMAL.score(with_value(np.nan)), DataError, ["X[3, 7] is NaN"]),
     "normal: infinite": (lambda: NORMAL.fit(with_value(np.inf)), DataError, ["X[3, 7] is inf"]),
+    "normal: infinite in float32": (
+        lambda: NORMAL.score(with_value(-1e300, dtype=float)), DataError,
+        ["X[3, 7] = -1e+300 is infinite in float32", "dtype='float64'"]),
+    "above one by little": (
+        fit(with_value(1.0000001, dtype=float)), DataError, ["X[3, 7] = 1.0000001 lies"]),
+    "codes: infinite in float32": (
+        lambda: VAE.inverse_transform(Z + 1e300), DataError, ["X[0, 0] = 1e+300", "float32"]),
+    "on a device, without CuPy": (
+        lambda: VAE.transform(type("Tensor", (), {"__cuda_array_interface__": {}})()),
+        BackendError, ["lies on a GPU", "NumPy"]),
     "codes: wrong width": (
         lambda: VAE.inverse_transform(np.zeros((4, 3))), DataError, ["3 features", "2 features"]),
     "codes: 1-D": (lambda: VAE.inverse_transform(Z[0]), DataError, ["(2,)", "Reshape"]),
@@ -227,7 +239,9 @@ CASES |= {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_one_line(name):
+def test_bad_input_is_one_line(name, monkeypatch):
+    if "without CuPy" in name:
+        monkeypatch.setitem(sys.modules, "cupy", None)
     call, error, fragments = CASES[name]
     text = message(call, error)
     for fragment in fragments:
@@ -250,6 +264,9 @@ def test_good_input_is_taken():
     for good in (X.astype(np.float64), X > 0.5, X.tolist(), with_value(1.0), with_value(0.0)):
         model().fit(good).score(good)
     NORMAL.score(with_value(-3.5))
+    rounded = with_value(1 + 2**-51, dtype=float)  # as a scaler may leave it
+    np.testing.assert_array_equal(VAE.transform(rounded), VAE.transform(with_value(1)))
+    assert rounded[3, 7] > 1
     model(batch_size=120, hidden=(), decoder_hidden=(3,), early_stopping=1).fit(X, validation=X[:1])
     assert VAE.sample(np.int64(2), rng=np.random.SeedSequence(1)).shape == (2, 64)
     model(kl_warmup=np.int64(1), parameter_prior=np.bool_(True)).fit(X)

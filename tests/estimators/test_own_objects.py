@@ -211,7 +211,7 @@ def test_a_family_that_cannot_be_hashed_is_refused():
 def test_an_optimizer_and_a_schedule_of_ones_own_train():
     trained = model(optimizer=SignDescent(), schedule=Halving(), epochs=1, batch_size=100)
     before = model().initialize(64)
-    npvae.estimators.training.init_output_bias(before, X, 1.0)
+    npvae.estimators.training.start_at_moments(before, X, 1.0)
     moved = trained.fit(X).engine_.theta - before.engine_.theta
     assert set(np.round(np.abs(moved) * 1e6)) <= {0, 1000}  # one step of ± the learning rate
 

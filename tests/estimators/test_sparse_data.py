@@ -104,6 +104,22 @@ def test_rows_columns_and_axes_are_counted():
         assert part in str(error.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_it_comes_from_scikit_learns_encoders_and_is_cut_into_folds():
+    pytest.importorskip("sklearn")
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    words = ["the cat sat", "the dog ran", "a cat ran", "dogs and cats"] * 5
+    pipeline = make_pipeline(CountVectorizer(), made(likelihood="poisson"))
+    search = GridSearchCV(pipeline, {"vae__latent_dim": [1, 2]}, cv=2).fit(words)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    one_hot = make_pipeline(OneHotEncoder(), made()).fit_transform([[word[0]] for word in words])
+    assert one_hot.shape == (20, 2)
+
+
 @pytest.mark.parametrize(("N", "D", "use"), [
     (500_000, 500, lambda model, X: model.transform(X)),
     (200_000, 80, lambda model, X: model.fit(X, validation=X[:500])),

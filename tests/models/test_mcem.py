@@ -186,13 +186,13 @@ def test_the_parameters_reach_the_greatest_likelihood():
     model = make(latent_dim=1, hidden=(), likelihood="normal", learning_rate=0.03, batch_size=300,
                  schedule="cosine", epochs=500, n_updates=1).fit(X)  # fmt: skip
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    layout = model.engine_.layout
+    layout, standardized = model.engine_.layout, (X - X.mean(axis=0)) / X.std(axis=0)
 
     def minus_log_p(theta):
-        p = layout.named(theta)
+        p = layout.named(theta)  # of standardized data
         mean = nodes[:, None] * p["decoder.mean.weight"][:, 0] + p["decoder.mean.bias"]
         logvar = nodes[:, None] * p["decoder.logvar.weight"][:, 0] + p["decoder.logvar.bias"]
-        r = (X[:, None] - mean) * np.exp(-0.5 * logvar)  # (N, nodes, 3)
+        r = (standardized[:, None] - mean) * np.exp(-0.5 * logvar)  # (N, nodes, 3)
         log_p = -0.5 * (r * r + logvar + np.log(2 * np.pi)).sum(-1)
         return -special.logsumexp(log_p, b=weights / weights.sum(), axis=1).mean()
 
@@ -209,7 +209,7 @@ def test_a_step_is_so_many_updates_with_one_sample():
     with pytest.warns(UserWarning):  # ε is not found in one step
         model = make(**settings).fit(X)
     byhand = make(**settings).initialize(64)
-    npvae.estimators.training.init_output_bias(byhand, X, 1.0)
+    npvae.estimators.training.start_at_moments(byhand, X, 1.0)
     byhand._set_n_data(M)
     engine = byhand.engine_
     scratch = np.empty_like(engine.theta)

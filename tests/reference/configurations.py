@@ -51,7 +51,7 @@ class Configuration:
 
 COMMON: Settings = {
     "latent_dim": J, "hidden": (4,), "dtype": "float64", "random_state": 7, "verbose": False,
-    "batch_size": 10, "epochs": 3, "learning_rate": 0.01,
+    "batch_size": 10, "epochs": 3, "learning_rate": 0.01, "standardize": False,
 }  # fmt: skip
 
 

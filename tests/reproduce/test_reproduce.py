@@ -226,7 +226,36 @@ def test_a_comparison_is_made_at_the_same_number_of_samples():
     assert text.splitlines()[3].split("|")[3].strip() == "–"  # nothing to compare with so early
 
 
+def test_a_curve_of_one_epoch_is_marked():
+    curves = FIGURES["figure2"].curves
+    one, two = (
+        compare(curves[name], LearningCurve([50_000 * (i + 1) for i in range(n)], [-150.0] * n,
+                                            [-151.0] * n))
+        for n, name in ((1, "mnist-3-vae"), (2, "mnist-5-vae"))
+    )  # fmt: skip
+    _, _, *rows, nothing, note = table([one, two]).splitlines()
+    assert [row.split("|")[1].strip() for row in rows] == ["mnist-3-vae *", "mnist-5-vae"]
+    assert nothing == "" and note.startswith("* one epoch so far")
+    assert "*" not in table([two])
+
+
 # ---- the pictures and the command
+
+
+def test_what_was_not_asked_for_is_not_shown(tmp_path, monkeypatch, capsys):
+    other = replace(SMALL, name="digits-3-vae", J=3)
+    small_figure(monkeypatch, SMALL, other)
+    monkeypatch.setitem(PUBLISHED, SMALL.name, {1e3: (-30, None)})
+    monkeypatch.setitem(PUBLISHED, other.name, {1e3: (-30, None)})
+    train_curves([SMALL, other], 500, tmp_path)
+    for asked in ([SMALL.name], [other.name, SMALL.name], []):
+        command = ["reproduce", "figure2", "--budget", "500", "--out", str(tmp_path)]
+        assert main([*command, *["--curves", *asked][:9 * len(asked)]]) == 0
+        shown = set(asked or [SMALL.name, other.name])
+        printed = capsys.readouterr().out
+        assert {c.name for c in (SMALL, other) if f"| {c.name}" in printed} == shown
+        result = json.loads((tmp_path / "figure2.json").read_text())
+        assert set(result["curves"]) == {row["curve"] for row in result["table"]} == shown
 
 
 def test_a_figure_is_drawn_and_written_from_what_there_is(tmp_path, monkeypatch, capsys):
@@ -269,7 +298,7 @@ def test_a_folder_in_the_way_is_said_before_the_work(tmp_path, monkeypatch):
     figure = small_figure(monkeypatch, SMALL, other)
     prepare(replace(other, hidden=9), 500, tmp_path / other.name)
     with pytest.raises(ModelFileError, match="and this curve has"):
-        figure.reproduce(tmp_path, 500, [SMALL.name])
+        figure.reproduce(tmp_path, 500, [SMALL.name, other.name])
     assert not (tmp_path / SMALL.name).exists()
 
 
