@@ -36,7 +36,8 @@ def update() -> str:
     origin = source()
     if origin == "npvae" or origin.startswith("git+"):
         return f"pip install --upgrade '{origin}'"
-    return f"git -C '{origin}' pull && pip install '{origin}'"
+    pull = "git pull" if origin == "." else f"git -C '{origin}' pull"
+    return f"{pull} && pip install '{origin}'"
 
 
 def source() -> str:

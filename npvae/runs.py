@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from npvae import data
+from npvae import data, install
 from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.data.catalogue import LOADERS
@@ -27,7 +27,7 @@ from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
 from npvae.io.atomic import TEMPORARY
 from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
-from npvae.options import DATA_DEFAULTS, RUN
+from npvae.options import DATA_DEFAULTS, OPTIONS, RUN
 from npvae.run_data import DataRecord, read_record, write_record
 from npvae.training import HistoryFile, TrainingState, change_data
 
@@ -137,10 +137,15 @@ def resolve_settings(options: dict[str, Any], file: str | Path | None = None) ->
     Raises
     ------
     ParameterError
-        If a setting has no meaning for the model.
+        If a setting is unknown, or has no meaning for the model.
     """
-    explicit = (read_toml(file) if file else {}) | options
-    explicit = RUN_DEFAULTS | explicit
+    told = read_toml(file) if file else {}
+    for name in sorted(told.keys() - OPTIONS.keys() - RUN_DEFAULTS.keys()):
+        raise ParameterError(
+            f"{file}: there is no setting {name!r:.60}; correct it, or, if a newer npvae made the "
+            f"file, update npvae: {install.update()}"
+        )
+    explicit = RUN_DEFAULTS | told | options
     for option in RUN:
         option.validate(explicit[option.name])
     explicit["model"] = RUN[0].canonical_name(explicit["model"])

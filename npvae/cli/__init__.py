@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 
 from npvae.cli.parser import parser
+from npvae.cli.terminal import say
 from npvae.errors import NpvaeError
 from npvae.interrupts import exit_code, terminable
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every log file can hold a "−"
-    warnings.showwarning = lambda message, *rest: print(
+    warnings.showwarning = lambda message, *rest: say(
         f"npvae: warning: {' '.join(str(message).split())}", file=sys.stderr
     )
     arguments = parser().parse_args(argv)
@@ -45,5 +46,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def print_error(what: object) -> int:
     """Print one line to stderr; the exit code of an error."""
-    print(f"npvae: error: {' '.join(str(what).split())}", file=sys.stderr)
+    say(f"npvae: error: {' '.join(str(what).split())}", file=sys.stderr)
     return 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from npvae.cli.terminal import say
 from npvae.errors import ModelFileError, ParameterError
 
 DATA_KINDS = (".npy", ".csv", "")
@@ -15,7 +16,7 @@ DATA_KINDS = (".npy", ".csv", "")
 def note(arguments: argparse.Namespace, *lines: str) -> None:
     """Print lines that are not the result: none of them with --quiet or --json."""
     if not (arguments.quiet or arguments.json):
-        print(*lines, sep="\n", flush=True)
+        say(*lines)
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from npvae.cli.common import find, find_data, note, print_json, progress_bar
 from npvae.cli.flags import Commands, add_command, add_number, with_json, with_model
+from npvae.cli.terminal import say
 from npvae.errors import ParameterError
 
 BOUND_SAMPLES = 10  # of z for each datapoint, at least, so that the ELBO has a standard error
@@ -70,4 +71,4 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(result)
     else:
-        print("\n".join(lines))
+        say(*lines)

@@ -3,6 +3,7 @@ import argparse
 
 from npvae.cli.common import print_json
 from npvae.cli.flags import Commands, add_command, with_json
+from npvae.cli.terminal import say
 from npvae.errors import optional_import
 from npvae.options import OPTIONS, RUN
 
@@ -28,14 +29,14 @@ def show_data(arguments: argparse.Namespace) -> None:
                     for name, found, where in data.available()})  # fmt: skip
         return
     for name, found, where in data.available():
-        print(f"{name:<12} {'found  ' if found else 'missing'}  {where}")
+        say(f"{name:<12} {'found  ' if found else 'missing'}  {where}")
 
 
 def doctor(arguments: argparse.Namespace) -> None:
     from npvae.doctor import report
 
     for line in report():
-        print(line)
+        say(line)
 
 
 def completion(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,11 @@
 """The parser of the command line: all commands, in the order in which ``--help`` lists them."""
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from npvae.cli import codes, evaluate, gradcheck, machine, paths, pictures, reproduce, runs, train
+from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
 COMMANDS = (train, evaluate, codes, pictures, paths, runs, gradcheck, reproduce, machine)
@@ -13,8 +15,9 @@ EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a comm
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = Parser(
-        prog="npvae", description="Auto-Encoding Variational Bayes, from scratch.", epilog=EPILOG
-    )
+        prog="npvae", description="Auto-Encoding Variational Bayes, from scratch.", epilog=EPILOG,
+        formatter_class=ListFormatter,
+    )  # fmt: skip
     top.add_argument("--version", action=Version)
     top.set_defaults(run=lambda _: top.print_help())  # where no command is named
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
@@ -49,16 +52,25 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known: Sequence[str] = list(action.choices)
-            raise argparse.ArgumentError(
-                action, f"{value!r} is not known; choose from {', '.join(known)}"
-                f"{did_you_mean(value, known)}"
-            )  # fmt: skip
+            near, listed = did_you_mean(value, known), f"; choose from {', '.join(known)}"
+            if near and action.dest == "command":
+                listed = ""  # of all commands, where one will do
+            raise argparse.ArgumentError(action, f"{value!r} is not known{listed}{near}")
 
     def error(self, message: str) -> NoReturn:
         """One line to stderr, and exit code 2."""
         line = " ".join(message.removeprefix("argument ").split())
         hint = "" if line.endswith("?") else f"; see {self.prog} --help"
-        self.exit(2, f"npvae: error: {line}{hint}\n")
+        say(f"npvae: error: {line}{hint}", file=sys.stderr)
+        self.exit(2)
+
+
+class ListFormatter(argparse.HelpFormatter):
+    """With room for the names of commands, which argparse forgets to be indented twice."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog)
+        self._action_max_length = len("    interpolate")
 
 
 class Version(argparse.Action):

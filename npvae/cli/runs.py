@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from npvae.cli.common import align, free_path, note, print_json
 from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_picture
+from npvae.cli.terminal import say
 from npvae.errors import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ KINDS = {"validation_elbo": "held out", "elbo": "training data", "log_joint": "l
 
 def add_to(commands: Commands) -> None:
     p = add_command(commands, list_runs, "runs", "the runs in a folder, and how good each is",
-                    "Of held-out data where a run has any, in nats per datapoint.")  # fmt: skip
+                    "The best ELBO of held-out data, or of training data where a run held none "
+                    "out; of an auto-encoder, which has no bound, the reconstruction.")  # fmt: skip
     p.add_argument("folder", metavar="FOLDER", nargs="?", default="runs",
                    help="where they are (default: %(default)s)")  # fmt: skip
     with_json(p)
@@ -41,7 +43,7 @@ def list_runs(arguments: argparse.Namespace) -> None:
         print_json([as_json(run) for run in found])
     elif found:
         rows = [("run", "begun", "model", "data", "epochs", "best", "nats, of")]
-        print("\n".join(align([*rows, *map(row_of, found)])))
+        say(*align([*rows, *map(row_of, found)]))
     else:
         note(arguments, f"no runs in {arguments.folder}; npvae train makes one")
 
@@ -52,8 +54,7 @@ def row_of(run: "RunSummary") -> tuple[str, ...]:
     if run.fault:
         return name, began, "", "", "", "", run.fault
     best, state = run.best(), "" if run.finished else "unfinished"
-    what = "reconstruction, " * (about.get("model") == "autoencoder")
-    kind = what + KINDS[best[0]] if best else ""
+    kind = KINDS[best[0]] if best else ""
     return (
         name, began, str(about.get("model")), str(about.get("data")),
         f"{len(run.history)}/{about.get('epochs')}", f"{best[2]:.2f}" if best else "",
@@ -83,7 +84,7 @@ def compare(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(comparison_json(pair, elbos, why_not))
     else:
-        print("\n".join(comparison_lines(pair, elbos, why_not)))
+        say(*comparison_lines(pair, elbos, why_not))
     try:
         figure = plotting.learning_curves({str(run.folder): run.columns() for run in pair})
         note(arguments, str(plotting.save(figure, path)))

@@ -7,6 +7,7 @@ from typing import Any
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
 from npvae.cli.runs import draw
+from npvae.cli.terminal import say
 from npvae.errors import ParameterError
 from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
@@ -58,8 +59,8 @@ def train(arguments: argparse.Namespace) -> int:
                 quiet=arguments.quiet or arguments.json,
             )  # fmt: skip
         except KeyboardInterrupt as interrupt:
-            print(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
-                  file=sys.stderr)  # fmt: skip
+            say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
+                file=sys.stderr)  # fmt: skip
             return exit_code(interrupt)
         report(arguments, run, model, shown)
     return 0

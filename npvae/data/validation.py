@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae.backend import is_device_array
-from npvae.data.frames import REAL, is_frame, values
+from npvae.data.frames import REAL, column_names, is_frame, values
 from npvae.data.sparse import SparseRows
 from npvae.errors import DataError
 
@@ -193,7 +193,8 @@ def _first(X: Any, wrong: Callable[[Any], Any]) -> tuple[int, int] | None:
 
 def _cell(given: Any, i: int, j: int) -> str:
     """``[i, j]``, with the column's name if it has one."""
-    column = list(given.columns)[j] if is_frame(given) else j
+    names = column_names(given)
+    column = names[j] if names else j
     return f"[{i}, {str(column)!r}]" if isinstance(column, str) else f"[{i}, {column}]"
 
 

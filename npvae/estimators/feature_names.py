@@ -12,7 +12,7 @@ from warnings import warn
 import numpy as np
 
 from npvae.backend import Array, to_numpy
-from npvae.data.frames import is_frame
+from npvae.data.frames import column_names
 from npvae.errors import DataError, MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def names_of(X: Any) -> np.ndarray | None:
     DataError
         If some of them are strings and some are not.
     """
-    names = list(X.columns) if is_frame(X) else []
+    names = column_names(X)
     kinds = sorted({type(name).__name__ for name in names})
     if "str" in kinds and len(kinds) > 1:
         raise DataError(

@@ -94,7 +94,7 @@ class FullVB(GenerativeModel):
         NotFittedError
             If there are no parameters yet.
         """
-        engine = self._engine()
+        engine = self._ready_engine()
         with engine.backend.oom_guard():
             return float(engine.penalty.value(engine))
 

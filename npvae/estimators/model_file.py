@@ -1,16 +1,18 @@
 """The model file: save and load, with all that rebuilds the model."""
 from inspect import signature
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae import random
+from npvae import install, random
 from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
-from npvae.io import check_arrays, read_archive, write_archive
+from npvae.io import check_arrays, newer_file, read_archive, write_archive
+from npvae.options import whole_number, widths
 from npvae.training import standardization_in
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
         If there are no parameters yet.
     """
     engine = model._engine()
-    check_described(model)
+    check_trainable(model)
     with engine.backend.oom_guard():
         engine.check_parameters()
     arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
@@ -45,14 +47,30 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
 
 
 def check_described(model: "GenerativeModel") -> None:
-    """Raise a ParameterError if ``set_params`` has described another model since it was built."""
+    """Raise a ParameterError if the arguments describe another model than the parameters are of."""
     same = model._model(model.n_features_in_) == model.engine_.base
-    same &= type(model._objective()) is type(model.engine_.objective)
+    if not (same and (model.standardize or model.standardization_ is None)):
+        raise changed_after_fit(model, "the parameters are of another model")
+
+
+def check_trainable(model: "GenerativeModel") -> None:
+    """The same, and if they describe another objective or optimizer than it was trained with."""
+    check_described(model)
+    same = type(model._objective()) is type(model.engine_.objective)
     slots = resolve_option("optimizer", model.optimizer).slots
     if not (same and slots == tuple(model._state.moments)):
-        raise ParameterError(
-            "set_params changed the model or its optimizer after it was fitted; call fit again"
-        )
+        raise changed_after_fit(model, "the parameters were trained in another way")
+
+
+def changed_after_fit(model: "GenerativeModel", so: str) -> ParameterError:
+    """What to raise, with the arguments that have changed."""
+    before = {name: repr(value) for name, value in model._built_from.items()}
+    now = {name: repr(value) for name, value in model.get_params().items()}
+    changes = ", ".join(f"{k}={v} (was {before[k]})" for k, v in now.items() if v != before[k])
+    return ParameterError(
+        f"{changes or 'an argument'} was set after the {type(model).__name__} was fitted, and "
+        f"{so}; call fit again, or set it back"
+    )
 
 
 def config_of(model: "GenerativeModel") -> dict[str, Any]:
@@ -103,19 +121,21 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     """
     config, arrays = read_archive(path, "model")
     try:
-        cls = MODELS[config["class"]]
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
+        cls, params = described(path, config, len(arrays))
         model = cls(**(params | {"backend": backend, "verbose": False}))
-        n_features, n_data = int(config["n_features"]), int(config["n_data"])
-        image_shape, epoch = config["image_shape"], int(config.get("epoch", 0))
+        n_features, n_data, epoch, image_shape = sizes_of(config)
         names = checked_names(config.get("feature_names"), n_features)
         model._check_params()
+        whole_number("random_state", params["random_state"], least=0)
         model.seed_ = random.as_seed(params["random_state"])
         layout = model._model(n_features).layout()
+    except ModelFileError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, NpvaeError) as error:
         raise ModelFileError(
             f"{path}: its config is not one that this npvae can build "
-            f"({type(error).__name__}: {error}); save the model anew"
+            f"({type(error).__name__}: {str(error)[:200]}); save the model anew, or update npvae "
+            f"if a newer one wrote it: {install.update()}"
         ) from error
     units = standardization_in(path, arrays, n_features)
     check_arrays(path, arrays, layout.shapes)
@@ -124,6 +144,42 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     if units is not None:
         model.engine_.standardize(units)
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
-    model.image_shape_ = tuple(image_shape) if image_shape else None
+    model.image_shape_ = image_shape
     keep_names(model, names)
+    if unknown := sorted(config.keys() - config_of(model).keys() - {"epoch"}):
+        raise newer_file(path, unknown[0])
     return model
+
+
+def described(
+    path: str | Path, config: dict[str, Any], n_arrays: int
+) -> tuple[type["GenerativeModel"], dict[str, Any]]:
+    """The class that a config names, and the arguments for it."""
+    cls, params = MODELS.get(config["class"]), config["params"]
+    if cls is None:
+        raise ModelFileError(
+            f"{path}: holds a {config['class']!r:.60}, a class that is not here; import the "
+            f"module that defines it, or update npvae: {install.update()}"
+        )
+    if not isinstance(params, dict):
+        raise ParameterError(f"its params are a {type(params).__name__}, not a JSON object")
+    if unknown := sorted(params.keys() - set(cls._parameter_names())):
+        raise newer_file(path, unknown[0])
+    params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
+    if any(isinstance(v, tuple) and len(v) > n_arrays for v in params.values()):
+        raise ParameterError(f"it claims more layers than the {n_arrays} arrays there are")
+    return cls, params
+
+
+def sizes_of(config: dict[str, Any]) -> tuple[int, int, int, Any]:
+    """D, N, the epoch, and the shape of an image, each held to be what it can be."""
+    n_features, n_data, epoch = config["n_features"], config["n_data"], config.get("epoch", 0)
+    whole_number("n_features", n_features)
+    whole_number("n_data", n_data)
+    whole_number("epoch", epoch, least=0)
+    if (shape := config["image_shape"]) is None:
+        return n_features, n_data, epoch, None
+    widths("image_shape", shape)
+    if prod(shape) != n_features:
+        raise ParameterError(f"image_shape={shape} is not of {n_features} features")
+    return n_features, n_data, epoch, tuple(shape)

@@ -11,7 +11,6 @@ A file may come from anywhere, so nothing in it is unpickled, evaluated, decompr
 at its word: a member's bytes are read first, which verifies the zip's checksum, and its header
 is then held against them. So no file makes the reader allocate more than a few times its size.
 """
-import json
 import os
 import re
 import struct
@@ -22,9 +21,11 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from npvae import install
 from npvae.errors import ModelFileError, ParameterError
 from npvae.io.atomic import StrPath, atomic_write, reading
 from npvae.io.jsonl import to_json
+from npvae.io.strict_json import parse_json
 
 Kind = Literal["model", "checkpoint"]
 FORMAT_VERSION = 1
@@ -170,6 +171,14 @@ def check_arrays(
         raise ModelFileError(f"{path}: {what}; {_REMEDY}")
 
 
+def newer_file(path: StrPath, name: str) -> ModelFileError:
+    """The error for a file that says ``name``, of which this npvae knows nothing."""
+    return ModelFileError(
+        f"{path}: made by a newer npvae: this one does not know its {name!r:.60}; "
+        f"update npvae: {install.update()}"
+    )
+
+
 def _foreign(path: StrPath, kind: Kind, why: str) -> ModelFileError:
     return ModelFileError(
         f"{path}: not an npvae {kind}: {why}; give a file that npvae has written"
@@ -189,8 +198,7 @@ def _read(
     version = read_member(archive, "format_version").item()
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path}: written by a newer npvae (format {version}); "
-            "upgrade npvae: pip install --upgrade npvae"
+            f"{path}: made by a newer npvae (format {version}); update npvae: {install.update()}"
         )
     if version < 1:
         raise ValueError(f"format {version} never was")
@@ -199,7 +207,7 @@ def _read(
         raise ValueError(f"it is of an unknown kind {found[:40]!r}")
     if found != kind:
         raise ModelFileError(f"{path}: is a {found}, not a {kind}; {_USE_INSTEAD[found]}")
-    config = json.loads(read_member(archive, "config").item())
+    config = parse_json(read_member(archive, "config").item())
     if not isinstance(config, dict):
         raise ValueError("its config is not a JSON object")
     names = [member.removesuffix(".npy") for member in members]

@@ -6,6 +6,7 @@ from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
 from npvae.io.atomic import StrPath, atomic_write
+from npvae.io.strict_json import parse_json
 
 
 def to_json(mapping: Mapping[str, Any]) -> str:
@@ -58,7 +59,7 @@ def read_jsonl(path: StrPath) -> list[dict[str, Any]]:
     Raises
     ------
     ModelFileError
-        If a line is not JSON.
+        If a line is no JSON object.
     """
     path = Path(path)
     if not path.exists():
@@ -66,9 +67,12 @@ def read_jsonl(path: StrPath) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            rows.append(json.loads(line))
+            row = parse_json(line)
+            if not isinstance(row, dict):
+                raise ValueError("it is no JSON object")
         except ValueError as error:
             raise ModelFileError(
                 f"{path} is damaged in line {number}; delete it to do without"
             ) from error
+        rows.append(row)
     return rows

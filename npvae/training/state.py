@@ -11,10 +11,11 @@ import numpy as np
 
 from npvae.backend import Array, to_numpy
 from npvae.errors import ModelFileError
-from npvae.io import check_arrays, read_archive, write_archive
+from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
 from npvae.standardization import NAMES, Standardization
+from npvae.training.progress_check import COUNTERS, check_progress
 
 History = dict[str, list]
 
@@ -82,9 +83,6 @@ class TrainingState:
     def last(self) -> dict[str, Any]:
         """The newest entry of the history."""
         return {key: values[-1] for key, values in self.history.items()}
-
-
-COUNTERS = ("epoch", "batch", "step", "sums", "objective", "history", "best_epoch", "best_elbo")
 
 
 def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, Any]) -> None:
@@ -173,14 +171,16 @@ def load_checkpoint(
     progress = found.pop("progress", {})
     found, config = flatten_config(found), flatten_config(config)
     found = {k: v for k, v in (defaults or {}).items() if k in config} | found
-    for key in sorted((found.keys() | config.keys()) - {"learning_rate"}):
-        if found.get(key) != config.get(key):
+    for key in sorted(found.keys() | config.keys(), key=lambda k: (k != "class", k)):
+        if key not in config:
+            raise newer_file(path, key)
+        if key != "learning_rate" and found.get(key) != config[key]:
             raise ModelFileError(
-                f"{path} was made with {key}={found.get(key)!r}, not {config.get(key)!r}; "
+                f"{path} was made with {key}={found.get(key)!r:.80}, not {config[key]!r:.80}; "
                 "resume with the settings it was made with, or start anew"
             )
-    if missing := [name for name in COUNTERS if name not in progress]:
-        raise ModelFileError(f"{path} lacks {missing[0]!r} of the progress; start anew")
+    batch_size = min(config["batch_size"], config["n_data"])
+    check_progress(path, progress, -(-config["n_data"] // batch_size))
     into = {"theta": state.engine.theta} | state.state_arrays()
     expected = {name: array.shape for name, array in into.items()}
     units = standardization_in(path, arrays, state.engine.model.n_features)

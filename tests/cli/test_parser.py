@@ -33,7 +33,7 @@ def usage_error(capsys, argv):
 def test_npvae_alone_lists_its_commands(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
-    assert all(re.search(rf"^    {name}\b", out, flags=re.M) for name in commands())
+    assert all(re.search(rf"^    {name} +\w", out, flags=re.M) for name in commands())
 
 
 @pytest.mark.parametrize(("argv", "words"), [

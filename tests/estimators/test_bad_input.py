@@ -272,8 +272,8 @@ def test_good_input_is_taken():
     model(kl_warmup=np.int64(1), parameter_prior=np.bool_(True)).fit(X)
     model(npvae.Autoencoder, l2=np.float32(0.1)).fit(X)
     assert VAE.iwae_bound(X, k=np.int64(2), n_samples=10).estimate.shape == (1, 120)
-    em = model(npvae.MCEM, latent_dim=2).initialize(64).set_params(latent_dim=5)
-    assert em.sample(2).shape == (2, 64)  # it takes effect at the next fit
+    em = model(npvae.MCEM, latent_dim=2).initialize(64).set_params(n_leapfrog=5)
+    assert em.sample(2).shape == (2, 64)
 
 
 # --- files --------------------------------------------------------------------------------

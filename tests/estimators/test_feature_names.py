@@ -20,6 +20,7 @@ from npvae.io import read_archive, write_archive
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
 checks = pytest.importorskip("sklearn.utils.estimator_checks")
 
 NAMES = ["height", "width", "age", "pulse"]
@@ -27,6 +28,7 @@ X = np.random.default_rng(0).random((30, 4))  # (N, D)
 FRAMES = {
     "pandas": pd.DataFrame(X, columns=NAMES, index=[f"p{i}" for i in range(30)]),
     "polars": pl.DataFrame(X, schema=NAMES, orient="row"),
+    "pyarrow": pa.table(dict(zip(NAMES, X.T, strict=True))),
 }
 CLASSES = {
     "VAE": npvae.VAE, "Autoencoder": npvae.Autoencoder, "WakeSleep": npvae.WakeSleep,
@@ -82,12 +84,13 @@ def test_other_columns_are_refused_by_every_method_in_scikit_learns_words(kind, 
     from sklearn.decomposition import PCA
 
     theirs = PCA().fit(FRAMES["pandas"])
+    make = pa.table if type(frame) is pa.Table else type(frame)
     others = {
         "same order": NAMES[::-1], "unseen at fit time: 'weight'": [*NAMES[:3], "weight"],
         "yet now missing: 'pulse'": NAMES[:3],
     }  # fmt: skip
     for part, names in others.items():
-        other = type(frame)({name: X[:, i] for i, name in enumerate(names)})
+        other = make({name: X[:, i] for i, name in enumerate(names)})
         with pytest.raises(DataError) as error:
             TAKES_X[asked](model, other)
         assert part in said(error)
@@ -95,7 +98,7 @@ def test_other_columns_are_refused_by_every_method_in_scikit_learns_words(kind, 
             theirs.transform(pd.DataFrame({name: X[:, i] for i, name in enumerate(names)}))
         first = str(expected.value).splitlines()[0]  # the feature names should match …
         assert said(error).startswith(first)
-    TAKES_X[asked](model, frame[:5])
+    TAKES_X[asked](model, make({name: X[:3, i] for i, name in enumerate(NAMES)}))
 
 
 def test_validation_data_have_the_columns_of_the_training_data():
@@ -132,6 +135,7 @@ def test_a_mixture_of_names_and_numbers_is_refused_as_scikit_learn_does():
 # --- cells that are no numbers ------------------------------------------------------------
 
 PANDAS, POLARS = FRAMES["pandas"], FRAMES["polars"]
+ARROW_BOOL = FRAMES["pyarrow"].set_column(2, "age", pa.array(X[:, 2] > 0.5))
 GOOD = {
     "bool beside float": (PANDAS.assign(age=PANDAS.age > 0.5), X[:, 2] > 0.5),
     "nullable float": (PANDAS.astype({"age": "Float64"}), X[:, 2]),
@@ -140,6 +144,7 @@ GOOD = {
     "sparse": (PANDAS.astype(pd.SparseDtype(float, 0)), X[:, 2]),
     "float32": (PANDAS.astype({"age": "float32"}), X[:, 2].astype("f4")),
     "polars: bool": (POLARS.with_columns(age=pl.col("age") > 0.5), X[:, 2] > 0.5),
+    "pyarrow: bool": (ARROW_BOOL, X[:, 2] > 0.5),
     "polars: decimal": (POLARS.with_columns(age=pl.lit("0.5").cast(pl.Decimal(3, 1))), 0.5),
 }  # fmt: skip
 
@@ -162,6 +167,10 @@ def with_cell(value, dtype=object):
 
 def with_column(values):
     return POLARS.with_columns(age=pl.Series(values))
+
+
+def arrow(values):
+    return FRAMES["pyarrow"].set_column(2, "age", pa.array(values))
 
 
 BAD = {
@@ -192,6 +201,10 @@ BAD = {
     "polars: dates": (with_column([pd.Timestamp("2020").date()] * 30), "[0, 'age'] is datetime."),
     "polars: spans": (with_column([pd.Timedelta("1s")] * 30), "[0, 'age'] is datetime."),
     "polars: lists": (with_column([[1]] * 30), "numbers"),
+    "pyarrow: null": (arrow([0.5] * 3 + [None] * 27), "[3, 'age'] is NaN"),
+    "pyarrow: null bool": (arrow([True] * 3 + [None] * 27), "[3, 'age'] is None"),
+    "pyarrow: text": (arrow(["0.5"] * 30), "[0, 'age'] is '0.5'"),
+    "pyarrow: dates": (arrow([pd.Timestamp("2020").date()] * 30), "[0, 'age'] is datetime.date("),
     "polars: lazy": (POLARS.lazy(), "LazyFrame"),
 }  # fmt: skip
 

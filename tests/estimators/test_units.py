@@ -5,7 +5,7 @@ from scipy import stats
 from sklearn.preprocessing import StandardScaler
 
 import npvae
-from npvae.errors import ModelFileError
+from npvae.errors import ModelFileError, ParameterError
 
 RNG = np.random.default_rng(0)
 Z = RNG.standard_normal((120, 2))
@@ -173,6 +173,14 @@ def test_parameters_that_are_given_are_of_the_data_as_they_are():
     log_p = stats.norm.logpdf(Y, p.mean, p.std).sum(axis=1)
     assert vae.loss_and_grad(Y, eps)[0] == pytest.approx((kl - log_p).mean(), rel=1e-10)
     assert vae.partial_fit(Y).standardization_ is None
+
+
+def test_it_is_not_taken_out_of_a_fitted_model():
+    vae = fitted(100 * X + 7).set_params(standardize=False)
+    with pytest.raises(ParameterError, match="call fit again"):
+        vae.partial_fit(X)
+    assert vae.fit(X).standardization_ is None
+    assert vae.set_params(standardize=True).partial_fit(X).standardization_ is None
 
 
 # ---- where it is kept

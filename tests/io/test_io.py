@@ -6,6 +6,7 @@ import pickle
 import random
 import struct
 import tomllib
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -298,7 +299,7 @@ def test_an_npz_without_npvae_metadata_is_foreign(tmp_path, name):
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path):
     path = forge(tmp_path / "f.npz", format_version=npy(3), kind=npy("recipe"))
-    assert "written by a newer npvae (format 3); upgrade npvae" in refusal(path)
+    assert "made by a newer npvae (format 3); update npvae: " in refusal(path)
 
 
 def test_compressed_members_are_refused(tmp_path):
@@ -653,3 +654,37 @@ def test_bad_toml_is_one_line(tmp_path, content):
 def test_toml_files_that_cannot_be_read(tmp_path):
     assert "no such file" in message(read_toml, tmp_path / "absent.toml")
     assert "is a folder" in message(read_toml, tmp_path)
+
+
+@pytest.mark.parametrize("line", [
+    ".".join("a" * 20_000) + " = 1",  # 1.4 GB and six seconds, by the square of the parts
+    " . ".join("a" * 20_000) + " = 1",
+    '"a b".' * 10_000 + "c = 1",
+    "'a'.b." * 10_000 + "c = 1",
+    f"[{'.'.join('a' * 20_000)}]",
+    "x = {" + ".".join("a" * 20_000) + " = 1}",
+    f"x = {'9' * 20_000}",
+    f"{'a' * 40_000} . {'b' * 10}",
+    "x = " + "[" * 20 + "]" * 20,
+    "x = " + "{a = " * 500 + "1" + "}" * 500,
+    "# " + "x" * 70_000,
+], ids=short)  # fmt: skip
+def test_greedy_toml_is_refused_at_little_cost(tmp_path, line):
+    path = tmp_path / "t.toml"
+    path.write_text(f"epochs = 3\n{line}\n", encoding="utf-8")
+    tracemalloc.start()
+    message(read_toml, path, error=ParameterError)
+    assert tracemalloc.get_traced_memory()[1] < 16e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("line", [
+    'data = "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z"',
+    f"hidden = [{', '.join(['0.5'] * 200)}]",
+    "a.b.c.d = 1",
+    f"# {'a.' * 15}",
+])  # fmt: skip
+def test_toml_with_many_dots_is_read(tmp_path, line):
+    path = tmp_path / "t.toml"
+    path.write_text(line, encoding="utf-8")
+    assert read_toml(path) == tomllib.loads(line)
