@@ -71,6 +71,20 @@ def place(name: str, value: Any) -> None:
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
 
 
+def column(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` may be the name or the place of a column."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ParameterError(f"{name}={value!r} is no name or place of a column")
+
+
+def columns(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` holds names or places of columns."""
+    if not isinstance(value, list | tuple):
+        raise ParameterError(f"{name}={value!r} is no list of columns; write e.g. ['id']")
+    for one in value:
+        column(name, one)
+
+
 def ratio(word: str) -> float:
     """A number, or one over another: ``1/255``."""
     from fractions import Fraction
@@ -104,8 +118,8 @@ class Option:
     name : str
         Of the constructor's argument; with hyphens, of the flag.
     kind : callable
-        What makes it of the word after its flag: a type, ``tuple`` for widths, ``object`` for
-        what takes a name or an object.
+        What makes it of the word after its flag: a type, ``tuple`` for widths, ``list`` for
+        names, ``object`` for what takes a name or an object.
     default : object
         None stands for "not given", and always may be.
     help : str
@@ -145,14 +159,19 @@ FAMILIES = (
 RUN = (
     Option("model", str, "vae", "what to train",
            ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
-    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file "
-           "or image folder", place),
+    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a file of a table "
+           "or of arrays, or an image folder", place),
     Option("n_train", int, None,
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
     Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
            "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
+    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0", column),
+    Option("index_column", str, None, "of a table, what numbers or names the rows", column),
+    Option("drop", list, None, "columns of a table to leave out", columns),
+    Option("header", bool, None, "whether a table's first row names the columns; found out if not "
+           "given", flag),
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),

@@ -11,7 +11,8 @@ While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 """
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
+READING = ("scale", "label_column", "index_column", "drop", "header")  # how its file is read
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Run:
 
     folder: Path
     settings: dict[str, Any]
+    new_data: bool = False  # whether others may have taken the place of those it was trained on
 
     @property
     def checkpoint(self) -> Path:
@@ -63,19 +66,19 @@ class Run:
         """What is known of the data; None before the first training, and of npvae 0.1."""
         return read_record(self.folder / "data.json")
 
-    def load(self, new_data: bool = False) -> tuple[Dataset, DataRecord]:
-        """All rows of the data, and the record of them, which is made if there is none yet.
-
-        Parameters
-        ----------
-        new_data : bool
-            Whether others may have taken their place.
+    def datasets(self) -> tuple[Dataset, Dataset | None]:
+        """Data to train on, and data held out for validation, if any is; read once.
 
         Raises
         ------
         DataError
             If the data are not there, or are not those that the run was trained on.
         """
+        return self._data[:2]
+
+    @cached_property
+    def _data(self) -> tuple[Dataset, Dataset | None, DataRecord]:
+        """Those, and what will be known of them."""
         record, name = self.record(), self.settings["data"]
         if record is not None and name not in LOADERS and not Path(name).exists():
             raise DataError(
@@ -84,26 +87,18 @@ class Run:
             )
         dataset = load_data(self.settings)
         if record is None:
-            return dataset, DataRecord.of(dataset, held_out_rows(self.settings, dataset))
-        if why := record.difference(dataset):
-            if not new_data:
+            record = DataRecord.of(dataset, held_out_rows(self.settings, dataset))
+        elif why := record.difference(dataset):
+            if not self.new_data:
                 raise DataError(
                     f"{name} is not what {self.folder} was trained on: {why}; name those data with "
                     "--data, or mean these: by --data, or to train on them by --resume --new-data"
                 )
             record = record.for_new(dataset)
-        return dataset, record
-
-    def split(self, dataset: Dataset, record: DataRecord) -> tuple[Dataset, Dataset | None]:
-        """Data to train on, and data held out for validation, if any is."""
         training, held_out = record.split(dataset)
         if self.settings["validation"] == "test":
             held_out = load_data(self.settings, split="test")
-        return training.first(self.settings["n_train"]), held_out
-
-    def datasets(self) -> tuple[Dataset, Dataset | None]:
-        """The run's data, :meth:`split`; a DataError if others are in their place."""
-        return self.split(*self.load())
+        return training.first(self.settings["n_train"]), held_out, record
 
     def held_out(self, name: str | None = None) -> Dataset:
         """Held-out data: MNIST's test set, else the validation rows.
@@ -174,7 +169,8 @@ def load_data(
     settings: dict[str, Any], name: str | None = None, split: str | None = None
 ) -> Dataset:
     """The data of a run, or others read in the same way, scaled as its likelihood needs."""
-    dataset = data.load(name or settings["data"], split, settings["scale"])
+    name = name or settings["data"]
+    dataset = data.load(name, split, **{option: settings[option] for option in READING})
     return dataset.scaled_for(build(settings)._likelihood().support)
 
 
@@ -297,10 +293,13 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
 
 
 @contextmanager
-def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
+def reopen_run(
+    folder: str | Path, options: dict[str, Any], new_data: bool = False
+) -> Iterator[Run]:
     """A run to go on with: :func:`open_run`, with ``options``, which :func:`train` keeps.
 
-    The folder is this process's own until the block ends.
+    The folder is this process's own until the block ends. With ``new_data`` others may have taken
+    the place of the data that it was trained on.
 
     Raises
     ------
@@ -316,6 +315,7 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
     open_run(folder)  # a run, before a lock is put into it
     with exclusive_folder(Path(folder)):
         run = open_run(folder, options)
+        run = replace(run, new_data=new_data)
         check(run.settings)
         done = len(read_jsonl(run.folder / "history.jsonl"))
         if options.get("epochs", done) < done:
@@ -328,7 +328,7 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
 
 def train(
     run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = (),
-    new_data: bool = False, quiet: bool = False,
+    quiet: bool = False,
 ) -> tuple[GenerativeModel, Dataset]:  # fmt: skip
     """Train, or go on training, and save; the model, and the data to show it on.
 
@@ -340,8 +340,6 @@ def train(
         Go on from the checkpoint, if there is one.
     callbacks : iterable of callable
         Called after every epoch.
-    new_data : bool
-        Go on also with data that are not those that the run was trained on.
     quiet : bool
         Say nothing.
 
@@ -355,14 +353,12 @@ def train(
         model.verbose = True  # a run says how it goes also to a file or a pipe
     if quiet:
         model.verbose = False
-    dataset, record = run.load(new_data)
-    training, held_out = run.split(dataset, record)
+    training, held_out, record = run._data
     resume = resume and run.checkpoint.exists()  # before the first one nothing is lost by starting
     if resume and run.record() not in (None, record):
         change_data(run.checkpoint, len(training))
     write_record(run.folder / "data.json", record)
     run.write_config()
-    del dataset  # its rows have been copied
     history = HistoryFile(run.folder / "history.jsonl")
     model.fit(
         training,

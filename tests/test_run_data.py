@@ -207,13 +207,14 @@ def test_a_fingerprint_of_a_mapped_file_takes_little_memory(tmp_path):
 
 
 def test_an_epoch_that_other_data_began_begins_anew(tmp_path):
-    path, progress = tmp_path / "checkpoint.npz", {"epoch": 1, "batch": 2, "sums": [1.0, 2.0]}
-    config = {"a": 1, "n_data": 5, "progress": progress}
+    path, progress = tmp_path / "checkpoint.npz", {"epoch": 2, "batch": 2, "step": 12}
+    config = {"params": {"batch_size": 10}, "n_data": 50, "progress": progress}
     write_archive(path, "checkpoint", config, {"theta": X})
-    change_data(path, 7)
+    change_data(path, 62)
     config, arrays = read_archive(path, "checkpoint")
-    assert config["progress"]["batch"] == 0 and config["progress"]["sums"] == [0, 0]
-    assert config["progress"]["epoch"] == 1 and (config["a"], config["n_data"]) == (1, 7)
+    sums = {"sums": [0, 0], "objective": [0, 0]}
+    assert config["progress"] == {"epoch": 2, "batch": 0, "step": 14} | sums
+    assert config["n_data"] == 62 and config["params"] == {"batch_size": 10}
     assert np.array_equal(arrays["theta"], X)
 
 

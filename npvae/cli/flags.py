@@ -51,6 +51,7 @@ def add_option(group: Any, option: Option, default: Any) -> None:
     keywords: dict[Any, dict[str, Any]] = {
         bool: {"action": argparse.BooleanOptionalAction, "default": None},
         tuple: {"type": number(int), "nargs": "*", "metavar": "WIDTH"},
+        list: {"type": str, "nargs": "+", "metavar": "NAME"},
         object: {"type": str, "metavar": "NAME"},
     }
     word = option.kind.__name__.upper() if callable(option.check) else "NAME"

@@ -46,7 +46,7 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {' and '.join(fixed)}; {', '.join(MAY_CHANGE[:-1])} and "
                 f"{MAY_CHANGE[-1]} may change"
             )
-        opened = runs.reopen_run(arguments.resume, options)
+        opened = runs.reopen_run(arguments.resume, options, arguments.new_data)
     elif arguments.new_data:
         raise ParameterError("--new-data is for --resume; a new run takes any data")
     else:
@@ -54,10 +54,10 @@ def train(arguments: argparse.Namespace) -> int:
     with opened as run:
         try:
             note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
-            model, shown = runs.train(
-                run, bool(arguments.resume), new_data=arguments.new_data,
-                quiet=arguments.quiet or arguments.json,
-            )  # fmt: skip
+            if understood := run.datasets()[0].notes:
+                note(arguments, f"read       {understood}")
+            quiet = arguments.quiet or arguments.json
+            model, shown = runs.train(run, bool(arguments.resume), quiet=quiet)
         except KeyboardInterrupt as interrupt:
             say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
                 file=sys.stderr)  # fmt: skip

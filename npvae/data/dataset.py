@@ -30,8 +30,9 @@ class Dataset:
         The values as stored: uint8, or any other numbers. May be memory-mapped.
     labels : array (N,), optional
         One label a datapoint: numbers, names, or the position on a manifold.
-    image_shape : (int, int), optional
-        Height and width of the image that a row is, ``D`` their product; None for other data.
+    image_shape : (int, int) or (int, int, 3), optional
+        Height and width of the image that a row is, and 3 where it has colours; ``D`` is their
+        product. None for other data.
     name : str
         What to call it in messages and run folders.
     scale : float
@@ -40,6 +41,8 @@ class Dataset:
     grey_levels : bool
         Whether ``scale`` is that of grey values alone: a likelihood of counts or of K levels
         then has a scale of its own, as :meth:`scaled_for` says.
+    notes : str
+        How a file was read: what was understood and what left out, in a line.
 
     Raises
     ------
@@ -59,10 +62,11 @@ class Dataset:
 
     pixels: np.ndarray
     labels: np.ndarray | None = None
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, ...] | None = None
     name: str = "data"
     scale: float = 0.0
     grey_levels: bool = False
+    notes: str = ""
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -178,6 +182,6 @@ class Dataset:
         if self.image_shape is None:
             what = f"{n:,} datapoints of {d}"
         else:
-            what = f"{n:,} images of {self.image_shape[0]} x {self.image_shape[1]}"
+            what = f"{n:,} images of {' x '.join(map(str, self.image_shape))}"
         labels = "no labels" if self.labels is None else "labels"
         return f"Dataset({self.name}: {what}, {self.pixels.dtype}, {labels})"

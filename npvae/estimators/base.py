@@ -227,7 +227,7 @@ class GenerativeModel:
         self.n_features_in_, self.n_data_ = n_features, n_data
         self._built_from = self.get_params()
         self._first_rows: training.FirstRows | None = None
-        self.image_shape_: tuple[int, int] | None = None
+        self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)

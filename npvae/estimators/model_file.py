@@ -24,13 +24,16 @@ UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
 def save(model: "GenerativeModel", path: str | Path) -> None:
     """Write the model to one ``.npz`` that :func:`npvae.load` and ``numpy.load`` read.
 
+    A name without a suffix is used as it is: ``save("m")`` writes the file ``m``, and ``load("m")``
+    reads it. A name that ends in another format's suffix is refused.
+
     Raises
     ------
     ModelFileError
         If it cannot be written; a file that stood there is left as it was.
     ParameterError
-        If ``set_params`` has described another model since, or an argument is an object of a
-        class that is not npvae's.
+        If ``set_params`` has described another model since, an argument is an object of a class
+        that is not npvae's, or the name promises another format.
     NumericalError
         If a parameter is not finite; a file that stood there is left as it was.
     NotFittedError

@@ -21,6 +21,7 @@ from npvae.estimators.feature_names import check_names, keep_names, known_names,
 from npvae.estimators.model_file import check_trainable, config_of, defaults_of, params_of
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.evaluation.chunks import chunks, on_device
+from npvae.io import check_suffix
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
@@ -102,6 +103,7 @@ def fit(
             "pass fit(X, validation=X_val)"
         )
     if checkpoint is not None:
+        check_suffix(checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
     names, held_out = names_of(X), None
     if validation is not None:

@@ -27,7 +27,7 @@ def manifold(model: Any, image_shape: Shape = None, n: int = 20) -> "Figure":
     ----------
     model : VAE or the like
         With two latents, and ``inverse_transform`` (n², 2) → (n², D).
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image; of those that the model was fitted on if not given.
     n : int
         Images a side.

@@ -3,6 +3,7 @@
 Batches and noise are functions of (seed, epoch, step), so a few numbers and the flat vectors
 are the whole state, and a resumed run continues bit for bit.
 """
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,14 +131,18 @@ def standardization_in(
 def change_data(path: str | Path, n_data: int) -> None:
     """Make a checkpoint one of ``n_data`` other datapoints: its unfinished epoch begins anew.
 
+    Steps are counted as if there had been as many before, so that noise is a function of the epoch.
+
     Raises
     ------
     ModelFileError
         If the file cannot be read or written.
     """
     config, arrays = read_archive(path, "checkpoint")
-    if isinstance(config.get("progress"), dict):  # else there is nothing to resume
-        config["progress"] |= {"batch": 0, "sums": [0.0, 0.0], "objective": [0.0, 0.0]}
+    with suppress(KeyError, TypeError):  # a damaged one, which load_checkpoint tells of
+        progress, batch_size = config["progress"], flatten_config(config)["batch_size"]
+        progress["step"] = progress["epoch"] * -(-n_data // min(batch_size, n_data))
+        progress |= {"batch": 0, "sums": [0.0, 0.0], "objective": [0.0, 0.0]}
     write_archive(path, "checkpoint", config | {"n_data": n_data}, arrays)
 
 

@@ -343,6 +343,46 @@ def test_bytes_of_a_file_are_counts_where_counts_are_wanted(tmp_path, capsys):
     np.testing.assert_allclose(held_out.images, held_out.pixels / 9, rtol=2.0**-22)
 
 
+def test_a_table_is_read_alike_by_every_command(tmp_path, capsys):
+    """And what was understood is said; the answers are settings of the run."""
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{i},{a},{b},{i % 3}\n" for i, (a, b) in enumerate(rng.random((40, 2))))
+    (tmp_path / "x.csv").write_text("when,a,b,kind\n" + rows)
+    command = ["train", "--data", str(tmp_path / "x.csv"), *QUICK, "--out", str(tmp_path / "run")]
+    assert main([*command, "--label-column", "kind", "--drop", "when"]) == 0
+    said = capsys.readouterr().out
+    assert ("read       40 rows x 2 columns, header used, column 'kind' holds labels and is left "
+            "out, column 'when' left out as asked") in said
+    held_out = runs.open_run(tmp_path / "run").held_out()
+    assert held_out.pixels.shape == (4, 2) and set(held_out.labels) <= {0, 1, 2}
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "3"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--samples", "9"]) == 0
+    again = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "x.csv")]
+    assert main([*again, "--samples", "9"]) == 0
+    assert "first 40" in capsys.readouterr().out
+    assert "no column 'c'" in one_line_error(capsys, *command[:-1], tmp_path / "b", "--drop", "c")
+    assert not (tmp_path / "b").exists()
+    assert "is for tables" in one_line_error(capsys, "train", "--label-column", "y")
+
+
+def test_colour_goes_through_from_a_folder_to_the_pictures(tmp_path):
+    """(H, W, 3) is kept by the model file, and pictures have colours."""
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "reds").mkdir()
+    reds = np.zeros((12, 5, 4, 3), np.uint8)
+    reds[..., 0] = np.arange(100, 220, 10)[:, None, None]
+    for i, red in enumerate(reds):
+        image.fromarray(red).save(tmp_path / "reds" / f"{i:02}.png")
+    command = ["train", "--data", str(tmp_path / "reds"), *QUICK, "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    model = npvae.load(tmp_path / "run" / "model.npz")
+    assert model.image_shape_ == (5, 4, 3) and model.n_features_in_ == 60
+    for name in ("reconstructions", "samples", "manifold"):
+        dots = np.asarray(image.open(tmp_path / "run" / "plots" / f"{name}.png").convert("RGB"))
+        assert (dots.max(axis=2) > dots.min(axis=2)).any(), name  # some are not grey
+    assert main(["sample", str(tmp_path / "run"), "--out", str(tmp_path / "s.png")]) == 0
+
+
 def test_every_command_has_a_function():
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     assert all(callable(sub.get_default("run")) for sub in commands.choices.values())
