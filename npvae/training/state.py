@@ -3,6 +3,7 @@
 Batches and noise are functions of (seed, epoch, step), so a few numbers and the flat vectors
 are the whole state, and a resumed run continues bit for bit.
 """
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,12 +161,12 @@ def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
 
 def load_checkpoint(
     path: str | Path, state: TrainingState, config: dict[str, Any],
-    defaults: dict[str, Any] | None = None,
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:  # fmt: skip
     """Bring ``state`` to where :func:`save_checkpoint` left one.
 
-    ``defaults`` are those of the settings that a file of an older npvae may lack. The learning rate
-    may be another.
+    ``complete`` adds to its settings those that a file of an older npvae may lack. The learning
+    rate may be another.
 
     Raises
     ------
@@ -175,7 +176,7 @@ def load_checkpoint(
     found, arrays = read_archive(path, "checkpoint")
     progress = found.pop("progress", {})
     found, config = flatten_config(found), flatten_config(config)
-    found = {k: v for k, v in (defaults or {}).items() if k in config} | found
+    found |= {k: v for k, v in complete(found).items() if k in config}
     for key in sorted(found.keys() | config.keys(), key=lambda k: (k != "class", k)):
         if key not in config:
             raise newer_file(path, key)
