@@ -109,7 +109,8 @@ def close_epoch(
     state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
-    samples = state.epoch * len(steps.batches.data)
+    n, before = len(steps.batches.data), state.history.get("samples")
+    samples = (before[-1] if before else (state.epoch - 1) * n) + n  # data may have grown since
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     if validate:
         row |= validate()
