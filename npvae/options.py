@@ -167,9 +167,11 @@ RUN = (
            "if not given; or test: MNIST's test set", held_out),
     Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
            "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
-    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0", column),
-    Option("index_column", str, None, "of a table, what numbers or names the rows", column),
-    Option("drop", list, None, "columns of a table to leave out", columns),
+    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
+           "no labels if not given", column),
+    Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
+           "if not given", column),
+    Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
     Option("header", bool, None, "whether a table's first row names the columns; found out if not "
            "given", flag),
 )  # fmt: skip

@@ -46,15 +46,13 @@ def find(path: str) -> tuple[Any, Any]:
 
 def find_data(arguments: argparse.Namespace, model: Any, run: Any) -> Any:
     """``--data`` if given, else what the run held out, scaled as the model's likelihood needs."""
-    from npvae import data, runs
+    from npvae import data
 
     if run is None and arguments.data is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     if run is None:
         return data.load(arguments.data).scaled_for(model.engine_.model.likelihood.support)
-    if arguments.data is None:
-        return run.held_out()
-    return runs.load_data(run.settings, arguments.data)
+    return run.held_out(arguments.data)
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:

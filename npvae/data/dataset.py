@@ -148,8 +148,13 @@ class Dataset:
         if not 0 < n_validation < len(self):
             raise ParameterError(f"n_validation = {n_validation} leaves a part of {self.name} "
                                  f"empty: choose from 1 to {len(self) - 1}")
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
+        return self.set_aside(np.random.default_rng(seed).permutation(len(self))[-n_validation:])
+
+    def set_aside(self, rows: np.ndarray) -> tuple[Dataset, Dataset]:
+        """All other datapoints, and those of these numbers; copies, in the order of the data."""
+        others = np.ones(len(self), bool)
+        others[rows] = False
+        return self._rows(np.flatnonzero(others)), self._rows(rows)
 
     def first(self, n: int | None) -> Dataset:
         """The first ``n`` datapoints, a view; all of them for None.
