@@ -167,9 +167,11 @@ RUN = (
            "if not given; or test: MNIST's test set", held_out),
     Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
            "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
-    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0", column),
-    Option("index_column", str, None, "of a table, what numbers or names the rows", column),
-    Option("drop", list, None, "columns of a table to leave out", columns),
+    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
+           "found out if not given", column),
+    Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
+           "if not given", column),
+    Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
     Option("header", bool, None, "whether a table's first row names the columns; found out if not "
            "given", flag),
 )  # fmt: skip
@@ -188,6 +190,9 @@ MODEL = (
     Option("likelihood_mean", str, "linear", "the mean of a normal likelihood",
            ("linear", "sigmoid")),
     Option("likelihood_std", float, None, "of a normal likelihood; learned if not given", number),
+    Option("likelihood_variance", str, "latent", "that a normal or laplace likelihood learns: a "
+           "function of z, one a feature, or a function of z without bounds",
+           ("latent", "feature", "unbounded")),
     Option("n_levels", int, None, "of a categorical likelihood, which needs them, or of a "
            "discretized-logistic one; 256 if not given", whole_number),
     Option("posterior", object, "normal", "q(z|x)", FAMILIES),

@@ -2,8 +2,10 @@
 import argparse
 import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,16 @@ def note(arguments: argparse.Namespace, *lines: str) -> None:
     """Print lines that are not the result: none of them with --quiet or --json."""
     if not (arguments.quiet or arguments.json):
         say(*lines)
+
+
+@contextmanager
+def silence(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let nothing that is printed in this block come out, with --quiet or --json."""
+    if not (arguments.quiet or arguments.json):
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing):
+        yield
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -46,15 +58,13 @@ def find(path: str) -> tuple[Any, Any]:
 
 def find_data(arguments: argparse.Namespace, model: Any, run: Any) -> Any:
     """``--data`` if given, else what the run held out, scaled as the model's likelihood needs."""
-    from npvae import data, runs
+    from npvae import data
 
     if run is None and arguments.data is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     if run is None:
         return data.load(arguments.data).scaled_for(model.engine_.model.likelihood.support)
-    if arguments.data is None:
-        return run.held_out()
-    return runs.load_data(run.settings, arguments.data)
+    return run.held_out(arguments.data)
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npvae.backend import is_device_array
 from npvae.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class Dataset:
     notes: str = ""
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.pixels, np.ndarray) or is_device_array(self.pixels)):
+            raise DataError(f"{self.name} is of type {type(self.pixels).__name__}: give an array; "
+                            "a table or a sparse matrix is for fit as it is")
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 2 or 0 in shape:
             raise DataError(f"{self.name} has shape {shape}: it needs N rows of D numbers, (N, D)")
@@ -148,8 +152,13 @@ class Dataset:
         if not 0 < n_validation < len(self):
             raise ParameterError(f"n_validation = {n_validation} leaves a part of {self.name} "
                                  f"empty: choose from 1 to {len(self) - 1}")
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
+        return self.set_aside(np.random.default_rng(seed).permutation(len(self))[-n_validation:])
+
+    def set_aside(self, rows: np.ndarray) -> tuple[Dataset, Dataset]:
+        """All other datapoints, and those of these numbers; copies, in the order of the data."""
+        others = np.ones(len(self), bool)
+        others[rows] = False
+        return self._rows(np.flatnonzero(others)), self._rows(rows)
 
     def first(self, n: int | None) -> Dataset:
         """The first ``n`` datapoints, a view; all of them for None.

@@ -18,7 +18,14 @@ from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
-from npvae.estimators.model_file import check_trainable, config_of, defaults_of, params_of
+from npvae.estimators.model_file import (
+    adopt_older,
+    as_written,
+    check_trainable,
+    config_of,
+    defaults_of,
+    params_of,
+)
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.evaluation.chunks import chunks, on_device
 from npvae.io import check_suffix
@@ -104,6 +111,8 @@ def fit(
         )
     if checkpoint is not None:
         check_suffix(checkpoint)
+        if resume:
+            adopt_older(model, checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
     names, held_out = names_of(X), None
     if validation is not None:
@@ -238,7 +247,7 @@ def run(
         if checkpoint is None:
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
         older = defaults_of(model) | {"feature_names": config["feature_names"]}
-        load_checkpoint(checkpoint, state, config, older)
+        load_checkpoint(checkpoint, state, config, lambda found: older | as_written(found))
         model.history_ = state.history
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,

@@ -13,6 +13,7 @@ from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
 from npvae.training.state import (
     TrainingState,
+    change_data,
     load_checkpoint,
     save_checkpoint,
     standardization_in,
@@ -30,6 +31,7 @@ __all__ = [
     "TrainingState",
     "binarized",
     "binarized_by_row",
+    "change_data",
     "data_moments",
     "is_told",
     "load_checkpoint",

@@ -4,7 +4,7 @@ Everything random is a function of (seed, step), so this loop has no hidden stat
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
 """
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, prod
 from time import perf_counter
 from typing import Any
 
@@ -65,7 +65,8 @@ def train(
         # the best parameters are not there, and in the middle of an epoch there are none to keep
         elbo = None if state.batch else state.last()["validation_elbo"]
         keep_best(state, elbo, config.patience is not None)
-    with interrupts() as interrupted, progress:
+    room = state.engine.backend.products(largest_product(state, batches, config))
+    with interrupts() as interrupted, progress, room:
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
             steps.begin_epoch()
@@ -108,7 +109,8 @@ def close_epoch(
     state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
-    samples = state.epoch * len(steps.batches.data)
+    n, before = len(steps.batches.data), state.history.get("samples")
+    samples = (before[-1] if before else (state.epoch - 1) * n) + n  # data may have grown since
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     if validate:
         row |= validate()
@@ -119,6 +121,12 @@ def close_epoch(
         if at_rest and (state.best_elbo is None or row["validation_elbo"] > state.best_elbo):
             keep_best(state, row["validation_elbo"], config.patience is not None)
     state.record(row)
+
+
+def largest_product(state: TrainingState, batches: Minibatches, config: TrainConfig) -> int:
+    """Multiply-adds of a step's largest matrix product: (L M, in) by (in, out)."""
+    weights = [prod(s) for s in state.engine.layout.shapes.values() if len(s) == 2]
+    return config.n_samples * batches.batch_size * max(weights)
 
 
 def keep_best(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:

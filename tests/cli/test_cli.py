@@ -42,7 +42,7 @@ def one_line_error(capsys, *argv):
 
 def test_a_run_leaves_its_folder(run):
     assert {path.name for path in run.iterdir()} == {
-        "config.toml", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
+        "config.toml", "data.json", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
     }  # fmt: skip
     assert {path.name for path in (run / "plots").iterdir()} == PLOTS
     config = tomllib.loads((run / "config.toml").read_text())
@@ -88,6 +88,26 @@ def test_resuming_with_more_epochs_goes_on(tmp_path):
     assert len((tmp_path / "a" / "history.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_resume_takes_a_new_learning_rate(tmp_path):
+    """At one so small that no parameter moves, the second epoch changes nothing."""
+    folder = tmp_path / "run"
+    assert main(["train", "--hidden", "8", "--epochs", "1", "--out", str(folder)]) == 0
+    before = npvae.load(folder / "model.npz").parameters
+    rate = ["--epochs", "2", "--learning-rate", "1e-30"]
+    assert main(["train", "--resume", str(folder), *rate]) == 0
+    after = npvae.load(folder / "model.npz")
+    assert all(np.array_equal(value, after.parameters[name]) for name, value in before.items())
+    assert after.learning_rate == 1e-30
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 2
+    assert tomllib.loads((folder / "config.toml").read_text())["learning_rate"] == 1e-30
+
+
+def test_a_resume_says_what_it_keeps(run, capsys):
+    line = one_line_error(capsys, "train", "--resume", run, "--latent-dim", 3, "--hidden", 8,
+                          "--epochs", 9)  # fmt: skip
+    assert "--resume keeps hidden and latent_dim; data, epochs, learning_rate" in line
+
+
 @pytest.mark.parametrize(("options", "words"), [
     (["--epochs", "0"], "epochs=0"), (["--epochs", "1"], "less than the 2"),
     (["--early-stopping", "1"], "validation=0 leaves none"),
@@ -105,7 +125,7 @@ def test_a_resume_that_is_refused_changes_nothing(options, words, tmp_path, caps
 
 @pytest.mark.parametrize("error", [MemoryError("64 GB"), DataError("no such data")])
 def test_a_folder_in_which_nothing_was_trained_is_not_left(error, tmp_path, monkeypatch, capsys):
-    def train(*_):
+    def train(*_, **__):
         raise error
 
     monkeypatch.setattr(runs, "train", train)
