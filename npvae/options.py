@@ -168,7 +168,7 @@ RUN = (
     Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
            "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
     Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
-           "no labels if not given", column),
+           "found out if not given", column),
     Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
            "if not given", column),
     Option("drop", list, None, "columns of a table to leave out; none if not given", columns),

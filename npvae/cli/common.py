@@ -2,8 +2,10 @@
 import argparse
 import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,16 @@ def note(arguments: argparse.Namespace, *lines: str) -> None:
     """Print lines that are not the result: none of them with --quiet or --json."""
     if not (arguments.quiet or arguments.json):
         say(*lines)
+
+
+@contextmanager
+def silence(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let nothing that is printed in this block come out, with --quiet or --json."""
+    if not (arguments.quiet or arguments.json):
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing):
+        yield
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -63,7 +63,7 @@ def read_image(path: Path) -> np.ndarray:
     try:
         with image_module.open(path) as image:
             check_image(path, image)
-            image.verify()  # the checksums of a PNG, of which decoding passes some over
+            image.verify()  # a PNG's checksums, which decoding leaves out
         with image_module.open(path) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a JPEG of a telephone
                 raise ValueError(f"it holds {image.n_frames} pictures")

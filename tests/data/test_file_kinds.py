@@ -223,7 +223,7 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning):
         for array in (X, 255 - X):
             archive.writestr("X.npy", npy(array))
-    with pytest.raises(DataError, match="two of its arrays are called X"):
+    with pytest.raises(DataError, match="two of its arrays are called 'X'"):
         load_file(tmp_path / "x.npz")
 
 
