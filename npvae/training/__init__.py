@@ -1,4 +1,4 @@
-"""Minibatches, the loop, and checkpoints."""
+"""Minibatches, the loop, checkpoints, and progress."""
 from npvae.training.batches import (
     BINARIZE,
     Minibatches,
