@@ -27,7 +27,7 @@ CLASSES = list(runs.MODELS.values())
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 
 SAME = "optimizer learning_rate batch_size epochs backend dtype random_state verbose"
-LAST = "likelihood_std n_levels initial_std standardize"
+LAST = "likelihood_std n_levels initial_std standardize likelihood_variance"
 ORDER = {  # of the arguments; after the * they are by name alone
     npvae.VAE: "latent_dim hidden activation likelihood likelihood_mean posterior prior estimator "
     f"n_samples parameter_prior {SAME} * decoder_hidden schedule binarize clip_norm "

@@ -53,6 +53,7 @@ class GenerativeModel:
     likelihood: Any
     likelihood_mean: str
     likelihood_std: float | None
+    likelihood_variance: str
     n_levels: int | None
     initial_std: float | None
     standardize: bool
@@ -120,6 +121,10 @@ class GenerativeModel:
     def set_params(self, **params: Any) -> Self:
         """Change constructor arguments; takes effect at the next ``fit``.
 
+        What says how to train (``learning_rate``, ``kl_weight``) takes effect at the next
+        ``partial_fit`` too. After another model was described (``latent_dim``, ``likelihood``)
+        whatever would use the parameters there are is refused until then.
+
         Raises
         ------
         ParameterError
@@ -133,6 +138,12 @@ class GenerativeModel:
                 )
             setattr(self, name, value)
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep an argument that changes; before the parameters are used again it is looked at."""
+        super().__setattr__(name, value)
+        if not (name.startswith("_") or name.endswith("_")) and "engine_" in vars(self):
+            self.engine_.found_finite = False
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks before a pipeline or a grid search; nobody else calls this."""
@@ -167,8 +178,10 @@ class GenerativeModel:
         return OPTIONS[option].canonical_name(getattr(self, option))
 
     def _likelihood(self) -> Likelihood:
-        mean = self._name("likelihood_mean")
-        return resolve_likelihood(self.likelihood, mean, self.likelihood_std, self.n_levels)
+        mean, variance = self._name("likelihood_mean"), self._name("likelihood_variance")
+        return resolve_likelihood(
+            self.likelihood, mean, self.likelihood_std, self.n_levels, variance
+        )
 
     def _latents(self) -> tuple[LatentFamily, Prior]:
         """Posterior and prior."""
@@ -202,7 +215,9 @@ class GenerativeModel:
         if layout.size > 2**40:
             raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
         noise = random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
-        theta = networks.initialize(layout, noise, self.initial_std, model.random_init)
+        theta = networks.initialize(
+            layout, noise, self.initial_std, model.random_init, model.zero_init
+        )
         self._attach(n_features, theta, n_data=1)
         return self
 
@@ -215,7 +230,9 @@ class GenerativeModel:
     def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
         model = self._model(n_features)
         self.n_features_in_, self.n_data_ = n_features, n_data
-        self.image_shape_: tuple[int, int] | None = None
+        self._built_from = self.get_params()
+        self._first_rows: training.FirstRows | None = None
+        self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)
@@ -242,13 +259,16 @@ class GenerativeModel:
         return self.engine_
 
     def _ready_engine(self) -> Engine:
-        """The engine, to compute with: its parameters are finite, or a NumericalError says which.
+        """The engine, to compute with: its parameters are finite, or a NumericalError says which;
+        and of the model that the arguments describe, or a ParameterError says so.
 
-        They are looked through once, and again when views of them have been given out.
+        They are looked through once, and again when views of them have been given out or an
+        argument has changed.
         """
         engine: Engine | None = vars(self).get("engine_")
         if engine is None or not engine.found_finite:
             engine = self._engine()
+            model_file.check_described(self)
             engine.check_parameters()
         return engine
 

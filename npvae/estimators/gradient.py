@@ -6,6 +6,7 @@ import numpy as np
 from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.errors import DataError
 from npvae.estimators.coding import as_input_type, data_of
+from npvae.estimators.model_file import changed_after_fit
 from npvae.evaluation.bound import row_noise
 from npvae.evaluation.chunks import load_rows
 from npvae.models import Noise
@@ -55,6 +56,9 @@ def loss_and_grad_at(
     """Loss and gradient at given noise; ``more`` as :class:`~npvae.models.Noise` has it."""
     engine = model._engine()
     pixels, scale = data_of(model, X)
+    penalty = model._penalty(engine.layout, model.n_data_)
+    if (model._objective(), penalty) != (engine.objective, engine.penalty):
+        raise changed_after_fit(model, "its loss is still that of before")
     n = len(pixels)
     if eps is not None:
         eps = check_noise(model, eps, n)

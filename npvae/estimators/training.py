@@ -2,31 +2,41 @@
 
 The loop itself is that of :mod:`npvae.training`; here its parts are put together.
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from npvae import evaluation
-from npvae.backend import Array
+from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
 from npvae.distributions.likelihood import Standardizable
-from npvae.errors import ParameterError
+from npvae.errors import NumericalError, ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
-from npvae.estimators.model_file import check_described, config_of, defaults_of, params_of
+from npvae.estimators.model_file import (
+    adopt_older,
+    as_written,
+    check_trainable,
+    config_of,
+    defaults_of,
+    params_of,
+)
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
-from npvae.evaluation.chunks import on_device
+from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
+from npvae.io import check_suffix
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
     Minibatches,
     TrainConfig,
     data_moments,
+    diagnose,
     is_told,
     load_checkpoint,
     progress_of,
@@ -38,6 +48,14 @@ from npvae.training import (
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
 M = TypeVar("M", bound="GenerativeModel")
+FEW = 100  # rows whose moments are not yet those of the data
+
+
+class FirstRows(NamedTuple):
+    """What the first calls of ``partial_fit`` gave, while it is few."""
+
+    rows: np.ndarray  # (n, D)
+    bias: Mapping[str, Array]  # the output bias by their moments, of each head
 
 
 def fit(
@@ -94,6 +112,9 @@ def fit(
             "pass fit(X, validation=X_val)"
         )
     if checkpoint is not None:
+        check_suffix(checkpoint)
+        if resume:
+            adopt_older(model, checkpoint)
         params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
     names, held_out = names_of(X), None
     if validation is not None:
@@ -123,9 +144,9 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
     """One more pass over ``X``, in minibatches, from the parameters there are.
 
     Parameters are initialised at the first call, with a decoder that begins at the moments
-    of its data; after :meth:`initialize` they are what it made them. N, which the parameter
-    prior needs, is the number of datapoints of the call. The learning rate is constant: a
-    schedule would have to know where the training ends.
+    of its data, or of the first 100 rows if it has fewer; after :meth:`initialize` they are
+    what it made them. N, which the parameter prior needs, is the number of datapoints of the
+    call. The learning rate is constant: a schedule would have to know where the training ends.
 
     Raises
     ------
@@ -143,11 +164,12 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         else:
             check_names(names, X, type(model).__name__)
         pixels, scale = checked_data(model, X, model.n_features_in_)
+        check_trainable(model)
         keep_names(model, names)
+        if new or model._first_rows is not None:
+            begin(model, pixels, scale)
         if new:
-            start_at_moments(model, pixels, scale)
             model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-        check_described(model)
         model._set_n_data(len(pixels))
         model._state.begin_epoch()  # an interrupted pass was another
         return run(model, pixels, scale, model._state.epoch + 1, Constant(), whole=False)
@@ -166,10 +188,29 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return found
 
 
-def start_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
+    """Start at the moments of what ``partial_fit`` is given, until a call or all have enough.
+
+    One row, or one many times, has no variance and says little of the mean. So the first rows are
+    kept while they are FEW, and the start moves along with their moments.
+    """
+    first = model._first_rows
+    alike = (bool((pixels[a:b] == pixels[:1]).all()) for a, b in chunks(len(pixels), FEW))
+    rows, factor = (pixels[:1] if all(alike) else pixels), scale
+    if len(rows) < FEW:
+        rows, factor = to_numpy(rows[:]) * scale, 1.0  # (M, D), of sparse rows too
+        rows = rows if first is None else np.concatenate([first.rows, rows])
+    bias = start_at_moments(model, rows, factor, first and first.bias)
+    model._first_rows = FirstRows(rows, bias) if len(rows) < FEW else None
+
+
+def start_at_moments(
+    model: "GenerativeModel", pixels: Array, scale: float, before: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
     """Standardize the data, and initialise the output bias by their moments.
 
-    At h = 0 the decoder gives those.
+    At h = 0 the decoder gives those. A bias that was begun ``before`` by other moments moves by the
+    difference. Returns the bias of each head to begin at.
     """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
@@ -177,9 +218,11 @@ def start_at_moments(model: "GenerativeModel", pixels: Array, scale: float) -> N
             engine.standardize(standardization_of(engine, pixels, scale))
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
+        first = {k: engine.xp.where(engine.xp.isfinite(v), v, 0) for k, v in first.items()}
         for head, bias in first.items():
-            finite = engine.xp.isfinite(bias)
-            engine.P[f"decoder.{head}.bias"][...] = engine.xp.where(finite, bias, 0)
+            view = engine.P[f"decoder.{head}.bias"]
+            view[...] = bias if before is None else view + (bias - before[head])
+    return first
 
 
 def standardizes(model: "GenerativeModel") -> bool:
@@ -206,7 +249,7 @@ def run(
         if checkpoint is None:
             raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
         older = defaults_of(model) | {"feature_names": config["feature_names"]}
-        load_checkpoint(checkpoint, state, config, older)
+        load_checkpoint(checkpoint, state, config, lambda found: older | as_written(found))
         model.history_ = state.history
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
@@ -216,7 +259,7 @@ def run(
     with model.engine_.backend.oom_guard():
         batches = Minibatches(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
-            model._name("binarize"),
+            model._name("binarize"), known_names(model),
         )
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
@@ -238,16 +281,22 @@ def validator(
     """A function that gives the mean bound of the validation data, binarised as trained."""
     if held_out is None:
         return None
-    pixels, scale = binarize_held_out(model, *held_out)
-    with model.engine_.backend.oom_guard():
-        pixels = on_device(model.engine_, pixels)  # once, and not after every epoch
+    engine, (pixels, scale) = model.engine_, binarize_held_out(model, *held_out)
+    with engine.backend.oom_guard():
+        pixels = on_device(engine, pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
         bound = evaluation.elbo(
-            model.engine_, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
+            engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
         )
+        if not isfinite(elbo := float(bound.total.mean())):
+            what = f"the validation ELBO is {elbo} after epoch {model._state.epoch}"
+            parts = chunks(len(pixels), chunk_size(engine))
+            seen = (load_rows(engine, pixels[i:j], scale, engine.work) for i, j in parts)
+            names = known_names(model)
+            raise NumericalError(diagnose(model._state, what, seen, "validation", names))
         return {
-            "validation_elbo": float(bound.total.mean()),
+            "validation_elbo": elbo,
             "validation_reconstruction": float(bound.reconstruction.mean()),
             "validation_kl": float(bound.kl.mean()),
         }
