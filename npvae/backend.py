@@ -16,7 +16,7 @@ from npvae import install
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
 from npvae.ops.cpu import on_host
-from npvae.ops.cpu.threads import one_blas_thread_each
+from npvae.ops.cpu.blas import held_for, one_thread_each
 
 capturing = RLock()  # by one thread at a time
 # numpy.ndarray, or cupy.ndarray, which has the same interface and no stubs: held to NumPy's
@@ -92,7 +92,11 @@ class Backend:
 
     def threads(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
-        return one_blas_thread_each() if self.xp is numpy else nullcontext(1)
+        return one_thread_each() if self.xp is numpy else nullcontext(1)
+
+    def products(self, work: int) -> AbstractContextManager[None]:
+        """Inside, matrix products have at most ``work`` multiply-adds each."""
+        return held_for(work) if self.xp is numpy else nullcontext()
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         """``array`` on this backend's device, copied only when it has to move or change dtype.

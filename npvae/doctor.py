@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from npvae import __version__, data, install
 from npvae.backend import get_backend, why_no_gpu
+from npvae.ops.cpu import blas
+from npvae.ops.cpu.threads import count
 
 EXTRAS = {
     "matplotlib": "plot", "scipy": "science", "tqdm": "progress", "pooch": "download",
@@ -25,6 +27,7 @@ def report() -> Iterator[str]:
             yield f"  {package}: not installed  →  {install.command(extra)}"
     yield "matrix products"
     yield from _blas()
+    yield from _threads()
     yield "GPU"
     yield from _gpu()
     yield "data"
@@ -39,11 +42,24 @@ def _blas() -> Iterator[str]:
     except ImportError:
         yield f"  which BLAS and kernels: unknown  →  {install.command('blas')}"
         return
-    for blas in (lib for lib in threadpool_info() if lib["user_api"] == "blas"):
-        kernel_set = blas.get("architecture", "unknown")
+    for library in (lib for lib in threadpool_info() if lib["user_api"] == "blas"):
+        kernel_set = library.get("architecture", "unknown")
         yield (
-            f"  {blas['internal_api']} {blas['version']}, {blas['num_threads']} threads "
+            f"  {library['internal_api']} {library['version']}, {library['num_threads']} threads "
             f"of {os.cpu_count()} processors, {kernel_set} kernels"
+        )
+
+
+def _threads() -> Iterator[str]:
+    """How many of BLAS's threads a training uses, and who says so."""
+    if setting := blas.user_setting():
+        yield f"  training takes the threads that you have set, {setting}"
+    elif not blas.libraries():
+        yield f"  training takes as many threads as BLAS does  →  {install.command('blas')}"
+    elif count() > 1:
+        yield (
+            f"  training takes 1 thread where all products have fewer than {blas.SMALL:,} "
+            f"multiply-adds, else {count()}; OPENBLAS_NUM_THREADS overrules it"
         )
 
 

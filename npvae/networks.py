@@ -46,6 +46,8 @@ class MLP:
         Width of each head, e.g. ``{"mean": J, "logvar": J}``.
     activation : str
         One of :data:`npvae.ops.ACTIVATIONS`.
+    constant : tuple of str
+        The last heads, if they do not depend on the input: a bias each, no weights, products 0.
     """
 
     name: str
@@ -53,6 +55,7 @@ class MLP:
     hidden: tuple[int, ...]
     heads: Mapping[str, int]
     activation: str
+    constant: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, Shape]:
         """``{layer: (out, in)}`` from input to heads."""
@@ -89,6 +92,8 @@ class MLP:
             hidden.append(HiddenCache(a, h))
         W = P[f"{self.name}.{head}.weight"]
         a = ops.gemm(h, W.T, work(f"{self.name}.{head}.a", B, len(W)))  # (B, Σ heads)
+        if self.constant and head == "heads":
+            a = self._widened(ctx, a)
         return a.reshape(*batch, -1), MLPCache(x, tuple(hidden))
 
     def backward(self, ctx: Context, d_a: Array, cache: MLPCache, d_x: Array | None = None) -> None:
@@ -105,6 +110,8 @@ class MLP:
         x, hidden = cache
         B = len(x)
         d_a = d_a.reshape(B, -1)  # (B, Σ heads)
+        if self.constant:
+            d_a = self._narrowed(ctx, d_a)
         above = f"{self.name}.heads"  # the layer that d_a belongs to
         for i in reversed(range(len(hidden))):
             layer, (a, h) = f"{self.name}.hidden.{i}", hidden[i]
@@ -119,14 +126,30 @@ class MLP:
         if d_x is not None:
             ops.gemm(d_a, P[weight], d_x.reshape(B, self.n_in))
 
+    def _widened(self, ctx: Context, a: Array) -> Array:
+        """Products, and beside them zeros for the constant heads.   (B, n) → (B, Σ heads)"""
+        wide, n = ctx.work(f"{self.name}.heads.wide", len(a), sum(self.heads.values())), a.shape[1]
+        wide[:, :n], wide[:, n:] = a, 0
+        return wide
+
+    def _narrowed(self, ctx: Context, d_a: Array) -> Array:
+        """The reverse of :meth:`_widened`: the constant heads have no way on."""
+        n = sum(width for head, width in self.heads.items() if head not in self.constant)
+        d = ctx.work(f"{self.name}.heads.d_a", len(d_a), n)
+        d[...] = d_a[:, :n]
+        return d
+
 
 def layout(*networks: MLP) -> Layout:
     """All parameters of some networks: weights first, then biases; heads adjacent."""
     layers = {layer: shape for net in networks for layer, shape in net.shapes().items()}
-    weights = {layer + ".weight": shape for layer, shape in layers.items()}
+    constant = {f"{net.name}.{head}" for net in networks for head in net.constant}
+    weights = {f"{layer}.weight": layers[layer] for layer in layers if layer not in constant}
     biases = {layer + ".bias": shape[:1] for layer, shape in layers.items()}
     stacked_views = {
-        f"{net.name}.heads.{kind}": tuple(f"{net.name}.{head}.{kind}" for head in net.heads)
+        f"{net.name}.heads.{kind}": tuple(
+            name for head in net.heads if (name := f"{net.name}.{head}.{kind}") in weights | biases
+        )
         for net in networks
         for kind in ("weight", "bias")
     }
@@ -134,8 +157,9 @@ def layout(*networks: MLP) -> Layout:
 
 
 def initialize(
-    layout: Layout, normal: Array, std: float | None = None, random_init: tuple[str, ...] = ()
-) -> Array:
+    layout: Layout, normal: Array, std: float | None = None, random_init: tuple[str, ...] = (),
+    zero_init: tuple[str, ...] = (),
+) -> Array:  # fmt: skip
     """First values: weights N(0, std²), biases 0.
 
     With 1 / √in every layer passes on the variance of its input (LeCun et al. 1998). The paper
@@ -149,9 +173,13 @@ def initialize(
         1 / √in of each layer if None.
     random_init : tuple of str
         Names of other parameters initialized at random, N(0, 1), for equal ones would stay equal.
+    zero_init : tuple of str
+        Names of weights that are 0 at first all the same.
     """
     for name, view in layout.named(normal).items():
-        if name.endswith(".weight"):
+        if name in zero_init:
+            view *= 0.0
+        elif name.endswith(".weight"):
             view *= layout.shapes[name][-1] ** -0.5 if std is None else std
         elif name not in random_init:
             view *= 0.0

@@ -71,6 +71,20 @@ def place(name: str, value: Any) -> None:
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
 
 
+def column(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` may be the name or the place of a column."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ParameterError(f"{name}={value!r} is no name or place of a column")
+
+
+def columns(name: str, value: Any) -> None:
+    """Raise a ParameterError unless ``value`` holds names or places of columns."""
+    if not isinstance(value, list | tuple):
+        raise ParameterError(f"{name}={value!r} is no list of columns; write e.g. ['id']")
+    for one in value:
+        column(name, one)
+
+
 def ratio(word: str) -> float:
     """A number, or one over another: ``1/255``."""
     from fractions import Fraction
@@ -104,8 +118,8 @@ class Option:
     name : str
         Of the constructor's argument; with hyphens, of the flag.
     kind : callable
-        What makes it of the word after its flag: a type, ``tuple`` for widths, ``object`` for
-        what takes a name or an object.
+        What makes it of the word after its flag: a type, ``tuple`` for widths, ``list`` for
+        names, ``object`` for what takes a name or an object.
     default : object
         None stands for "not given", and always may be.
     help : str
@@ -142,17 +156,27 @@ FAMILIES = (
     "triangular", "log-normal", "gamma", "exponential", "erlang", "chi-squared", "weibull",
     "rayleigh", "gompertz", "f", "pareto", "reciprocal", "beta", "dirichlet",
 )  # fmt: skip
+READING = (  # how the file of data is read
+    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
+           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
+    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
+           "found out if not given", column),
+    Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
+           "if not given", column),
+    Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
+    Option("header", bool, None, "whether a table's first row names the columns; found out if not "
+           "given", flag),
+)  # fmt: skip
 RUN = (
     Option("model", str, "vae", "what to train",
            ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
-    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a .npy/.npz/.csv file "
-           "or image folder", place),
+    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a file of a table "
+           "or of arrays, or an image folder", place),
     Option("n_train", int, None,
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
-    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
-           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
+    *READING,
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),
@@ -169,14 +193,17 @@ MODEL = (
     Option("likelihood_mean", str, "linear", "the mean of a normal likelihood",
            ("linear", "sigmoid")),
     Option("likelihood_std", float, None, "of a normal likelihood; learned if not given", number),
+    Option("likelihood_variance", str, "latent", "that a normal or laplace likelihood learns: a "
+           "function of z, one a feature, or a function of z without bounds",
+           ("latent", "feature", "unbounded")),
     Option("n_levels", int, None, "of a categorical likelihood, which needs them, or of a "
            "discretized-logistic one; 256 if not given", whole_number),
     Option("posterior", object, "normal", "q(z|x)", FAMILIES),
     Option("prior", object, "normal", "p(z), which must suit the posterior",
            (*FAMILIES, "mixture", "vamp")),
     Option("prior_components", int, 50, "of a mixture or vamp prior", whole_number),
-    Option("estimator", object, "B", "of the bound's gradient, or of a tighter bound",
-           ("A", "B", "stl", "iwae", "dreg")),
+    Option("estimator", object, "B", "of the bound's gradient, or of another bound; a wrong name "
+           "lists them", anything),
     Option("n_samples", int, 1, "L, samples of z a datapoint", whole_number),
     Option("parameter_prior", bool, False, "log N(weights; 0, I) / N in the objective", flag),
     Option("kl_weight", float, 1.0, "beta, the weight of the KL in the objective", not_negative),

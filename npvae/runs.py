@@ -1,6 +1,7 @@
 """A training run as a folder: its configuration, history, checkpoint and model.
 
     config.toml       every setting, enough to repeat the run
+    data.json         what it was trained on, and which rows were held out
     history.jsonl     one line an epoch
     checkpoint.npz    where to go on from, after every epoch and on Ctrl-C
     model.npz         the trained model: this file alone rebuilds it
@@ -10,21 +11,26 @@ While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 """
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from npvae import data, install
 from npvae.backend import get_backend
 from npvae.data import Dataset
+from npvae.data.catalogue import LOADERS
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
 from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
 from npvae.io.atomic import TEMPORARY
 from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
-from npvae.options import DATA_DEFAULTS, OPTIONS, RUN
-from npvae.training import HistoryFile, TrainingState
+from npvae.options import DATA_DEFAULTS, OPTIONS, READING, RUN
+from npvae.run_data import DataRecord, read_record, write_record
+from npvae.training import HistoryFile, TrainingState, change_data
 
 MODELS: dict[str, type[GenerativeModel]] = {
     "vae": VAE, "autoencoder": Autoencoder, "wake-sleep": WakeSleep, "full-vb": FullVB,
@@ -41,6 +47,7 @@ class Run:
 
     folder: Path
     settings: dict[str, Any]
+    new_data: bool = False  # whether others may have taken the place of those it was trained on
 
     @property
     def checkpoint(self) -> Path:
@@ -54,26 +61,62 @@ class Run:
         """Keep the settings beside what they lead to."""
         write_toml(self.folder / "config.toml", self.settings)
 
-    def datasets(self) -> tuple[Dataset, Dataset | None]:
-        """Data to train on, and data held out for validation, if any is."""
-        n = self.settings["validation"]
-        training, held_out = load_data(self.settings), None
-        if n is None:
-            n = min(max(len(training) // 10, 1), 5000, len(training) - 1)
-        if n == "test":
-            held_out = load_data(self.settings, split="test")
-        elif n != 0:
-            training, held_out = training.split(n, seed=0)
-        return training.first(self.settings["n_train"]), held_out
+    def record(self) -> DataRecord | None:
+        """What is known of the data; None before the first training, and of npvae 0.1."""
+        return read_record(self.folder / "data.json")
 
-    def held_out(self) -> Dataset:
-        """Held-out data: MNIST's test set, else the validation rows.
+    def datasets(self) -> tuple[Dataset, Dataset | None]:
+        """Data to train on, and data held out for validation, if any is; read once.
 
         Raises
         ------
         DataError
-            If there is none.
+            If the data are not there, or are not those that the run was trained on.
         """
+        return self._data[:2]
+
+    @cached_property
+    def _data(self) -> tuple[Dataset, Dataset | None, DataRecord]:
+        """Those, and what will be known of them."""
+        record, name = self.record(), self.settings["data"]
+        if record is not None and name not in LOADERS and not Path(name).exists():
+            raise DataError(
+                f"{name}, which {self.folder} was trained on, is not there: say with --data where "
+                "it is now"
+            )
+        dataset = load_data(self.settings)
+        if record is None:
+            record = DataRecord.of(dataset, held_out_rows(self.settings, dataset))
+        elif why := record.difference(dataset):
+            if not self.new_data:
+                raise DataError(
+                    f"{name} is not what {self.folder} was trained on: {why}; name those data with "
+                    "--data, or mean these: by --data, or to train on them by --resume --new-data"
+                )
+            record = record.for_new(dataset)
+        training, held_out = record.split(dataset)
+        if self.settings["validation"] == "test":
+            held_out = load_data(self.settings, split="test")
+        return training.first(self.settings["n_train"]), held_out, record
+
+    def held_out(self, name: str | None = None) -> Dataset:
+        """Held-out data: MNIST's test set, else the validation rows.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of data to use instead. A file that holds what the run was trained on, wherever it is
+            now, is that: of it too the rows held out are used.
+
+        Raises
+        ------
+        DataError
+            If there is none, or the run's data are not those that it was trained on.
+        """
+        if name is not None:
+            dataset, record = load_data(self.settings, name), self.record()
+            own = record is not None and name not in LOADERS and not record.difference(dataset)
+            return (record.split(dataset)[1] if record and own else None) or dataset
         if self.settings["data"] == "mnist":
             return load_data(self.settings, split="test")
         held_out = self.datasets()[1]
@@ -105,6 +148,8 @@ def resolve_settings(options: dict[str, Any], file: str | Path | None = None) ->
             f"early_stopping={explicit['early_stopping']} watches held-out data, and validation=0 "
             "leaves none; leave one of them out"
         )
+    if explicit["data"] not in LOADERS and Path(explicit["data"]).exists():
+        explicit["data"] = str(Path(explicit["data"]).resolve())  # from whatever folder it is asked
     cls = MODELS[explicit["model"]]
     params = cls().get_params()
     for name in sorted(explicit.keys() - params.keys() - RUN_DEFAULTS.keys()):
@@ -123,8 +168,20 @@ def load_data(
     settings: dict[str, Any], name: str | None = None, split: str | None = None
 ) -> Dataset:
     """The data of a run, or others read in the same way, scaled as its likelihood needs."""
-    dataset = data.load(name or settings["data"], split, settings["scale"])
+    name = name or settings["data"]
+    dataset = data.load(name, split, **{option.name: settings[option.name] for option in READING})
     return dataset.scaled_for(build(settings)._likelihood().support)
+
+
+def held_out_rows(settings: dict[str, Any], dataset: Dataset) -> tuple[int, ...]:
+    """The rows to hold out of new data."""
+    n, rows = settings["validation"], len(dataset)
+    if n is None:
+        n = min(max(rows // 10, 1), 5000, rows - 1)
+    if n in ("test", 0):
+        return ()
+    numbered = Dataset(np.arange(rows)[:, None], name=dataset.name)
+    return tuple(numbered.split(n, seed=0)[1].pixels[:, 0].tolist())
 
 
 def build(settings: dict[str, Any]) -> GenerativeModel:
@@ -171,9 +228,10 @@ def create(settings: dict[str, Any], folder: str | Path | None = None) -> Iterat
             run.write_config()
             yield run
         except Exception:
-            if contents(place) <= {"config.toml"}:
+            if contents(place) <= (untrained := {"config.toml", "data.json"}):
                 with suppress(OSError):
-                    (place / "config.toml").unlink()
+                    for name in untrained:
+                        (place / name).unlink(missing_ok=True)
             raise
 
 
@@ -234,10 +292,13 @@ def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
 
 
 @contextmanager
-def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
-    """A run to go on with: :func:`open_run`, with ``options`` kept in the folder if they will do.
+def reopen_run(
+    folder: str | Path, options: dict[str, Any], new_data: bool = False
+) -> Iterator[Run]:
+    """A run to go on with: :func:`open_run`, with ``options``, which :func:`train` keeps.
 
-    The folder is this process's own until the block ends.
+    The folder is this process's own until the block ends. With ``new_data`` others may have taken
+    the place of the data that it was trained on.
 
     Raises
     ------
@@ -253,6 +314,7 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
     open_run(folder)  # a run, before a lock is put into it
     with exclusive_folder(Path(folder)):
         run = open_run(folder, options)
+        run = replace(run, new_data=new_data)
         check(run.settings)
         done = len(read_jsonl(run.folder / "history.jsonl"))
         if options.get("epochs", done) < done:
@@ -260,20 +322,42 @@ def reopen_run(folder: str | Path, options: dict[str, Any]) -> Iterator[Run]:
                 f"epochs={options['epochs']} is less than the {done} that {run.folder} has had; "
                 "ask for more, or leave it out"
             )
-        run.write_config()
         yield run
 
 
 def train(
-    run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = ()
-) -> tuple[GenerativeModel, Dataset]:
-    """Train, or go on training, and save; the model, and the data to show it on."""
+    run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = (),
+    quiet: bool = False,
+) -> tuple[GenerativeModel, Dataset]:  # fmt: skip
+    """Train, or go on training, and save; the model, and the data to show it on.
+
+    Parameters
+    ----------
+    run : Run
+        Its settings are kept in its folder, once its data are found to be as they were.
+    resume : bool
+        Go on from the checkpoint, if there is one.
+    callbacks : iterable of callable
+        Called after every epoch.
+    quiet : bool
+        Say nothing.
+
+    Raises
+    ------
+    NpvaeError
+        If the data are others, or training fails.
+    """
     model = build(run.settings)
     if model.verbose is None:
         model.verbose = True  # a run says how it goes also to a file or a pipe
-    training, held_out = run.datasets()
-    if resume and not run.checkpoint.exists():
-        resume = False  # interrupted before the first checkpoint: nothing is lost by starting
+    if quiet:
+        model.verbose = False
+    training, held_out, record = run._data
+    resume = resume and run.checkpoint.exists()  # before the first one nothing is lost by starting
+    if resume and run.record() not in (None, record):
+        change_data(run.checkpoint, len(training))
+    write_record(run.folder / "data.json", record)
+    run.write_config()
     history = HistoryFile(run.folder / "history.jsonl")
     model.fit(
         training,

@@ -95,15 +95,15 @@ def clipped_probabilities() -> Ops:
 def normal_nll_with(power: float, constant: float) -> Ops:
     """1/σ = exp(−power · log σ²), and a constant other than log 2π."""
 
-    def forward(a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
-        OPS.normal_nll(a, bias, x, sigmoid_mean, inv_sigma, residual, nll)
+    def forward(a, bias, x, sigmoid_mean, limit, inv_sigma, residual, nll):
+        OPS.normal_nll(a, bias, x, sigmoid_mean, limit, inv_sigma, residual, nll)
         mean, logvar = np.split(a, 2, axis=-1)
         inv_sigma[...] = np.exp(-power * logvar)
         residual[...] = (x - mean) * inv_sigma
         nll[...] = 0.5 * (logvar + residual**2 + constant).sum(axis=-1)
 
-    def backward(d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias):
-        OPS.normal_nll_backward(d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias)
+    def backward(d_nll, a, sigmoid_mean, limit, inv_sigma, residual, d_a, d_bias):
+        OPS.normal_nll_backward(d_nll, a, sigmoid_mean, limit, inv_sigma, residual, d_a, d_bias)
         _, d_logvar = np.split(d_a, 2, axis=-1)
         d_logvar[...] = d_nll[..., None] * (0.5 - power * residual**2)
         d_bias[...] = d_a.sum(axis=(0, 1))

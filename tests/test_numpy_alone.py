@@ -6,7 +6,8 @@ from pathlib import Path
 
 import npvae
 
-OPTIONAL = ("scipy", "matplotlib", "tqdm", "pooch", "sklearn", "cupy", "torch", "PIL")
+OPTIONAL = ("scipy", "matplotlib", "tqdm", "pooch", "sklearn", "cupy", "torch", "PIL", "pyarrow",
+            "h5py")
 
 BEGIN = f"import sys; OPTIONAL = {OPTIONAL}"
 

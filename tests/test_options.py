@@ -17,7 +17,6 @@ from npvae.distributions.latents import FAMILIES
 from npvae.distributions.likelihoods import LIKELIHOODS
 from npvae.errors import ParameterError
 from npvae.estimators.base import GenerativeModel
-from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES
 from npvae.options import MODEL, OPTIONS, RUN, TRAINING
@@ -28,7 +27,7 @@ CLASSES = list(runs.MODELS.values())
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 
 SAME = "optimizer learning_rate batch_size epochs backend dtype random_state verbose"
-LAST = "likelihood_std n_levels initial_std standardize"
+LAST = "likelihood_std n_levels initial_std standardize likelihood_variance"
 ORDER = {  # of the arguments; after the * they are by name alone
     npvae.VAE: "latent_dim hidden activation likelihood likelihood_mean posterior prior estimator "
     f"n_samples parameter_prior {SAME} * decoder_hidden schedule binarize clip_norm "
@@ -89,7 +88,7 @@ def test_other_classes_document_what_a_vae_does_not_have(cls):
 def test_names_are_those_that_there_are():
     tables = {
         "activation": ACTIVATIONS, "likelihood": LIKELIHOODS, "posterior": FAMILIES,
-        "prior": PRIORS, "estimator": OBJECTIVES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        "prior": PRIORS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
         "binarize": BINARIZE,
     }  # fmt: skip
     for name, table in tables.items():

@@ -2,7 +2,6 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from npvae.cli.common import note, print_json
@@ -18,6 +17,7 @@ EPILOG = (
     "more passes than the classes do by default, whose defaults hold in Python and for all other "
     "data."
 )
+MAY_CHANGE = ("data", "epochs", "learning_rate", "early_stopping", "backend", "tf32")
 
 
 def add_to(commands: Commands) -> None:
@@ -25,6 +25,9 @@ def add_to(commands: Commands) -> None:
     with_json(p)
     p.add_argument("--config", metavar="FILE.toml", help="settings; options given win over it")
     p.add_argument("--resume", metavar="DIR", help="go on with a run that was interrupted")
+    p.add_argument("--new-data", action="store_true",
+                   help="with --resume: go on also with data that are not those the run has had; "
+                        "the rows that it held out stay held out")
     p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
     add_options(p, "the run", RUN)
     add_options(p, "the model", MODEL)
@@ -38,21 +41,23 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         if arguments.out or arguments.config:
             raise ParameterError("--resume continues in its own folder; leave out --out, --config")
-        fixed = sorted(options.keys() - {"epochs", "early_stopping", "backend", "tf32"})
-        if fixed:
+        if fixed := sorted(options.keys() - MAY_CHANGE):
             raise ParameterError(
-                f"--resume keeps {fixed[0]} as it was; only epochs, early_stopping, backend "
-                "and tf32 may change"
+                f"--resume keeps {' and '.join(fixed)}; {', '.join(MAY_CHANGE[:-1])} and "
+                f"{MAY_CHANGE[-1]} may change"
             )
-        opened = runs.reopen_run(arguments.resume, options)
+        opened = runs.reopen_run(arguments.resume, options, arguments.new_data)
+    elif arguments.new_data:
+        raise ParameterError("--new-data is for --resume; a new run takes any data")
     else:
         opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
     with opened as run:
-        if arguments.quiet or arguments.json:  # the folder's own configuration is written already
-            run = replace(run, settings=run.settings | {"verbose": False})
         try:
             note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
-            model, shown = runs.train(run, bool(arguments.resume))
+            if understood := run.datasets()[0].notes:
+                note(arguments, f"read       {understood}")
+            quiet = arguments.quiet or arguments.json
+            model, shown = runs.train(run, bool(arguments.resume), quiet=quiet)
         except KeyboardInterrupt as interrupt:
             say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
                 file=sys.stderr)  # fmt: skip

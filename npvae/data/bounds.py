@@ -5,12 +5,14 @@ of 15,000 x 15,000 pixels one of 200 kB. A reader therefore asks here first. Wha
 believed up to ``RATIO`` times its size, which real data hardly reach, and a small file's up to
 ``room`` bytes, whatever its size.
 """
-import gzip
+import zipfile
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from npvae.errors import DataError
 
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}  # how they begin
 RATIO = 64
 ROOM = 32 * 2**20  # bytes
 TEXT_ROOM = 4 * 2**20  # bytes; "0,": eight bytes of a number for two of a text, and parsers copy
@@ -49,7 +51,7 @@ def check_image(path: Path, image: Any) -> None:
 
 
 def decompress(path: Path, room: int = ROOM) -> bytes:
-    """The contents of a file, which may be a gzip.
+    """The contents of a file, which may be a gzip, bzip2 or xz, or a zip of one file.
 
     Parameters
     ----------
@@ -60,16 +62,36 @@ def decompress(path: Path, room: int = ROOM) -> bytes:
     Raises
     ------
     DataError
-        If it unpacks to too much.
-    OSError, EOFError, zlib.error
+        If it unpacks to too much, or is a zip of several files.
+    OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
         If it is damaged.
     """
     with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.read_bytes()
+        head = file.read(6)
+    module = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), None)
+    if head.startswith(b"PK\3\4"):
+        with zipfile.ZipFile(path) as archive:
+            return _counted(path, archive.open(sole_member(path)), room)
+    if module is None:
+        return path.read_bytes()
+    return _counted(path, import_module(module).open(path), room)
+
+
+def sole_member(path: Path) -> str:
+    """The name of the one file in a zip, less those that a file manager hides there."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist()
+                 if not name.endswith("/") and not name.startswith("__MACOSX")]  # fmt: skip
+    if len(names) != 1:
+        raise DataError(f"{path} holds {len(names)} files: unpack it and name one, or the folder")
+    return names[0]
+
+
+def _counted(path: Path, unpacked: IO[bytes], room: int) -> bytes:
+    """All that there is to read, if it is not too much."""
     length = 0
-    with gzip.open(path) as file:  # once to count, which takes no memory
-        while chunk := file.read(2**18):
+    with unpacked as file:
+        while chunk := file.read(2**18):  # once to count, which takes no memory
             length += len(chunk)
             check_claim(path, length, room)
         file.seek(0)

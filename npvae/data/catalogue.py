@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from npvae.data import freyfaces, mnist
 from npvae.data.dataset import Dataset
@@ -22,7 +23,9 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
 }
 
 
-def load(name: str | Path, split: str | None = None, scale: float | None = None) -> Dataset:
+def load(
+    name: str | Path, split: str | None = None, *, scale: float | None = None, **columns: Any
+) -> Dataset:
     """A dataset by its name, or a user's own by its path.
 
     Parameters
@@ -33,13 +36,16 @@ def load(name: str | Path, split: str | None = None, scale: float | None = None)
         For MNIST, which alone has them; "train" if not given.
     scale : float, optional
         The values are ``pixels * scale``, whatever the data or the likelihood would have.
+    **columns
+        ``label_column``, ``index_column``, ``drop`` and ``header``, as `load_file` takes them.
 
     Raises
     ------
     DataError
         If there is nothing of that name, or it cannot be loaded.
     ParameterError
-        If ``split`` is given for data without splits, or is none of MNIST's.
+        If ``split`` is given for data without splits, or is none of MNIST's; or columns are
+        named of what is no table.
 
     Examples
     --------
@@ -48,14 +54,17 @@ def load(name: str | Path, split: str | None = None, scale: float | None = None)
     >>> load("digit")
     Traceback (most recent call last):
     npvae.errors.DataError: there is no data or file 'digit': choose digits, mnist, freyfaces, \
-swiss-roll, or the path of a .npy, .npz or .csv file or of a folder of images; \
+swiss-roll, or the path of a table (.csv, …), arrays (.npy, …) or a folder of images; \
 did you mean 'digits'?
     """
-    dataset = _named(name, split)
+    dataset = _named(name, split, columns)
     return dataset if scale is None else replace(dataset, scale=scale, grey_levels=False)
 
 
-def _named(name: str | Path, split: str | None) -> Dataset:
+def _named(name: str | Path, split: str | None, columns: dict[str, Any]) -> Dataset:
+    asked = [option for option, value in columns.items() if value not in (None, (), [])]
+    if name in (*LOADERS, "mnist") and asked:
+        raise ParameterError(f"{asked[0]} is for tables; {str(name)!r} is none: leave it out")
     if name == "mnist":
         return load_mnist(split or "train")
     if split is not None:
@@ -63,11 +72,12 @@ def _named(name: str | Path, split: str | None) -> Dataset:
     if name in LOADERS:
         return LOADERS[str(name)]()
     if Path(name).exists():
-        return load_file(name)
+        return load_file(name, **columns)
     close = get_close_matches(str(name), LOADERS, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ""
     raise DataError(f"there is no data or file {str(name)!r}: choose {', '.join(LOADERS)}, or the "
-                    f"path of a .npy, .npz or .csv file or of a folder of images{suggestion}")
+                    "path of a table (.csv, …), arrays (.npy, …) or a folder of images"
+                    f"{suggestion}")
 
 
 def available() -> list[tuple[str, bool, str]]:

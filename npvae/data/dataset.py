@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npvae.backend import is_device_array
 from npvae.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class Dataset:
         The values as stored: uint8, or any other numbers. May be memory-mapped.
     labels : array (N,), optional
         One label a datapoint: numbers, names, or the position on a manifold.
-    image_shape : (int, int), optional
-        Height and width of the image that a row is, ``D`` their product; None for other data.
+    image_shape : (int, int) or (int, int, 3), optional
+        Height and width of the image that a row is, and 3 where it has colours; ``D`` is their
+        product. None for other data.
     name : str
         What to call it in messages and run folders.
     scale : float
@@ -40,6 +42,8 @@ class Dataset:
     grey_levels : bool
         Whether ``scale`` is that of grey values alone: a likelihood of counts or of K levels
         then has a scale of its own, as :meth:`scaled_for` says.
+    notes : str
+        How a file was read: what was understood and what left out, in a line.
 
     Raises
     ------
@@ -59,12 +63,16 @@ class Dataset:
 
     pixels: np.ndarray
     labels: np.ndarray | None = None
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, ...] | None = None
     name: str = "data"
     scale: float = 0.0
     grey_levels: bool = False
+    notes: str = ""
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.pixels, np.ndarray) or is_device_array(self.pixels)):
+            raise DataError(f"{self.name} is of type {type(self.pixels).__name__}: give an array; "
+                            "a table or a sparse matrix is for fit as it is")
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 2 or 0 in shape:
             raise DataError(f"{self.name} has shape {shape}: it needs N rows of D numbers, (N, D)")
@@ -144,8 +152,13 @@ class Dataset:
         if not 0 < n_validation < len(self):
             raise ParameterError(f"n_validation = {n_validation} leaves a part of {self.name} "
                                  f"empty: choose from 1 to {len(self) - 1}")
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self._rows(order[:-n_validation]), self._rows(order[-n_validation:])
+        return self.set_aside(np.random.default_rng(seed).permutation(len(self))[-n_validation:])
+
+    def set_aside(self, rows: np.ndarray) -> tuple[Dataset, Dataset]:
+        """All other datapoints, and those of these numbers; copies, in the order of the data."""
+        others = np.ones(len(self), bool)
+        others[rows] = False
+        return self._rows(np.flatnonzero(others)), self._rows(rows)
 
     def first(self, n: int | None) -> Dataset:
         """The first ``n`` datapoints, a view; all of them for None.
@@ -173,6 +186,6 @@ class Dataset:
         if self.image_shape is None:
             what = f"{n:,} datapoints of {d}"
         else:
-            what = f"{n:,} images of {self.image_shape[0]} x {self.image_shape[1]}"
+            what = f"{n:,} images of {' x '.join(map(str, self.image_shape))}"
         labels = "no labels" if self.labels is None else "labels"
         return f"Dataset({self.name}: {what}, {self.pixels.dtype}, {labels})"

@@ -1,148 +1,171 @@
-"""A user's own data: ``.npy``, ``.npz``, ``.csv``, or a folder of images.
+"""A user's own data: tables, arrays, or a folder of images.
 
-Nothing is ever unpickled, so a file from a stranger can do no harm.
+Each kind of file has its reader (``tables.py``, ``arrays.py``, ``images.py``); here one is chosen
+by the suffix, and what it found becomes a data set. What a reader decided is told in a line, and
+what it cannot decide is refused: data never change in silence between a file and the model.
 """
 import re
-import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from npvae.data.bounds import check_claim, check_image
+from npvae.data import arrays, tables
+from npvae.data.bounds import sole_member
+from npvae.data.columns import Asked, Column
+from npvae.data.contents import Contents, count
 from npvae.data.dataset import Dataset
-from npvae.errors import DataError, optional_import
+from npvae.data.idx import looks_like_idx
+from npvae.data.images import SUFFIXES as IMAGE_SUFFIXES
+from npvae.data.images import read_folder
+from npvae.errors import DataError, MissingExtraError, ParameterError
 
-ARRAY_NAMES = ("images", "X", "pixels")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
+READERS: dict[str, Callable[[Path], Contents]] = {
+    ".npy": arrays.read_numpy, ".npz": arrays.read_numpy, ".mat": arrays.read_mat,
+    ".h5": arrays.read_hdf5, ".hdf5": arrays.read_hdf5, ".hdf": arrays.read_hdf5,
+}  # fmt: skip
+KINDS = (f"{', '.join(tables.TEXT_SUFFIXES)}, {', '.join(tables.ARROW_SUFFIXES)}, "
+         f"{', '.join(READERS)}, IDX or a folder of images")  # fmt: skip
 
 
-def load_file(path: str | Path) -> Dataset:
+def load_file(
+    path: str | Path, *, label_column: Column | None = None, index_column: Column | None = None,
+    drop: Column | Sequence[Column] | None = None, header: bool | None = None,
+    scale: float | None = None,
+) -> Dataset:  # fmt: skip
     """Data of one's own, from a file or a folder.
 
-    ======================  ==============================================================
-    ``.npy``                (N, D) or (N, H, W), memory-mapped
-    ``.npz``                its only array, or the one called images, X or pixels;
-                            ``labels`` or ``y`` if there are any
-    ``.csv``                N lines of D numbers, with or without a header line
-    a folder                png, jpg, bmp and gif files of one size, in the order of their
-                            names, turned to grey; sub-folders, if any, are the labels
-    ======================  ==============================================================
+    ===============================  ===========================================================
+    ``.csv .tsv .txt .dat .data``    a row a line; delimiter, decimal mark, encoding, header,
+                                     index and labels are found out
+    ``.parquet .feather``            tables; pyarrow, the extra ``tables``
+    ``.npy``                         (N, D), (N, H, W) or (N, H, W, 3), memory-mapped
+    ``.npz``                         its only array, or by usual names: images and labels, X and
+                                     y, data and target, x_train and y_train; or one sparse
+                                     matrix of SciPy
+    IDX                              as MNIST's files, with the labels in the file beside it
+    ``.mat``, ``.h5 .hdf5``          as ``.npz``; SciPy, the extra ``science``, and h5py, the
+                                     extra ``hdf5``
+    a folder                         of images of one size, in the order of their names; its
+                                     sub-folders, if any, are the labels; Pillow, ``images``
+    ===============================  ===========================================================
 
-    Bytes are pixels from 0 to 255 and are scaled as the likelihood needs, unless none exceeds 1;
-    other numbers are taken as they are. A row of 16 or more whose length is a square is an image.
+    Texts, ``.npy`` and IDX may be compressed: ``.gz .bz2 .xz .zip``. Bytes are pixels from 0 to 255
+    and are scaled as the likelihood needs, unless none exceeds 1; other numbers are taken as they
+    are. A row of 16 or more whose length is a square is an image, where columns have no names.
+
+    Parameters
+    ----------
+    path : str or Path
+    label_column, index_column : str or int, optional
+        Of a table: the column of the labels, and one that numbers or names the rows; by name, or
+        by place from 0.
+    drop : str, int or sequence of them, optional
+        Columns of a table to leave out.
+    header : bool, optional
+        Whether the first row of a text names the columns, if that is not to be found out.
+    scale : float, optional
+        Factor of every value, in place of what bytes are scaled by.
 
     Returns
     -------
     Dataset
+        Its ``notes`` say in a line how the file was read.
 
     Raises
     ------
     DataError
         If there is no such file, or it cannot be understood; the message says why.
     MissingExtraError
-        For a folder, without Pillow, which reads images.
+        If a package that reads this kind of file is not installed.
+    ParameterError
+        If columns are named of what is no table.
     """
     path = Path(path)
-    if path.is_dir():
-        return _dataset(path.resolve().name, *_read_folder(path))
     if not path.exists():
         raise DataError(f"there is no file or folder {str(path)!r}: correct the path")
-    kind = path.suffix.lower()
-    if kind not in (".npy", ".npz", ".csv"):
-        raise DataError(f"{path} is none of .npy, .npz, .csv or a folder of images: save it as one")
-    return _dataset(path.name, *(_read_csv(path) if kind == ".csv" else _read_numpy(path)))
-
-
-def _dataset(name: str, values: np.ndarray, labels: np.ndarray | None) -> Dataset:
-    if values.ndim not in (2, 3) or values.size == 0:
-        raise DataError(f"{name} has shape {values.shape}: "
-                        "it needs rows (N, D) or grey images (N, H, W), one at least")
-    pixels = values.reshape(len(values), -1)  # (N, D)
-    side = isqrt(pixels.shape[1])
-    image_shape = None
-    if values.ndim == 3:
-        image_shape = values.shape[1], values.shape[2]
-    elif side >= 4 and side * side == pixels.shape[1]:
-        image_shape = side, side
-    return Dataset(pixels, labels, image_shape, name)
-
-
-def _read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    dropped = (drop,) if isinstance(drop, str | int) else tuple(drop or ())
+    asked = Asked(label_column, index_column, dropped, header)
+    read = _reader(path, asked)
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded as archive:
-            check_claim(path, sum(member.file_size for member in archive.zip.infolist()))
-            arrays = dict(archive)
-    except DataError:
+        found = read(path)
+    except (DataError, MissingExtraError, ParameterError, MemoryError):
         raise
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is damaged or holds no plain numbers ({_reason(error)}): "
-                        "write it again with numpy.save or numpy.savez") from error
-    held = ", ".join(arrays) or "nothing"
-    labels = arrays.pop("labels", arrays.pop("y", None))
-    names = [name for name in ARRAY_NAMES if name in arrays][:1] or list(arrays)
-    if len(names) != 1:
-        raise DataError(f"{path} holds {held}: call the array to use one of "
-                        f"{', '.join(ARRAY_NAMES)}")
-    return arrays[names[0]], labels
+                        "correct it, or write it again") from error
+    name = path.resolve().name if path.is_dir() else path.name
+    dataset = _dataset(name, found)
+    return dataset if scale is None else replace(dataset, scale=scale, grey_levels=False)
 
 
-def _read_csv(path: Path) -> tuple[np.ndarray, None]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            has_header = not any(_is_number(field) for field in file.readline().split(","))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an empty table is our error, not NumPy's warning
-            return np.loadtxt(path, delimiter=",", skiprows=int(has_header), ndmin=2,
-                              encoding="utf-8-sig"), None  # (N, D)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no table of numbers with commas between them "
-                        f"({_reason(error)}): correct or remove that row") from error
+def _reader(path: Path, asked: Asked) -> Callable[[Path], Contents]:
+    """What reads a file of this name."""
+    if not path.is_dir():
+        suffix = path.suffix.lower()
+        inner = Path(sole_member(path) if suffix == ".zip" else path.stem)
+        inner_suffix = inner.suffix.lower() if suffix in COMPRESSED else suffix
+        if inner_suffix in tables.TEXT_SUFFIXES:
+            return lambda path: tables.read_text(path, asked)
+        if suffix in tables.ARROW_SUFFIXES:
+            return lambda path: tables.read_arrow(path, asked)
+    if asked:
+        raise ParameterError(f"{path} is no table, and has no columns to name: leave out "
+                             "label_column, index_column, drop and header")
+    if path.is_dir():
+        return read_folder
+    if suffix in READERS:
+        return READERS[suffix]
+    if inner_suffix == ".npy":
+        return arrays.read_numpy
+    with path.open("rb") as file:
+        is_idx = looks_like_idx(file.read(4))
+    if is_idx or (suffix in COMPRESSED and "idx" in inner.name):
+        return arrays.read_idx
+    if suffix in IMAGE_SUFFIXES:
+        raise DataError(f"{path} is one image: name the folder that it lies in")
+    raise DataError(f"{path} is none of {KINDS}: save it as one")
 
 
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+def _dataset(name: str, found: Contents) -> Dataset:
+    """The data set of what a reader found: rows, and what shape of image a row is."""
+    values, notes = found.values, list(found.notes)
+    if values.ndim not in (2, 3, 4) or values.size == 0:
+        raise DataError(f"{name} has shape {values.shape}: it needs rows (N, D), grey images "
+                        "(N, H, W) or images in colour (N, H, W, 3), one at least")
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    shape = _image_shape(name, values, found.may_be_images)
+    pixels = values.reshape(len(values), -1)  # (N, D)
+    N, D = pixels.shape
+    what = f"{count(N, 'row')} x {count(D, 'column')}"
+    if shape is not None:
+        what = f"{count(N, 'image')} of {' x '.join(map(str, shape))}"
+    line = ", ".join([what, *notes])
+    return Dataset(pixels, found.labels, shape, name, found.scale, found.grey_levels, line)
 
 
-def _read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    pillow = optional_import("PIL.Image", "plot")
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*")
-                   if path.suffix.lower() in IMAGE_SUFFIXES)
-    names = [name for name in names if not any(part[0] == "." for part in name.parts)]  # hidden
-    if not names:
-        raise DataError(f"{folder} holds no image: it needs {', '.join(IMAGE_SUFFIXES)} files")
-    shape = _read_grey(folder / names[0], pillow).shape
-    images = np.empty((len(names), *shape), np.uint8)  # (N, H, W)
-    for name, image in zip(names, images, strict=True):
-        grey = _read_grey(folder / name, pillow)
-        if grey.shape != shape:
-            raise DataError(f"{folder / name} is {grey.shape[0]} x {grey.shape[1]} but {names[0]} "
-                            f"is {shape[0]} x {shape[1]}: bring all images to one size")
-        image[:] = grey
-    in_classes = all(len(name.parts) > 1 for name in names)
-    return images, np.array([name.parts[0] for name in names]) if in_classes else None
-
-
-def _read_grey(path: Path, pillow: Any) -> np.ndarray:
-    try:
-        with pillow.open(path) as image:
-            check_image(path, image)
-            if image.mode[0] in "IF":  # Pillow would clip these, not scale them
-                raise ValueError(f"its mode is {image.mode}, more than 8 bits a pixel")
-            return np.asarray(image.convert("L"))  # (H, W)
-    except DataError:
-        raise
-    except Exception as error:  # parsers raise whatever they stumble on
-        raise DataError(f"{path} is no image that can be used ({_reason(error)}): "
-                        "save it again with 8 bits a pixel, or remove it") from error
+def _image_shape(name: str, values: np.ndarray, may_be_images: bool) -> tuple[int, ...] | None:
+    """(H, W), (H, W, 3) in colour, or None for what is no image."""
+    if values.ndim == 2:
+        side = isqrt(values.shape[1])
+        square = side >= 4 and side * side == values.shape[1]
+        return (side, side) if square and may_be_images else None
+    if values.ndim == 3:
+        return values.shape[1:]
+    if 1 in (values.shape[1], values.shape[3]):  # one channel, first as in PyTorch or last
+        return tuple(n for axis, n in enumerate(values.shape[1:], 1)
+                     if axis != (1 if values.shape[1] == 1 else 3))  # fmt: skip
+    if values.shape[3] == 3:
+        return values.shape[1:]
+    cure = "np.moveaxis(x, 1, -1)" if values.shape[1] == 3 else "np.moveaxis"
+    raise DataError(f"{name} has shape {values.shape}: images in colour are (N, H, W, 3); "
+                    f"bring the axes into this order with {cure}")
 
 
 def _reason(error: Exception) -> str:

@@ -41,6 +41,19 @@ class Likelihood(Protocol[Cache]):
         """
         return {}
 
+    @property
+    def zero_heads(self) -> tuple[str, ...]:
+        """Heads whose weights begin at 0, so that at first they do not depend on z; none here."""
+        return ()
+
+    @property
+    def constant_heads(self) -> tuple[str, ...]:
+        """Heads without weights, a bias alone, that never depend on z, the last ones; none here.
+
+        Their products are zeros.
+        """
+        return ()
+
     def nll(self, ctx: Context, a: Array, bias: Array, x: Array) -> tuple[Array, Cache]:
         """a (L, M, Σ heads), which it may use up, x (M, D) → −log p(x|z) (L, M) nats; the cache."""
 

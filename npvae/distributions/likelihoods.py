@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from npvae.backend import Array, array_module
 from npvae.distributions.initialization import logit_of_mean
+from npvae.distributions.learned_scale import LearnedScale
 from npvae.distributions.likelihood import FusedGradLikelihood, Likelihood, RNGKey
 from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
 from npvae.memory import Context
@@ -102,19 +103,24 @@ def log_volume(scale: Array) -> float:
 
 
 @dataclass(frozen=True)
-class NormalLikelihood(Likelihood[NormalCache]):
+class NormalLikelihood(LearnedScale, Likelihood[NormalCache]):
     """x_d ~ N(μ_d, σ_d²), both from the decoder: real-valued data (appendix C.2).
 
     Attributes
     ----------
     sigmoid_mean : bool
         Whether μ passes through a sigmoid, as the paper has it for Frey Face.
+    variance : str
+        What σ_d² depends on: z, ``"latent"``, or nothing, ``"feature"``.
     log_scale : float
         As a :class:`FusedGradLikelihood` has it.
     """
 
     sigmoid_mean: bool = False
+    variance: str = "latent"
     log_scale: float = field(default=0.0, repr=False)
+    scale_head: ClassVar[str] = "logvar"
+    exponent: ClassVar[float] = 2
     mean_head: ClassVar[str] = "mean"
     support: ClassVar[Support] = REALS
 
@@ -141,7 +147,7 @@ class NormalLikelihood(Likelihood[NormalCache]):
         shape = (*a.shape[:-1], x.shape[-1])
         nll, inv_sigma = ctx.work("nll", *a.shape[:-1]), ctx.work("x.inv_sigma", *shape)
         residual = ctx.work("x.residual", *shape)
-        ctx.ops.normal_nll(a, bias, x, self.sigmoid_mean, inv_sigma, residual, nll)
+        ctx.ops.normal_nll(a, bias, x, self.sigmoid_mean, self.limit, inv_sigma, residual, nll)
         if self.log_scale:
             nll += self.log_scale
         return nll, NormalCache(a, inv_sigma, residual)
@@ -149,7 +155,7 @@ class NormalLikelihood(Likelihood[NormalCache]):
     def nll_backward(self, ctx: Context, d_nll: Array, cache: NormalCache, d_bias: Array) -> Array:
         d_a, (a, inv_sigma, residual) = ctx.work("x.d_a", *cache.a.shape), cache
         ctx.ops.normal_nll_backward(
-            d_nll, a, self.sigmoid_mean, inv_sigma, residual, d_a, d_bias
+            d_nll, a, self.sigmoid_mean, self.limit, inv_sigma, residual, d_a, d_bias
         )
         return d_a
 
@@ -158,11 +164,11 @@ class NormalLikelihood(Likelihood[NormalCache]):
 
     def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         """σ."""
-        exp_below_sqrt_max(array_module(a), 0.5 * halves(a + bias)[1], out)
+        exp_below_sqrt_max(array_module(a), 0.5 * self.log_scale_of(halves(a + bias)[1]), out)
 
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x = ctx.work("x.sample", len(a), a.shape[-1] // 2)
-        ctx.ops.sample_normal(*rng_key, a, bias, self.sigmoid_mean, x)
+        ctx.ops.sample_normal(*rng_key, a, bias, self.sigmoid_mean, self.limit, x)
         return x
 
 
@@ -231,10 +237,19 @@ class FixedNormalLikelihood(FusedGradLikelihood):
 
 
 @dataclass(frozen=True)
-class LaplaceLikelihood(FusedGradLikelihood):
-    """x_d ~ Laplace(μ_d, b_d), both from the decoder: real data with outliers."""
+class LaplaceLikelihood(LearnedScale, FusedGradLikelihood):
+    """x_d ~ Laplace(μ_d, b_d), both from the decoder: real data with outliers.
 
+    Attributes
+    ----------
+    variance : str
+        As a normal likelihood has it, of b_d.
+    """
+
+    variance: str = "latent"
     log_scale: float = field(default=0.0, repr=False)
+    scale_head: ClassVar[str] = "logscale"
+    exponent: ClassVar[float] = 1
     op: ClassVar[str] = "laplace"
     head_names: ClassVar[tuple[str, ...]] = ("mean", "logscale")
     mean_head: ClassVar[str] = "mean"
@@ -242,6 +257,9 @@ class LaplaceLikelihood(FusedGradLikelihood):
 
     def initial_bias(self, mean: Array, variance: Array, n: int) -> dict[str, Array]:
         return {"mean": mean, "logscale": 0.5 * array_module(mean).log(variance / 2)}  # of 2 b²
+
+    def options(self) -> tuple[Any, ...]:
+        return (self.limit,)
 
     def standardizes(self) -> bool:
         return True
@@ -260,7 +278,7 @@ class LaplaceLikelihood(FusedGradLikelihood):
 
     def stddev(self, ctx: Context, a: Array, bias: Array, out: Array) -> None:
         """√2 b."""
-        exp_below_sqrt_max(array_module(a), halves(a + bias)[1], out)
+        exp_below_sqrt_max(array_module(a), self.log_scale_of(halves(a + bias)[1]), out)
         out *= 2**0.5
 
 
@@ -381,6 +399,7 @@ class DiscretizedLogisticLikelihood(FusedGradLikelihood):
     op: ClassVar[str] = "discretized_logistic"
     head_names: ClassVar[tuple[str, ...]] = ("mean", "logscale")
     mean_head: ClassVar[str] = "heads"
+    zero_heads: ClassVar[tuple[str, ...]] = ("logscale",)
 
     @property
     def support(self) -> Support:
@@ -434,8 +453,9 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 
 
 def likelihood(
-    name: str, sigmoid_mean: bool = False, std: float | None = None, n_levels: int | None = None
-) -> Likelihood:
+    name: str, sigmoid_mean: bool = False, std: float | None = None, n_levels: int | None = None,
+    variance: str = "latent",
+) -> Likelihood:  # fmt: skip
     """The likelihood called ``name``; each looks at the options that it has.
 
     Examples
@@ -446,7 +466,9 @@ def likelihood(
     DiscretizedLogisticLikelihood(n_levels=256)
     """
     if name == "normal":
-        return NormalLikelihood(sigmoid_mean) if std is None else FixedNormalLikelihood(
+        return NormalLikelihood(sigmoid_mean, variance) if std is None else FixedNormalLikelihood(
             std, sigmoid_mean)
+    if name == "laplace":
+        return LaplaceLikelihood(variance)
     kind = LIKELIHOODS[name]
     return kind() if n_levels is None else kind(n_levels)

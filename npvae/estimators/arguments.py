@@ -21,6 +21,7 @@ from npvae.objectives import OBJECTIVES, Objective
 from npvae.optim import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from npvae.options import OPTIONS, one_of, whole_number
 
+DEFAULTS = ("initial_bias", "cache_only", "zero_heads", "constant_heads")  # of a Likelihood
 LEARNED: dict[str, Any] = {"mixture": MixturePrior, "vamp": VampPrior}
 KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # the base class of an option, and npvae's own
     "optimizer": (Optimizer, OPTIMIZERS),
@@ -33,12 +34,13 @@ KINDS: dict[str, tuple[Any, Mapping[str, Any]]] = {  # the base class of an opti
 
 
 def resolve_likelihood(
-    value: Any, mean: str = "linear", std: float | None = None, n_levels: int | None = None
-) -> Likelihood:
+    value: Any, mean: str = "linear", std: float | None = None, n_levels: int | None = None,
+    variance: str = "latent",
+) -> Likelihood:  # fmt: skip
     """Resolve ``likelihood=``, an object, or a name with the options that named ones take."""
     if isinstance(value, str):
         name = OPTIONS["likelihood"].canonical_name(value)
-        return likelihood(name, mean == "sigmoid", std, n_levels)
+        return likelihood(name, mean == "sigmoid", std, n_levels, variance)
     members = ["mean_head", *(name for name in vars(Likelihood) if not name.startswith("_"))]
     lacking = [name for name in members if not has_member(value, name)]
     if 0 < len(lacking) < len(members):
@@ -52,7 +54,7 @@ def resolve_likelihood(
 def has_member(value: Any, name: str) -> bool:
     """Whether a likelihood overrides a member, or inherits one that has a default."""
     inherited = getattr(type(value), name, None) is vars(Likelihood).get(name, value)
-    return hasattr(value, name) and (name in ("initial_bias", "cache_only") or not inherited)
+    return hasattr(value, name) and (name in DEFAULTS or not inherited)
 
 
 def resolve_posterior(value: Any, kind: str = "posterior") -> LatentFamily:
@@ -161,15 +163,18 @@ def serialize(kind: str, value: Any) -> Any:
     if isinstance(value, (tuple, list, np.ndarray)):
         return [serialize("", v) for v in value]
     if isinstance(value, str):
-        return OPTIONS[kind].canonical_name(value)
+        name = OPTIONS[kind].canonical_name(value)
+        return one_of(kind, name, OBJECTIVES) if kind == "estimator" else name
     if value is None or isinstance(value, (bool, int, float, dict, np.generic)):
         return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (LatentFamily, FamilyPrior)):
         return serialize(kind, value.name)
     for name, own in builtin_classes(kind).items() if kind in KINDS else ():
         if type(value) is own:
-            keys = signature(own).parameters
-            return {"name": name} | {key: serialize(kind, getattr(value, key)) for key in keys}
+            held = {key: getattr(value, key) for key in signature(own).parameters}
+            return {"name": name} | {
+                key: v if isinstance(v, str) else serialize(kind, v) for key, v in held.items()
+            }
     raise ParameterError(
         f"{kind}={value!r} is of a class that is not npvae's, which no file can hold; keep the "
         "parameters by numpy.savez(path, **model.parameters), and hand them to set_parameters of "

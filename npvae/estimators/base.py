@@ -53,6 +53,7 @@ class GenerativeModel:
     likelihood: Any
     likelihood_mean: str
     likelihood_std: float | None
+    likelihood_variance: str
     n_levels: int | None
     initial_std: float | None
     standardize: bool
@@ -177,8 +178,10 @@ class GenerativeModel:
         return OPTIONS[option].canonical_name(getattr(self, option))
 
     def _likelihood(self) -> Likelihood:
-        mean = self._name("likelihood_mean")
-        return resolve_likelihood(self.likelihood, mean, self.likelihood_std, self.n_levels)
+        mean, variance = self._name("likelihood_mean"), self._name("likelihood_variance")
+        return resolve_likelihood(
+            self.likelihood, mean, self.likelihood_std, self.n_levels, variance
+        )
 
     def _latents(self) -> tuple[LatentFamily, Prior]:
         """Posterior and prior."""
@@ -212,7 +215,9 @@ class GenerativeModel:
         if layout.size > 2**40:
             raise ParameterError(f"these widths make {layout.size:.0e} parameters; choose smaller")
         noise = random.normal(self.seed_, random.INITIALIZE, 0, layout.size)
-        theta = networks.initialize(layout, noise, self.initial_std, model.random_init)
+        theta = networks.initialize(
+            layout, noise, self.initial_std, model.random_init, model.zero_init
+        )
         self._attach(n_features, theta, n_data=1)
         return self
 
@@ -227,7 +232,7 @@ class GenerativeModel:
         self.n_features_in_, self.n_data_ = n_features, n_data
         self._built_from = self.get_params()
         self._first_rows: training.FirstRows | None = None
-        self.image_shape_: tuple[int, int] | None = None
+        self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
         flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
         flat[...] = backend.asarray(theta)

@@ -27,9 +27,10 @@ def encoder(model: "GenerativeModel", n_features: int, heads: dict[str, int]) ->
 
 def decoder(model: "GenerativeModel", n_features: int) -> MLP:
     """z → heads of the likelihood, through the encoder's widths reversed or its own."""
-    own, heads = model.decoder_hidden, model._likelihood().heads(n_features)
-    widths = tuple(model.hidden)[::-1] if own is None else tuple(own)
-    return MLP("decoder", model.latent_dim, widths, heads, model._name("activation"))
+    own, p = model.decoder_hidden, model._likelihood()
+    widths, heads = tuple(model.hidden)[::-1] if own is None else tuple(own), p.heads(n_features)
+    activation = model._name("activation")
+    return MLP("decoder", model.latent_dim, widths, heads, activation, p.constant_heads)
 
 
 def vae_model(model: "GenerativeModel", n_features: int) -> VAEModel:
@@ -54,6 +55,14 @@ def check_likelihood(model: "GenerativeModel") -> None:
         raise ParameterError(
             f"likelihood_std={std} is that of likelihood='normal'; "
             f"likelihood={name!r} has none to set"
+        )
+    variance = model._name("likelihood_variance")
+    if variance != "latent" and (std is not None or name not in ("normal", "laplace")):
+        raise ParameterError(
+            f"likelihood_variance={variance!r} is that of likelihood='normal' or 'laplace' where "
+            f"it is learned; likelihood={name!r} " + (
+                "has none to learn" if std is None else f"has likelihood_std={std}"
+            ) + ", so leave it 'latent'"
         )
     if K is None and name == "categorical":
         raise ParameterError(
@@ -95,6 +104,11 @@ def check_bound(model: "GenerativeModel") -> None:
                 f"which {name}={given!r} does not give; choose {name}={needed!r}"
             )
     objective = model._objective()
+    if model.n_samples < objective.min_samples:
+        raise ParameterError(
+            f"estimator={model.estimator!r} compares samples of a datapoint with one another; set "
+            f"n_samples to {objective.min_samples} or more, not {model.n_samples}"
+        )
     if objective.analytic_kl and not closed_kl(q.name, p.name):
         raise ParameterError(
             f"estimator={model.estimator!r} needs a KL in closed form, and that of "

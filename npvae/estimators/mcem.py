@@ -71,6 +71,7 @@ class MCEM(GenerativeModel):
         *, schedule: Any = "constant", binarize: str = "none", clip_norm: float | None = None,
         tf32: bool = False, likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, standardize: bool = True,
+        likelihood_variance: str = "latent",
     ):  # fmt: skip
         self._store(locals())
 

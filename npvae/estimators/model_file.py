@@ -14,6 +14,7 @@ from npvae.estimators.feature_names import checked_names, keep_names, known_name
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.options import whole_number, widths
 from npvae.training import standardization_in
+from npvae.training.state import flatten_config
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -24,13 +25,16 @@ UNSAVED = ("verbose", "backend", "tf32")  # of no concern to a file
 def save(model: "GenerativeModel", path: str | Path) -> None:
     """Write the model to one ``.npz`` that :func:`npvae.load` and ``numpy.load`` read.
 
+    A name without a suffix is used as it is: ``save("m")`` writes the file ``m``, and ``load("m")``
+    reads it. A name that ends in another format's suffix is refused.
+
     Raises
     ------
     ModelFileError
         If it cannot be written; a file that stood there is left as it was.
     ParameterError
-        If ``set_params`` has described another model since, or an argument is an object of a
-        class that is not npvae's.
+        If ``set_params`` has described another model since, an argument is an object of a class
+        that is not npvae's, or the name promises another format.
     NumericalError
         If a parameter is not finite; a file that stood there is left as it was.
     NotFittedError
@@ -96,6 +100,33 @@ def defaults_of(model: "GenerativeModel") -> dict[str, Any]:
     defaults = signature(type(model)).parameters
     known = {name: serialize(name, defaults[name].default) for name in params_of(model)}
     return known | {"standardize": model.standardize}  # their data were not, whoever asks
+
+
+def as_written(params: dict[str, Any]) -> dict[str, Any]:
+    """A file's arguments, and what they meant when there was no ``likelihood_variance``: a learned
+    log σ² without a bound.
+    """
+    p, learned = params.get("likelihood"), ("normal", "laplace")
+    if "likelihood_variance" in params:
+        return params
+    if isinstance(p, dict):
+        if p.get("name") in learned:
+            p = p | {"variance": "unbounded"}
+        p = resolve_option("likelihood", p)
+        return params | {"likelihood": serialize("likelihood", p)}
+    if p in learned and params.get("likelihood_std") is None:
+        return params | {"likelihood_variance": "unbounded"}
+    return params
+
+
+def adopt_older(model: "GenerativeModel", checkpoint: str | Path) -> None:
+    """Describe by ``model`` what a checkpoint of that time has to go on with."""
+    config, _ = read_archive(checkpoint, "checkpoint")
+    own = params_of(model)
+    if "likelihood_variance" in flatten_config(config) or own["likelihood_variance"] != "latent":
+        return
+    del own["likelihood_variance"]
+    vars(model).update({k: v for k, v in as_written(own).items() if v != own.get(k)})
 
 
 def load(path: str | Path, backend: str = "numpy") -> Any:
@@ -165,6 +196,7 @@ def described(
         raise ParameterError(f"its params are a {type(params).__name__}, not a JSON object")
     if unknown := sorted(params.keys() - set(cls._parameter_names())):
         raise newer_file(path, unknown[0])
+    params = as_written(params)
     params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
     if any(isinstance(v, tuple) and len(v) > n_arrays for v in params.values()):
         raise ParameterError(f"it claims more layers than the {n_arrays} arrays there are")

@@ -43,8 +43,9 @@ class VAE(GenerativeModel):
         Of the bound's gradient: ``"A"`` (eq. 6), ``"B"`` (eq. 7) where the KL has a closed form, or
         ``"stl"``, the path derivative (Roeder et al. 2017). Or another bound, of ``n_samples``
         samples together: ``"iwae"`` (Burda et al. 2016), and ``"dreg"``, the same with a doubly
-        reparameterized gradient (Tucker et al. 2018). Or an
-        :class:`npvae.objectives.Objective`.
+        reparameterized gradient (Tucker et al. 2018). ``"score"``, ``"score-ema"``,
+        ``"score-loo"``, ``"vimco"`` and ``"rws"`` take no derivative by z; all names are in
+        :data:`npvae.objectives.OBJECTIVES`. Or an :class:`npvae.objectives.Objective`.
     n_samples : int
         The paper's L, samples of z a datapoint and step.
     parameter_prior : bool
@@ -82,6 +83,12 @@ class VAE(GenerativeModel):
         ``"float32"`` or ``"float64"``.
     likelihood_std : float, optional
         σ of a normal likelihood, one for all features; learned for each x if None.
+    likelihood_variance : str
+        What a normal or Laplace likelihood learns where no σ is given: ``"latent"``, a variance
+        that is a function of z, or ``"feature"``, one for each feature whatever z, as the noise of
+        factor analysis. log σ² is what the decoder says from −30 to 30, for σ from 3e-7 to 3e6, and
+        is kept within ±31 by a soft clip; ``"unbounded"`` is ``"latent"`` without that, as models
+        have it that were saved before there was such a bound.
     n_levels : int, optional
         K. A discretised logistic likelihood has 256 if None, the levels of a byte; a categorical
         one has to be told, for its last layer is K times as wide as the data.
@@ -144,6 +151,7 @@ class VAE(GenerativeModel):
         kl_weight: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, standardize: bool = True,
+        likelihood_variance: str = "latent",
     ):  # fmt: skip
         self._store(locals())
 

@@ -46,6 +46,7 @@ class WakeSleep(GenerativeModel):
         early_stopping: int | None = None, tf32: bool = False,
         likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, standardize: bool = True,
+        likelihood_variance: str = "latent",
     ):  # fmt: skip
         self._store(locals())
 

@@ -13,6 +13,7 @@ from npvae import random
 from npvae.backend import Array, Backend, array_module, as_input_type
 from npvae.distributions import Likelihood
 from npvae.distributions.latents import BoundDistribution
+from npvae.distributions.learned_scale import LearnedScale
 from npvae.distributions.likelihood import HasStddev, RNGKey, Standardizable
 from npvae.distributions.special import single
 from npvae.errors import ParameterError
@@ -235,6 +236,9 @@ def likelihood_of(engine: Engine, Z: Array) -> LikelihoodDistribution:
 
     a = map_rows(engine, write, Z, sum(widths.values()))
     mean, parameters = decode(engine, Z), columns(a, widths)
+    if isinstance(likelihood, LearnedScale):  # through a soft clip
+        head = likelihood.scale_head
+        parameters[head] = likelihood.log_scale_of(parameters[head])
     if engine.standardization is not None and isinstance(likelihood, Standardizable):
         parameters = likelihood.restored(parameters, engine.standardization.scale)
     if likelihood.mean_head == "mean":

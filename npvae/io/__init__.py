@@ -13,7 +13,7 @@ locks              one process a folder, one a file that is being written    :mo
 This package knows nothing of models: whoever calls it gives names to the arrays and meaning to
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
-from npvae.io.archive import check_arrays, newer_file, read_archive, write_archive
+from npvae.io.archive import check_arrays, check_suffix, newer_file, read_archive, write_archive
 from npvae.io.atomic import atomic_write
 from npvae.io.columns import read_column, write_columns
 from npvae.io.images import write_images
@@ -25,6 +25,7 @@ __all__ = [
     "as_numpy",
     "atomic_write",
     "check_arrays",
+    "check_suffix",
     "newer_file",
     "read_archive",
     "read_column",

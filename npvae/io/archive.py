@@ -61,7 +61,8 @@ def write_archive(
     Parameters
     ----------
     path : path
-        Replaced atomically; its folder must exist. No suffix is added.
+        Replaced atomically; its folder must exist. Its name ends in ``.npz``, or has no suffix
+        at all: then it is written under that very name, where ``numpy.savez`` would add one.
     kind : {"model", "checkpoint"}
         What :func:`read_archive` must ask for.
     config : dict
@@ -78,7 +79,8 @@ def write_archive(
     Raises
     ------
     ParameterError
-        If a name, a dtype or a value of the config cannot be stored; nothing is written.
+        If a name, a dtype or a value of the config cannot be stored, or the file's name promises
+        another format; nothing is written.
     ModelFileError
         If the file cannot be written; what stood there is untouched.
 
@@ -91,6 +93,7 @@ def write_archive(
     ...         print(file["config"], file["bias"])
     {"J": 2} [0. 0.]
     """
+    check_suffix(path)
     for name, array in arrays.items():
         if not _NAME.fullmatch(name) or name in _METADATA:
             raise ParameterError(
@@ -108,6 +111,26 @@ def write_archive(
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:  # size not yet known
                 np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
     return Path(path)
+
+
+def check_suffix(path: StrPath) -> None:
+    """Raise a ParameterError if the name of a file promises another format than it would have.
+
+    Examples
+    --------
+    >>> check_suffix("model.npz")
+    >>> check_suffix("model")
+    >>> check_suffix("model.safetensors")
+    Traceback (most recent call last):
+    npvae.errors.ParameterError: model.safetensors: npvae writes .npz and not .safetensors; let \
+its name end in .npz, or hand model.parameters to the library of that format
+    """
+    suffix = Path(path).suffix
+    if suffix.casefold() not in (".npz", ""):
+        raise ParameterError(
+            f"{path}: npvae writes .npz and not {suffix}; let its name end in .npz, "
+            "or hand model.parameters to the library of that format"
+        )
 
 
 def read_archive(path: StrPath, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

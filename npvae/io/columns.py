@@ -51,10 +51,12 @@ def read_column(path: StrPath, name: str) -> np.ndarray:
     Raises
     ------
     DataError
-        If it is no table of numbers.
+        If there is none, or it is no table of numbers.
     ModelFileError
         If it cannot be read.
     """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file; npvae encode writes one")
     if Path(path).suffix.lower() == ".npy":
         with reading(path) as file:
             try:

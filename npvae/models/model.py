@@ -66,6 +66,11 @@ class Model:
         return ()
 
     @property
+    def zero_init(self) -> tuple[str, ...]:
+        """Names of weights that are 0 at first."""
+        return tuple(f"decoder.{head}.weight" for head in self.likelihood.zero_heads)
+
+    @property
     def max_width(self) -> int:
         """Numbers a sample takes in an array that is wider than every layer; 0 if none is."""
         return 0

@@ -23,7 +23,8 @@ from npvae.models.vae import VAECache, VAEModel
 from npvae.networks import MLPCache
 from npvae.objectives import Seeds, mean_grad
 
-RECOGNITION = NormalLikelihood()  # q(z′|x′) reads as a likelihood whose data are z′
+# q(z′|x′) reads as a likelihood whose data are z′, with σ as the latent layer has it
+RECOGNITION = NormalLikelihood(variance="unbounded")
 
 
 @dataclass(frozen=True)

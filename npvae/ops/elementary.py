@@ -36,6 +36,30 @@ def exp_below_sqrt_max(xp, v, out):
     xp.exp(out, out=out)
 
 
+def within(u, limit):
+    """Whether |u| ≤ limit everywhere; not of NaN."""
+    return bool(u.max() <= limit and u.min() >= -limit)
+
+
+def soft_clip(xp, u, limit):
+    """In place u ← c + e/(1 + |e|), with c = u clipped to ±limit and e = u − c.
+
+    That is exactly u where |u| ≤ limit, and within ±(limit + 1) beyond. The derivative,
+    1/(1 + |e|)², is continuous, and far out it is small but not 0: what is there comes back. Where
+    nothing is beyond, as in nearly every minibatch, two looks at u are all that it costs.
+    """
+    if not within(u, limit):
+        c = xp.minimum(xp.maximum(u, -limit), limit)
+        e = u - c
+        xp.add(c, e / (1 + absolute(xp, e, xp.empty_like(e))), out=u)
+
+
+def soft_clip_backward(xp, clipped, limit, d):
+    """In place d ← d / (1 + |e|)², by what :func:`soft_clip` made of u, c ± (1 − 1/(1 + |e|))."""
+    if not within(clipped, limit):
+        d *= (1 - xp.maximum(xp.abs(clipped) - limit, 0)) ** 2
+
+
 def absolute(xp, v, out):
     """|v|, of complex numbers by the sign of their real part."""
     xp.negative(v, out=out)

@@ -2,7 +2,7 @@
 
 Images are tiled. Other data in two or three dimensions are scattered, with more a line each.
 """
-from math import ceil, sqrt
+from math import ceil, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def reconstructions(model: Any, images: Any, image_shape: Shape = None) -> "Figu
         With ``transform`` (N, D) → (N, J) and ``inverse_transform`` (N, J) → (N, D).
     images : array (N, D) or Dataset
         Images in [0, 1], of which up to 36 evenly spaced ones are shown; or other data.
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image. If not given, that of the Dataset, or of the images that the
         model was fitted on; data are no images if those were none.
 
@@ -64,7 +64,7 @@ def samples(
     ----------
     model : VAE or the like
         With ``sample(n, rng)`` → (n, D).
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image; of those that the model was fitted on if not given.
     n : int
         How many.
@@ -97,20 +97,20 @@ def _some(x: np.ndarray, most: int) -> np.ndarray:
     return x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(int)]
 
 
-def _image_pairs(model: Any, x: np.ndarray, image_shape: tuple[int, int]) -> "Figure":
-    h, w = image_shape
+def _image_pairs(model: Any, x: np.ndarray, image_shape: tuple[int, ...]) -> "Figure":
+    h, w, *colours = image_shape
     x_hat = model.inverse_transform(model.transform(x))
     gap, cols = _gap(image_shape), min(len(x), COLUMNS)
     white = max(1, x.max())  # above 1 where the pixels are counts
     x_hat = np.minimum(x_hat, white)
-    line = np.full((len(x), gap * w), white, x.dtype)
+    line = np.full((len(x), gap * prod(image_shape[1:])), white, x.dtype)
     # An image is a row of D pixels in reading order, so what comes after it lies below it.
     pairs = np.concatenate([x, line, x_hat, line, line], axis=1)  # (N, (2h + 3 gap)·w)
-    pixels = tile(pairs, (2 * h + 3 * gap, w), ceil(len(x) / cols), cols, gap)
+    pixels = tile(pairs, (2 * h + 3 * gap, w, *colours), ceil(len(x) / cols), cols, gap)
     return picture(pixels[:-2 * gap], "Data, each with its reconstruction below")[0]
 
 
-def _gap(image_shape: tuple[int, int]) -> int:
+def _gap(image_shape: tuple[int, ...]) -> int:
     """White pixels between images."""
     return max(1, image_shape[0] // 12)
 

@@ -6,7 +6,7 @@ import numpy as np
 from npvae.data import Dataset
 from npvae.estimators.base import GenerativeModel
 
-Shape = tuple[int, int] | None
+Shape = tuple[int, ...] | None
 
 
 def values_of(model: Any, data: Any) -> np.ndarray:

@@ -27,7 +27,7 @@ def manifold(model: Any, image_shape: Shape = None, n: int = 20) -> "Figure":
     ----------
     model : VAE or the like
         With two latents, and ``inverse_transform`` (n², 2) → (n², D).
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image; of those that the model was fitted on if not given.
     n : int
         Images a side.
@@ -82,8 +82,8 @@ def quantiles(model: Any, shares: list[float]) -> np.ndarray:
     prior: Any = resolve_prior(model.prior, resolve_posterior(model.posterior), 1)
     eps = np.array([NORMAL.inv_cdf(share) for share in shares])
     if not has_quantiles(model):
-        raise ParameterError(f"prior={prior.name!r} has no quantiles of one latent by itself, of "
-                             "which a manifold is made: plot samples")
+        raise ParameterError(f"prior={prior.name!r} has no quantiles of one latent by itself, "
+                             "along which it would be shown: plot samples or interpolations")
     p_z = prior.variables.standard(np.zeros(1))
     below, above = p_z.rsample(np.array([[-1.0], [1.0]]))
     z, _ = p_z.transform(p_z.rsample(eps[:, None] if below < above else -eps[:, None]))

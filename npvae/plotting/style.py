@@ -61,18 +61,18 @@ def label(ax: "Axes", title: str, x: str = "", y: str = "") -> None:
 
 
 def picture(pixels: np.ndarray, title: str, margin: float = 0.2) -> tuple["Figure", "Axes"]:
-    """Show grey ``pixels`` (H, W), 0 black and 1 white, on the unit square.
+    """Show grey ``pixels`` (H, W) or colours (H, W, 3), 0 black and 1 white, on the unit square.
 
     ``margin`` is the space at the left and below, in inches. A pixel takes a whole number of
     dots, so that all come out equally large.
     """
-    longest = max(pixels.shape)
+    longest = max(pixels.shape[:2])
     pitch = (round(900 / longest) or 900 / longest) / DPI  # inches a pixel
-    h, w = (n * pitch for n in pixels.shape)
+    h, w = (n * pitch for n in pixels.shape[:2])
     width, height = margin + w + 0.2, margin + h + 0.4
     fig = new_figure(width, height)
     ax = fig.add_axes((margin / width, margin / height, w / width, h / height))
-    ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest",
+    ax.imshow(np.clip(pixels, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest",
               extent=(0, 1, 0, 1), aspect="auto")
     label(ax, title)
     ax.spines[:].set_visible(False)

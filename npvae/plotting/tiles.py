@@ -7,17 +7,17 @@ from npvae.errors import ParameterError
 
 
 def tile(
-    images: np.ndarray, image_shape: tuple[int, int], rows: int, cols: int, gap: int = 0
+    images: np.ndarray, image_shape: tuple[int, ...], rows: int, cols: int, gap: int = 0
 ) -> np.ndarray:
     """Lay images out in reading order.
 
     Parameters
     ----------
-    images : array (N, h·w)
-        Grey values in [0, 1], an image a row, N ≤ rows · cols; cells left over stay white.
+    images : array (N, h·w) or (N, h·w·3)
+        Values in [0, 1], an image a row, N ≤ rows · cols; cells left over stay white.
         Where some exceed 1, as counts do, the largest of them is white.
-    image_shape : (int, int)
-        Height h and width w of an image.
+    image_shape : (int, int) or (int, int, 3)
+        Height h and width w of an image, and 3 where it has colours.
     rows, cols : int
         Of the grid.
     gap : int
@@ -25,7 +25,7 @@ def tile(
 
     Returns
     -------
-    array (rows·(h + gap) − gap, cols·(w + gap) − gap)
+    array (rows·(h + gap) − gap, cols·(w + gap) − gap) or (…, …, 3)
         Of the images' dtype.
 
     Raises
@@ -41,15 +41,17 @@ def tile(
            [1. , 1. , 1. , 1. , 1. ],
            [0.5, 0.6, 1. , 1. , 1. ]])
     """
-    h, w = image_shape
+    h, w, *colours = image_shape
     if images.ndim != 2 or images.shape[1] != prod(image_shape):
-        raise ParameterError(f"images of shape {images.shape} are not N images of {h} x {w}: "
-                             f"give an array (N, {h * w})")
+        raise ParameterError(f"images of shape {images.shape} are not N images of "
+                             f"{' x '.join(map(str, image_shape))}: "
+                             f"give an array (N, {prod(image_shape)})")
     if len(images) > rows * cols:
         raise ParameterError(f"{len(images)} images do not fit {rows} rows of {cols}: "
                              "show fewer, or make the grid larger")
-    cells = np.ones((rows * cols, h, w), images.dtype)
-    cells[:len(images)] = images.reshape(-1, h, w) / max(1, images.max(initial=0))
-    canvas = np.ones((rows, h + gap, cols, w + gap), images.dtype)
-    canvas[:, :h, :, :w] = cells.reshape(rows, cols, h, w).swapaxes(1, 2)
-    return canvas.reshape(rows * (h + gap), -1)[:rows * (h + gap) - gap, :cols * (w + gap) - gap]
+    cells = np.ones((rows * cols, *image_shape), images.dtype)
+    cells[:len(images)] = images.reshape(-1, *image_shape) / max(1, images.max(initial=0))
+    canvas = np.ones((rows, h + gap, cols, w + gap, *colours), images.dtype)
+    canvas[:, :h, :, :w] = cells.reshape(rows, cols, *image_shape).swapaxes(1, 2)
+    canvas = canvas.reshape(rows * (h + gap), cols * (w + gap), *colours)
+    return canvas[:rows * (h + gap) - gap, :cols * (w + gap) - gap]

@@ -18,7 +18,7 @@ MOST = 10  # latents, where nobody names them
 
 def traversals(
     model: Any, z: np.ndarray | None = None, latents: Sequence[int] | None = None, n: int = 11,
-    image_shape: tuple[int, int] | None = None,
+    image_shape: tuple[int, ...] | None = None,
 ) -> "Figure":  # fmt: skip
     """What each latent does by itself: it goes through its prior while the others stay.
 
@@ -35,7 +35,7 @@ def traversals(
         Those shown, a row each, from 1 to J; the first ten if not given.
     n : int
         Images a row.
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image; those that the model was trained on if not given.
 
     Returns
@@ -68,7 +68,7 @@ def traversals(
 
 
 def interpolations(
-    model: Any, images: np.ndarray, n: int = 9, image_shape: tuple[int, int] | None = None
+    model: Any, images: np.ndarray, n: int = 9, image_shape: tuple[int, ...] | None = None
 ) -> "Figure":
     """Straight paths in the latent space between datapoints, decoded.
 
@@ -80,7 +80,7 @@ def interpolations(
         P pairs of datapoints, one after the other: a row begins and ends with those of a pair.
     n : int
         Images between them, the first and the last of which are their reconstructions.
-    image_shape : (int, int), optional
+    image_shape : (int, int) or (int, int, 3), optional
         Height and width of an image; those that the model was trained on if not given.
 
     Returns
@@ -109,7 +109,7 @@ def interpolations(
     return fig
 
 
-def _shape_of(model: Any, image_shape: tuple[int, int] | None, n: int) -> tuple[int, int]:
+def _shape_of(model: Any, image_shape: tuple[int, ...] | None, n: int) -> tuple[int, ...]:
     """The shape of the images of a row of ``n``."""
     if n < 2:
         raise ParameterError(f"n = {n} images are no path: choose 2 or more")
@@ -125,5 +125,5 @@ def _centres(n: int) -> np.ndarray:
     return (np.arange(n) + 0.5) / n
 
 
-def _gap(image_shape: tuple[int, int]) -> int:
+def _gap(image_shape: tuple[int, ...]) -> int:
     return max(1, image_shape[0] // 12)

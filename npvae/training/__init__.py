@@ -1,4 +1,4 @@
-"""Minibatches, the loop, and checkpoints."""
+"""Minibatches, the loop, checkpoints, and progress."""
 from npvae.training.batches import (
     BINARIZE,
     Minibatches,
@@ -8,11 +8,13 @@ from npvae.training.batches import (
     standardization_of,
 )
 from npvae.training.config import TrainConfig
+from npvae.training.diagnosis import diagnose
 from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
 from npvae.training.state import (
     TrainingState,
+    change_data,
     load_checkpoint,
     save_checkpoint,
     standardization_in,
@@ -30,7 +32,9 @@ __all__ = [
     "TrainingState",
     "binarized",
     "binarized_by_row",
+    "change_data",
     "data_moments",
+    "diagnose",
     "is_told",
     "load_checkpoint",
     "progress_of",

@@ -4,7 +4,7 @@ Everything random is a function of (seed, step), so this loop has no hidden stat
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
 """
 from collections.abc import Callable
-from math import isfinite
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +14,7 @@ from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.progress import Progress
 from npvae.training.state import TrainingState
-from npvae.training.step import TrainStep, diagnose
+from npvae.training.step import TrainStep
 
 Callback = Callable[[TrainingState], Any]
 Measure = Callable[[], dict[str, Any]]
@@ -67,7 +67,8 @@ def train(
         # the best parameters are not there, and in the middle of an epoch there are none to keep
         elbo = None if state.batch else state.last()["validation_elbo"]
         keep_best(state, elbo, config.patience is not None)
-    with interrupts() as interrupted, progress:
+    room = state.engine.backend.products(largest_product(state, batches, config))
+    with interrupts() as interrupted, progress, room:
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
             steps.begin_epoch()
@@ -78,7 +79,7 @@ def train(
                 close_epoch(steps, perf_counter() - began, measures)
                 progress.epoch(state)
                 done = [is_true(callback(state)) for callback in callbacks]
-            check_finite(state)
+            check_finite(steps)
             if checkpoint:
                 checkpoint(state)
             if interrupted() or any(done):
@@ -110,18 +111,22 @@ def close_epoch(
     state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
-    samples = state.epoch * len(steps.batches.data)
+    n, before = len(steps.batches.data), state.history.get("samples")
+    samples = (before[-1] if before else (state.epoch - 1) * n) + n  # data may have grown since
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     for measure in measures:
         row |= measure()
     if "validation_elbo" in row:
-        if not isfinite(row["validation_elbo"]):
-            what = f"the validation ELBO is {row['validation_elbo']} after epoch {state.epoch}"
-            raise NumericalError(diagnose(state, what))
         at_rest = state.epoch > warmup_epochs(state)
         if at_rest and (state.best_elbo is None or row["validation_elbo"] > state.best_elbo):
             keep_best(state, row["validation_elbo"], config.patience is not None)
     state.record(row)
+
+
+def largest_product(state: TrainingState, batches: Minibatches, config: TrainConfig) -> int:
+    """Multiply-adds of a step's largest matrix product: (L M, in) by (in, out)."""
+    weights = [prod(s) for s in state.engine.layout.shapes.values() if len(s) == 2]
+    return config.n_samples * batches.batch_size * max(weights)
 
 
 def keep_best(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:
@@ -149,8 +154,9 @@ def out_of_patience(state: TrainingState, config: TrainConfig) -> bool:
     return state.epoch - state.best_epoch >= config.patience
 
 
-def check_finite(state: TrainingState) -> None:
+def check_finite(steps: TrainStep) -> None:
     """Raise if parameters or moments are not finite: they must not replace a good checkpoint."""
+    state = steps.state
     vectors = (state.engine.theta, *state.moments.values())
     if not all(bool(state.engine.xp.isfinite(vector).all()) for vector in vectors):
-        raise NumericalError(diagnose(state, f"the numbers overflowed at step {state.step}"))
+        raise NumericalError(steps.diagnose(f"the numbers overflowed at step {state.step}"))

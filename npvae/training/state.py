@@ -3,6 +3,8 @@
 Batches and noise are functions of (seed, epoch, step), so a few numbers and the flat vectors
 are the whole state, and a resumed run continues bit for bit.
 """
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,24 @@ def standardization_in(
     return Standardization(shift, scale)
 
 
+def change_data(path: str | Path, n_data: int) -> None:
+    """Make a checkpoint one of ``n_data`` other datapoints: its unfinished epoch begins anew.
+
+    Steps are counted as if there had been as many before, so that noise is a function of the epoch.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read or written.
+    """
+    config, arrays = read_archive(path, "checkpoint")
+    with suppress(KeyError, TypeError):  # a damaged one, which load_checkpoint tells of
+        progress, batch_size = config["progress"], flatten_config(config)["batch_size"]
+        progress["step"] = progress["epoch"] * -(-n_data // min(batch_size, n_data))
+        progress |= {"batch": 0, "sums": [0.0, 0.0], "objective": [0.0, 0.0]}
+    write_archive(path, "checkpoint", config | {"n_data": n_data}, arrays)
+
+
 def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
     """A config without its groups, so that a difference is one setting's.
 
@@ -141,11 +161,12 @@ def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
 
 def load_checkpoint(
     path: str | Path, state: TrainingState, config: dict[str, Any],
-    defaults: dict[str, Any] | None = None,
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:  # fmt: skip
     """Bring ``state`` to where :func:`save_checkpoint` left one.
 
-    ``defaults`` are those of the settings that a file of an older npvae may lack.
+    ``complete`` adds to its settings those that a file of an older npvae may lack. The learning
+    rate may be another.
 
     Raises
     ------
@@ -155,11 +176,11 @@ def load_checkpoint(
     found, arrays = read_archive(path, "checkpoint")
     progress = found.pop("progress", {})
     found, config = flatten_config(found), flatten_config(config)
-    found = {k: v for k, v in (defaults or {}).items() if k in config} | found
+    found |= {k: v for k, v in complete(found).items() if k in config}
     for key in sorted(found.keys() | config.keys(), key=lambda k: (k != "class", k)):
         if key not in config:
             raise newer_file(path, key)
-        if found.get(key) != config[key]:
+        if key != "learning_rate" and found.get(key) != config[key]:
             raise ModelFileError(
                 f"{path} was made with {key}={found.get(key)!r:.80}, not {config[key]!r:.80}; "
                 "resume with the settings it was made with, or start anew"

@@ -42,7 +42,7 @@ def one_line_error(capsys, *argv):
 
 def test_a_run_leaves_its_folder(run):
     assert {path.name for path in run.iterdir()} == {
-        "config.toml", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
+        "config.toml", "data.json", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
     }  # fmt: skip
     assert {path.name for path in (run / "plots").iterdir()} == PLOTS
     config = tomllib.loads((run / "config.toml").read_text())
@@ -88,6 +88,26 @@ def test_resuming_with_more_epochs_goes_on(tmp_path):
     assert len((tmp_path / "a" / "history.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_resume_takes_a_new_learning_rate(tmp_path):
+    """At one so small that no parameter moves, the second epoch changes nothing."""
+    folder = tmp_path / "run"
+    assert main(["train", "--hidden", "8", "--epochs", "1", "--out", str(folder)]) == 0
+    before = npvae.load(folder / "model.npz").parameters
+    rate = ["--epochs", "2", "--learning-rate", "1e-30"]
+    assert main(["train", "--resume", str(folder), *rate]) == 0
+    after = npvae.load(folder / "model.npz")
+    assert all(np.array_equal(value, after.parameters[name]) for name, value in before.items())
+    assert after.learning_rate == 1e-30
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 2
+    assert tomllib.loads((folder / "config.toml").read_text())["learning_rate"] == 1e-30
+
+
+def test_a_resume_says_what_it_keeps(run, capsys):
+    line = one_line_error(capsys, "train", "--resume", run, "--latent-dim", 3, "--hidden", 8,
+                          "--epochs", 9)  # fmt: skip
+    assert "--resume keeps hidden and latent_dim; data, epochs, learning_rate" in line
+
+
 @pytest.mark.parametrize(("options", "words"), [
     (["--epochs", "0"], "epochs=0"), (["--epochs", "1"], "less than the 2"),
     (["--early-stopping", "1"], "validation=0 leaves none"),
@@ -105,7 +125,7 @@ def test_a_resume_that_is_refused_changes_nothing(options, words, tmp_path, caps
 
 @pytest.mark.parametrize("error", [MemoryError("64 GB"), DataError("no such data")])
 def test_a_folder_in_which_nothing_was_trained_is_not_left(error, tmp_path, monkeypatch, capsys):
-    def train(*_):
+    def train(*_, **__):
         raise error
 
     monkeypatch.setattr(runs, "train", train)
@@ -321,6 +341,47 @@ def test_bytes_of_a_file_are_counts_where_counts_are_wanted(tmp_path, capsys):
     assert main([*command, "--scale", "1/9", "--out", str(tmp_path / "b")]) == 0
     held_out = runs.open_run(tmp_path / "b").held_out()
     np.testing.assert_allclose(held_out.images, held_out.pixels / 9, rtol=2.0**-22)
+
+
+def test_a_table_is_read_alike_by_every_command(tmp_path, capsys):
+    """And what was understood is said; the answers are settings of the run."""
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{i},{a},{b},{i % 3}\n" for i, (a, b) in enumerate(rng.random((40, 2))))
+    (tmp_path / "x.csv").write_text("when,a,b,kind\n" + rows)
+    command = ["train", "--data", str(tmp_path / "x.csv"), *QUICK, "--out", str(tmp_path / "run")]
+    assert main([*command, "--label-column", "kind", "--drop", "when"]) == 0
+    said = capsys.readouterr().out
+    assert ("read       40 rows x 2 columns, header used, column 'kind' holds labels and is left "
+            "out, column 'when' left out as asked") in said
+    held_out = runs.open_run(tmp_path / "run").held_out()
+    assert held_out.pixels.shape == (4, 2) and set(held_out.labels) <= {0, 1, 2}
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "3"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--samples", "9"]) == 0
+    (tmp_path / "y.csv").write_text("when,a,b,kind\n" + rows.replace("0,0.", "0,0.9"))
+    again = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "y.csv")]
+    assert main([*again, "--samples", "9"]) == 0
+    assert "first 4," in capsys.readouterr().out
+    assert "no column 'c'" in one_line_error(capsys, *command[:-1], tmp_path / "b", "--drop", "c")
+    assert not (tmp_path / "b").exists()
+    assert "is for tables" in one_line_error(capsys, "train", "--label-column", "y")
+
+
+def test_colour_goes_through_from_a_folder_to_the_pictures(tmp_path):
+    """(H, W, 3) is kept by the model file, and pictures have colours."""
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "reds").mkdir()
+    reds = np.zeros((12, 5, 4, 3), np.uint8)
+    reds[..., 0] = np.arange(100, 220, 10)[:, None, None]
+    for i, red in enumerate(reds):
+        image.fromarray(red).save(tmp_path / "reds" / f"{i:02}.png")
+    command = ["train", "--data", str(tmp_path / "reds"), *QUICK, "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    model = npvae.load(tmp_path / "run" / "model.npz")
+    assert model.image_shape_ == (5, 4, 3) and model.n_features_in_ == 60
+    for name in ("reconstructions", "samples", "manifold"):
+        dots = np.asarray(image.open(tmp_path / "run" / "plots" / f"{name}.png").convert("RGB"))
+        assert (dots.max(axis=2) > dots.min(axis=2)).any(), name  # some are not grey
+    assert main(["sample", str(tmp_path / "run"), "--out", str(tmp_path / "s.png")]) == 0
 
 
 def test_every_command_has_a_function():

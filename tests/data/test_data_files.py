@@ -310,7 +310,7 @@ def test_sub_folders_are_labels(tmp_path):
 
 def test_a_folder_needs_pillow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(MissingExtraError, match=r"\[plot\]"):
+    with pytest.raises(MissingExtraError, match=r"\[images\]"):
         load_file(tmp_path)
 
 
@@ -320,7 +320,7 @@ def test_a_folder_needs_pillow(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("array", "parts"), [
     (np.ones(5), ("shape (5,)", "(N, D)")),
     (np.float64(3), ("shape ()",)),
-    (np.ones((2, 8, 8, 3)), ("shape (2, 8, 8, 3)", "grey images (N, H, W)")),
+    (np.ones((2, 8, 8, 5)), ("shape (2, 8, 8, 5)", "(N, H, W, 3)")),
     (np.ones((0, 5)), ("shape (0, 5)", "one at least")),
     (np.array([["a", "b"]]), ("<U1", "numbers")),
     (np.ones((2, 2), complex), ("complex128", "numbers")),
@@ -366,13 +366,14 @@ def test_foreign_files(tmp_path):
     (tmp_path / "x.npy").write_text("hello, this is a letter")
     assert "x.npy" in refusal(load_file, tmp_path / "x.npy")
     (tmp_path / "x.pkl").write_text("")
-    assert ".npy, .npz, .csv or a folder of images" in refusal(load_file, tmp_path / "x.pkl")
+    assert ".npz, .mat, .h5, .hdf5, .hdf, IDX or a folder of images" in refusal(
+        load_file, tmp_path / "x.pkl")
     message = refusal(load_file, tmp_path / "none.npy")
     assert "there is no file" in message and "none.npy" in message
 
 
 @pytest.mark.parametrize(("arrays", "parts"), [
-    ({"train": BYTES, "test": BYTES}, ("train, test", "images, X, pixels")),
+    ({"train": BYTES, "test": BYTES}, ("train (5, 8, 8), test (5, 8, 8)", "images, X, pixels")),
     ({"y": np.ones(5)}, ("holds y", "images, X, pixels")),
     ({}, ("nothing",)),
     ({"X": BYTES, "y": np.ones(4)}, ("(4,)", "5 datapoints")),
@@ -386,11 +387,10 @@ def test_npz_that_leaves_a_question(tmp_path, arrays, parts):
 @pytest.mark.parametrize(("text", "part"), [
     ("1,2\n3,four\n", "'four'"),
     ("1,two\n3,4\n", "'two'"),  # not taken for a header: that would lose a row
-    ("1,2\n3\n", "from 2 to 1"),
+    ("1,2\n3\n", "line 2, has 1 field, and others 2"),
     ("1,,2\n", "''"),
-    ("1;2\n3;4\n", "'3;4'"),
-    ("", "shape (0, 1)"),
-    ("width,height\n", "shape (0, 1)"),
+    ("", "holds no rows"),
+    ("width,height\n", "no rows"),
     ("\x00\x01", "x.csv"),
 ])
 def test_csv_that_is_no_table(tmp_path, text, part):
@@ -400,7 +400,7 @@ def test_csv_that_is_no_table(tmp_path, text, part):
 
 
 def test_csv_that_is_no_text(tmp_path):
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe1\x002\x00")
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe1\x002\x00\x00")  # half a character is left
     assert "x.csv" in refusal(load_file, tmp_path / "x.csv")
 
 
@@ -412,8 +412,6 @@ def test_folders_that_cannot_be_used(tmp_path):
     save_image(tmp_path / "sizes" / "b.png", np.zeros((8, 9), np.uint8))
     message = refusal(load_file, tmp_path / "sizes")
     assert "b.png is 8 x 9 but a.png is 8 x 8" in message and "one size" in message
-    save_image(tmp_path / "deep" / "a.png", np.full((8, 8), 60000, np.uint16))
-    assert "8 bits" in refusal(load_file, tmp_path / "deep")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif"])

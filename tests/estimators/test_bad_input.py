@@ -396,3 +396,20 @@ def test_refused_parameters_and_checkpoints_change_no_file(tmp_path):
     text = message(lambda: model().fit(X, checkpoint=path, resume=True), ModelFileError)
     assert "damaged" in text
     assert path.read_bytes() == before[:1000]
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.onnx", "m.pt", "m.pth", "m.h5", "m.v2",
+                                  "m.zip", "m.npz.gz"])  # fmt: skip
+def test_a_file_is_of_the_format_that_its_name_says(tmp_path, name):
+    path = tmp_path / name
+    for call in (lambda: VAE.save(path), lambda: model().fit(X, checkpoint=path)):
+        text = message(call, ParameterError)
+        assert f"npvae writes .npz and not {path.suffix}" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["m.npz", "M.NPZ", "m", ".npz"])
+def test_a_name_without_a_suffix_is_used_as_it_is(tmp_path, name):
+    VAE.save(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert npvae.load(tmp_path / name).parameters.keys() == VAE.parameters.keys()

@@ -12,6 +12,7 @@ the former. ``a~`` is the matrix product that an op may use up.
 """
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -226,7 +227,7 @@ BERNOULLI = {
 }  # fmt: skip
 NORMAL = {
     "a": "L M 2D", "bias": "2D", "x": "M D",
-    "inv_sigma": "L M D", "residual": "L M D", "nll": "L M",
+    "inv_sigma": "L M D", "residual": "L M D", "nll": "L M", "limit": inf,
 }  # fmt: skip
 ONE_HEAD = {"a": "L M D", "bias": "D", "x": ("M D", unit), "d_nll_d_a": "L M D", "nll": "L M"}
 TWO_HEADS = ONE_HEAD | {"a": "L M 2D", "bias": "2D", "x": "M D", "d_nll_d_a": "L M 2D"}
@@ -254,9 +255,10 @@ BEGIN_STEP = {
     "rows": ("M", row_numbers), "current_scalars": "3",
 }  # fmt: skip
 NORMAL_CASE = (
-    "normal_nll a~ bias x sigmoid_mean inv_sigma! residual! nll!",
-    "normal_nll_backward d_nll a sigmoid_mean inv_sigma residual d_a! d_bias!",
+    "normal_nll a~ bias x sigmoid_mean limit inv_sigma! residual! nll!",
+    "normal_nll_backward d_nll a sigmoid_mean limit inv_sigma residual d_a! d_bias!",
 )
+LAPLACE_CASE = "laplace_nll a~ bias x limit d_nll_d_a! nll!", FUSED_GRAD_BACKWARD
 
 CASES: dict[str, Case] = {
     "gemm": Case(
@@ -317,6 +319,7 @@ CASES: dict[str, Case] = {
     ),
     "normal_nll": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=False)),
     "normal_nll, sigmoid mean": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=True)),
+    "normal_nll, soft clip": Case(*NORMAL_CASE, dict(NORMAL, sigmoid_mean=False, limit=0.5)),
     **{
         f"fixed_normal_nll, sigmoid mean {sigmoid}": Case(
             "fixed_normal_nll a~ bias x sigmoid_mean std d_nll_d_a! nll!", FUSED_GRAD_BACKWARD,
@@ -324,7 +327,8 @@ CASES: dict[str, Case] = {
         )
         for sigmoid in (False, True)
     },
-    "laplace_nll": Case("laplace_nll a~ bias x d_nll_d_a! nll!", FUSED_GRAD_BACKWARD, TWO_HEADS),
+    "laplace_nll": Case(*LAPLACE_CASE, TWO_HEADS | {"limit": inf}),
+    "laplace_nll, soft clip": Case(*LAPLACE_CASE, TWO_HEADS | {"limit": 0.5}),
     "poisson_nll": Case(
         "poisson_nll a~ bias x d_nll_d_a! scratch! nll!", FUSED_GRAD_BACKWARD,
         ONE_HEAD | {"x": ("M D", counts), "scratch": "M D"},
@@ -363,19 +367,20 @@ CASES: dict[str, Case] = {
         "fill_noise seed stream step start eps!", "", STREAM | {"start": 3, "eps": "L M J"}
     ),
     **{
-        f"sample_normal, sigmoid mean {sigmoid}": Case(
-            "sample_normal seed stream step a~ bias sigmoid_mean x!", "",
-            STREAM | {"a": "M 2D", "bias": "2D", "sigmoid_mean": sigmoid, "x": "M D"},
+        f"sample_normal, sigmoid mean {sigmoid}, limit {limit}": Case(
+            "sample_normal seed stream step a~ bias sigmoid_mean limit x!", "",
+            STREAM | {"a": "M 2D", "bias": "2D", "sigmoid_mean": sigmoid, "limit": limit,
+                      "x": "M D"},
         )
-        for sigmoid in (False, True)
+        for sigmoid, limit in ((False, inf), (True, inf), (False, 0.5))
     },
     **{
         f"sample_{name}": Case(
             f"sample_{name} seed stream step a bias {own} x!", "",
-            STREAM | {"a": f"M {H}D", "bias": f"{H}D", "levels": 5, "x": "M D"},
+            STREAM | {"a": f"M {H}D", "bias": f"{H}D", "levels": 5, "limit": 0.5, "x": "M D"},
         )
         for name, H, own in (
-            ("laplace", 2, ""), ("discretized_logistic", 2, "levels"), ("poisson", 1, ""),
+            ("laplace", 2, "limit"), ("discretized_logistic", 2, "levels"), ("poisson", 1, ""),
             ("continuous_bernoulli", 1, ""), ("categorical", 5, ""),
         )
     },

@@ -119,7 +119,8 @@ def assert_normal(ops: Ops, sigmoid_mean: bool = False, dtype: Any = np.float64)
     x, mean, logvar = rng.standard_normal((3, 8, 5))
     logvar[:3], logvar[3:6], mean[2:4] = -60, 60, 1e4
     x, mean, logvar = x.astype(dtype), mean.astype(dtype), logvar.astype(dtype)
-    value = nll(ops, NormalLikelihood(sigmoid_mean), np.concatenate([mean, logvar], axis=-1), x)
+    p = NormalLikelihood(sigmoid_mean, "unbounded")
+    value = nll(ops, p, np.concatenate([mean, logvar], axis=-1), x)
     mean = special.expit(mean.astype(float)) if sigmoid_mean else mean.astype(float)
     log_p = stats.norm.logpdf(x.astype(float), mean, np.exp(0.5 * logvar.astype(float)))
     # A sigmoid in float32 is off by 6e-8, which is felt where x − μ is small: here 0.01.

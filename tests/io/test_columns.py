@@ -51,7 +51,7 @@ def test_a_table_without_that_column_is_read_whole(tmp_path):
 def test_what_cannot_be_written_or_read_is_refused(tmp_path):
     with pytest.raises(ParameterError, match=r"'\.xlsx'; end the name in \.csv or \.npy"):
         write_columns(tmp_path / "codes.xlsx", COLUMNS)
-    with pytest.raises(ModelFileError, match="no such file"):
+    with pytest.raises(DataError, match="no such file; npvae encode"):
         read_column(tmp_path / "nowhere.npy", "mean")
     (tmp_path / "bad.npy").write_text("not an array")
     with pytest.raises(ModelFileError, match="is no array of NumPy"):

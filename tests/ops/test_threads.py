@@ -8,7 +8,7 @@ import pytest
 
 import npvae
 from npvae.ops import reference
-from npvae.ops.cpu import on_host, threads
+from npvae.ops.cpu import blas, on_host, threads
 from npvae.optim import OPTIMIZERS
 
 RNG = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def test_an_update_by_three_is_the_update_by_one(three):
 def test_a_likelihood_by_three_is_the_likelihood_by_one(monkeypatch):
     vae = npvae.VAE(2, (16,), random_state=0, verbose=False).initialize(9)
     X = RNG.random((20, 9))
-    with threads.one_blas_thread_each():  # products differ in the last bit by BLAS's threads
+    with blas.held(1):  # products differ in the last bit by BLAS's threads
         one = vae.log_likelihood(X, 3000, rng=1)
         monkeypatch.setattr(threads, "count", lambda: 3)
         three = vae.log_likelihood(X, 3000, rng=1)

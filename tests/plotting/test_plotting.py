@@ -105,6 +105,14 @@ def test_tiles_lie_in_reading_order(gap):
     np.testing.assert_array_equal(tiled, expected)
 
 
+def test_colours_are_tiled_as_three_grey_pictures_are():
+    images = np.random.default_rng(0).random((5, 3 * 2 * 3)).astype(np.float32)
+    tiled = plotting.tile(images, (3, 2, 3), rows=2, cols=3, gap=1)
+    for k in range(3):
+        of_one = np.ascontiguousarray(images[:, k::3])
+        np.testing.assert_array_equal(tiled[..., k], plotting.tile(of_one, (3, 2), 2, 3, gap=1))
+
+
 def test_cells_left_over_are_white_and_the_images_stay_as_they_were():
     images = data(4)
     before = images.copy()

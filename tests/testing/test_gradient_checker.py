@@ -62,8 +62,8 @@ def score_kept(d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d_a, d_bias):
     OPS.normal_log_ratio_backward(d_z, d_log_ratio, d_log_ratio, a, eps, sigma, z, d_a, d_bias)
 
 
-def no_sigmoid(d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias):
-    OPS.normal_nll_backward(d_nll, a, False, inv_sigma, residual, d_a, d_bias)
+def no_sigmoid(d_nll, a, sigmoid_mean, limit, inv_sigma, residual, d_a, d_bias):
+    OPS.normal_nll_backward(d_nll, a, False, limit, inv_sigma, residual, d_a, d_bias)
 
 
 def sum_for_mean(d_nll, x, y, d_a, d_bias):

@@ -247,7 +247,7 @@ def test_signal_handler_is_given_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("latent_dim", 3), ("hidden", (17,)), ("learning_rate", 0.002), ("random_state", 2),
+    [("latent_dim", 3), ("hidden", (17,)), ("random_state", 2),
      ("optimizer", "sgd"), ("schedule", Step(at=(0.5,))), ("estimator", "A"),
      ("binarize", "fixed")],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What NumPy needs to be fast on a processor. The formulas stay where they are.
 
+    blas        how many threads BLAS takes
     threads     several of them for long passes over vectors, at the times when BLAS is idle
     blocks      parameter updates a cacheful at a time
     products    a matrix product of few rows by way of its transpose

@@ -7,22 +7,17 @@ millisecond: give it more than that to do.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 ALIGNMENT = 64  # numbers between which a vector may be cut: whole cache lines at any dtype
-
-
-_limiting = Lock()
-_limits: list[Any] = []  # the limit that is in force, and a place for each that relies on it
+POOL = "npvae"  # how names of our threads begin
 
 
 @cache
@@ -45,7 +40,7 @@ def _pool(process: int) -> ThreadPoolExecutor:
     """The pool of a process: threads do not live on in a fork, so each has its own."""
     from concurrent.futures import ThreadPoolExecutor  # for training alone
 
-    return ThreadPoolExecutor(count(), thread_name_prefix="npvae")
+    return ThreadPoolExecutor(count(), thread_name_prefix=POOL)
 
 
 def parallel_for(work: Callable[..., Any], ranges: Sequence[Iterable[tuple[Any, ...]]]) -> None:
@@ -74,33 +69,6 @@ def parallel_for(work: Callable[..., Any], ranges: Sequence[Iterable[tuple[Any, 
     finally:
         for future in futures:
             future.result()
-
-
-@contextmanager
-def one_blas_thread_each() -> Iterator[int]:
-    """How many threads may call BLAS at the same time; inside, each call stays on its own thread.
-
-    One, where threadpoolctl, which can tell BLAS so, is not installed: products that each want
-    all processors would wait on one another.
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        threadpool_limits = None
-    if threadpool_limits is None or count() == 1:
-        yield 1
-        return
-    with _limiting:  # BLAS has one limit for all threads: the first sets it, the last lifts it
-        if not _limits:
-            _limits.append(threadpool_limits(1, user_api="blas"))
-        _limits.append(None)
-    try:
-        yield count()
-    finally:
-        with _limiting:
-            _limits.pop()
-            if len(_limits) == 1:
-                _limits.pop().restore_original_limits()
 
 
 def split_ranges(n: int, least: int) -> list[tuple[int, int]]:

@@ -119,6 +119,20 @@ __device__ REAL below_half_log_max(REAL v)
 // eᵛ, kept below the square root of the largest number: products of two stay finite.
 __device__ REAL exp_below_sqrt_max(REAL v) { return exp(below_half_log_max(v)); }
 
+// u where |u| ≤ limit, and ±(limit + t/(1 + t)) at a distance t beyond.
+__device__ REAL soft_clip(REAL u, REAL limit)
+{
+    const REAL t = fabs(u) - limit, most = limit + t / (1 + t);
+    return t > 0 ? (u > 0 ? most : -most) : u;
+}
+
+// Its derivative 1/(1 + t)², by what it made of u.
+__device__ REAL soft_clip_slope(REAL clipped, REAL limit)
+{
+    const REAL t = fabs(clipped) - limit, q = t > 0 ? 1 - t : 1;
+    return q * q;
+}
+
 // --- noise: random.py, block by block ----------------------------------------------------------
 
 struct Block {
@@ -167,12 +181,14 @@ __device__ double tail_distance(double u)
     return u < rest ? u : rest;
 }
 
-// μ + s · standard(u), [μ | log s] = a + b, u uniform: element (m, d).   a (M, 2D), bias (2D,)
+// μ + s · standard(u), [μ | log s] = a + b, log s soft-clipped, u uniform: element (m, d).
+// a (M, 2D), bias (2D,)
 template <class F>
 __device__ double location_scale(u64 seed, u64 stream, u64 step, const REAL* a, const REAL* bias,
-                         Index m, Index d, Index D, F standard)
+                                 REAL limit, Index m, Index d, Index D, F standard)
 {
-    const REAL mean = a[m * 2 * D + d] + bias[d], logscale = a[m * 2 * D + D + d] + bias[D + d];
+    const REAL mean = a[m * 2 * D + d] + bias[d];
+    const REAL logscale = soft_clip(a[m * 2 * D + D + d] + bias[D + d], limit);
     return mean + exp_below_sqrt_max(logscale) * standard(uniform(seed, stream, step, m * D + d));
 }
 

@@ -31,7 +31,8 @@ KERNEL(sample_discretized_logistic)(u64 seed, u64 stream, const Index* __restric
                                     Index levels, REAL* __restrict__ x, Index M, Index D)
 {
     FOR_EACH_OF(m, M, d, D) {
-        const double y = location_scale(seed, stream, *step, a, bias, m, d, D, [](double u) {
+        const REAL limit = 1e30;  // none
+        const double y = location_scale(seed, stream, *step, a, bias, limit, m, d, D, [](double u) {
             return (u < 0.5 ? -1 : 1) * log((1 - tail_distance(u)) / tail_distance(u));
         });
         const double top = levels - 1, level = floor(y * top + 0.5);

@@ -2,18 +2,26 @@
 from math import log
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import LOG_2PI, exp_below_sqrt_max, halves, logistic
+from npvae.ops.elementary import (
+    LOG_2PI,
+    exp_below_sqrt_max,
+    halves,
+    logistic,
+    soft_clip,
+    soft_clip_backward,
+)
 from npvae.ops.layouts import columns_of_two, features, matrix, rows
 from npvae.ops.noise import fill_noise
 
 
 @op(rows, "residual", flags="sigmoid_mean")
-def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
+def normal_nll(xp, a, bias, x, sigmoid_mean, limit, inv_sigma, residual, nll):
     """−log p(x|z) = ½ Σ_d log 2π + log σ² + r²,  r = (x − μ)/σ,  with [μ | log σ²] = a + b.
 
     With ``sigmoid_mean`` the mean is sigmoid of its half of a + b, which keeps it in (0, 1).
-    1/σ is kept below the square root of the largest number (σ ≥ 6e-20 in float32), so that
-    a perfect prediction at a vanishing variance costs 0 · 1/σ = 0 and not 0 · ∞.
+    Beyond ±``limit`` log σ² is soft-clipped; ∞ is no limit. Without one 1/σ is still kept below
+    the square root of the largest number (σ ≥ 6e-20 in float32), so that a perfect prediction
+    at a vanishing variance costs 0 · 1/σ = 0 and not 0 · ∞.
 
     a (L, M, 2D) in: products, out: [μ | log σ²]; bias (2D,), x (M, D)
     → inv_sigma and residual (L, M, D), nll (L, M)
@@ -22,6 +30,7 @@ def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
     mean, logvar = halves(a)  # (L, M, D) each
     if sigmoid_mean:
         logistic(xp, mean, mean)
+    soft_clip(xp, logvar, limit)
     xp.multiply(logvar, -0.5, out=inv_sigma)
     exp_below_sqrt_max(xp, inv_sigma, inv_sigma)
     xp.subtract(x, mean, out=residual)
@@ -32,13 +41,14 @@ def normal_nll(xp, a, bias, x, sigmoid_mean, inv_sigma, residual, nll):
 
 
 @op(columns_of_two, "residual", flags="sigmoid_mean")
-def normal_nll_backward(xp, d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_bias):
-    """d_μ = −d_nll · r/σ  (times μ(1 − μ) under a sigmoid),   d_logvar = ½ d_nll · (1 − r²).
+def normal_nll_backward(xp, d_nll, a, sigmoid_mean, limit, inv_sigma, residual, d_a, d_bias):
+    """d_μ = −d_nll · r/σ  (times μ(1 − μ) under a sigmoid),   d_logvar = ½ d_nll · (1 − r²)
+    (times the derivative of the soft clip).
 
     d_nll (L, M), a = [μ | log σ²] (L, M, 2D), inv_sigma and residual (L, M, D)
     → d_a (L, M, 2D), d_bias (2D,)
     """
-    mean, _ = halves(a)
+    mean, logvar = halves(a)
     d_mean, d_logvar = halves(d_a)
     d = d_nll[..., None]  # (L, M, 1)
     xp.multiply(residual, inv_sigma, out=d_mean)
@@ -50,12 +60,13 @@ def normal_nll_backward(xp, d_nll, a, sigmoid_mean, inv_sigma, residual, d_a, d_
     xp.multiply(residual, residual, out=d_logvar)
     xp.subtract(1, d_logvar, out=d_logvar)
     xp.multiply(d_logvar, 0.5 * d, out=d_logvar)
+    soft_clip_backward(xp, logvar, limit, d_logvar)
     xp.sum(d_a, axis=(0, 1), out=d_bias)
 
 
 @op(matrix, "x", uint64="seed stream", int64="step", flags="sigmoid_mean")
-def sample_normal(xp, seed, stream, step, a, bias, sigmoid_mean, x):
-    """x = μ + σ ν, ν ~ N(0, I), with [μ | log σ²] = a + b and, if asked, μ through a sigmoid.
+def sample_normal(xp, seed, stream, step, a, bias, sigmoid_mean, limit, x):
+    """x = μ + σ ν, ν ~ N(0, I), with [μ | log σ²] = a + b as in :func:`normal_nll`.
 
     step (1,), a (M, 2D) is used up, bias (2D,) → x (M, D)
     """
@@ -64,6 +75,7 @@ def sample_normal(xp, seed, stream, step, a, bias, sigmoid_mean, x):
     mean, logvar = halves(a)  # (M, D) each
     if sigmoid_mean:
         logistic(xp, mean, mean)
+    soft_clip(xp, logvar, limit)
     xp.multiply(logvar, 0.5, out=logvar)
     xp.exp(logvar, out=logvar)  # σ
     xp.multiply(x, logvar, out=x)
