@@ -417,7 +417,6 @@ def test_a_name_without_a_suffix_is_used_as_it_is(tmp_path, name):
 
 @pytest.mark.parametrize("option", [
     {"schedule": {"name": "warmup", "fraction": float("nan")}},
-    {"optimizer": {"name": "adam", "beta1": float("inf")}},
 ])  # fmt: skip
 def test_an_objects_numbers_are_finite(option):
     assert "must be a finite number" in message(lambda: model(**option).fit(X), ParameterError)
