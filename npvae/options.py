@@ -156,15 +156,7 @@ FAMILIES = (
     "triangular", "log-normal", "gamma", "exponential", "erlang", "chi-squared", "weibull",
     "rayleigh", "gompertz", "f", "pareto", "reciprocal", "beta", "dirichlet",
 )  # fmt: skip
-RUN = (
-    Option("model", str, "vae", "what to train",
-           ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
-    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a file of a table "
-           "or of arrays, or an image folder", place),
-    Option("n_train", int, None,
-           "datapoints to train on; all that are not held out if not given", whole_number),
-    Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
-           "if not given; or test: MNIST's test set", held_out),
+READING = (  # how the file of data is read
     Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
            "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
     Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
@@ -174,6 +166,17 @@ RUN = (
     Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
     Option("header", bool, None, "whether a table's first row names the columns; found out if not "
            "given", flag),
+)  # fmt: skip
+RUN = (
+    Option("model", str, "vae", "what to train",
+           ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
+    Option("data", str, "digits", "digits, mnist, freyfaces, swiss-roll, or a file of a table "
+           "or of arrays, or an image folder", place),
+    Option("n_train", int, None,
+           "datapoints to train on; all that are not held out if not given", whole_number),
+    Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
+           "if not given; or test: MNIST's test set", held_out),
+    *READING,
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),
@@ -199,8 +202,8 @@ MODEL = (
     Option("prior", object, "normal", "p(z), which must suit the posterior",
            (*FAMILIES, "mixture", "vamp")),
     Option("prior_components", int, 50, "of a mixture or vamp prior", whole_number),
-    Option("estimator", object, "B", "of the bound's gradient, or of a tighter bound",
-           ("A", "B", "stl", "iwae", "dreg")),
+    Option("estimator", object, "B", "of the bound's gradient, or of another bound; a wrong name "
+           "lists them", anything),
     Option("n_samples", int, 1, "L, samples of z a datapoint", whole_number),
     Option("parameter_prior", bool, False, "log N(weights; 0, I) / N in the objective", flag),
     Option("kl_weight", float, 1.0, "beta, the weight of the KL in the objective", not_negative),

@@ -44,6 +44,7 @@ def refusal(folder, text, **options):
     ("x1,x2,y\n1,2,0\n3,4,1\n", [[1, 2], [3, 4]], "column 'y' holds labels and is left out"),
     ("x,y\n1,2\n3,4\n", [[1, 2], [3, 4]], "2 rows x 2 columns, header used"),  # points
     ("a,y\n1,2.5\n3,4\n", [[1, 2.5], [3, 4]], "2 rows x 2 columns, header used"),
+    ("species,a,b\n0,1,2\n1,3,4\n", [[1, 2], [3, 4]], "column 'species' holds labels"),
     ("a,Target\n1,2.5\n3,4\n", [[1], [3]], "column 'Target' holds labels and is left out"),
     # delimiters, marks, encodings, lines
     ("1,5;2\n0,25;-3\n", [[1.5, 2], [0.25, -3]], "semicolons between columns, decimal commas"),
@@ -97,6 +98,8 @@ def test_the_line_says_it_all(tmp_path):
     ("a,b\n1,2,\n3,4,\n", ["2 names of columns"]),
     ("1_000,2\n2,2\n", ["is '1_000'"]),
     ("0x1F,2\n1,2\n", ["is '0x1F'"]),
+    ("١,2\n2,2\n", ["is '١'"]),
+    ("2,2\nTrue,2\n", ["line 2, column '0', is 'True'"]),
     ("1.5,2\n1,5e\n", ["is '5e'"]),
     ('"1,234","5,678"\n', ["the number 1,234", "two ways", "without thousands"]),
     ("1.234,5;2\n", ["the number 1.234,5", "two ways"]),
@@ -106,6 +109,7 @@ def test_the_line_says_it_all(tmp_path):
     ("0,1,2,3\n4,5,6,7\n8,9,10,11\n", ["begins with the row 0, 1, 2, 3", "--header"]),
     ("400,410,420,430\n0.5,0.1,0.3,0.2\n", ["begins with the row 400, 410", "--header"]),
     ("0,0.5,0.7\n1,0.1,0.2\n2,0.3,0.1\n", ["its first column counts the rows", "--index-column 0"]),
+    (",a\n0.5,1\n0.7,2\n", ["no name for its first column, of 0.5", "--index-column 0"]),
     ("label,target,a\n1,2,3\n1,2,4\n", ["'label' or 'target'", "--label-column"]),
     ('1,"2\n3,4\n', ["line 2", "unexpected end"]),
     ("id,label\n1,2\n3,4\n", ["no column left"]),
