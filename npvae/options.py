@@ -156,6 +156,17 @@ FAMILIES = (
     "triangular", "log-normal", "gamma", "exponential", "erlang", "chi-squared", "weibull",
     "rayleigh", "gompertz", "f", "pareto", "reciprocal", "beta", "dirichlet",
 )  # fmt: skip
+READING = (  # how the file of data is read
+    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
+           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
+    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
+           "found out if not given", column),
+    Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
+           "if not given", column),
+    Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
+    Option("header", bool, None, "whether a table's first row names the columns; found out if not "
+           "given", flag),
+)  # fmt: skip
 RUN = (
     Option("model", str, "vae", "what to train",
            ("vae", "autoencoder", "wake-sleep", "full-vb", "mcem")),
@@ -165,15 +176,7 @@ RUN = (
            "datapoints to train on; all that are not held out if not given", whole_number),
     Option("validation", rows, None, "datapoints to hold out, 0 for none; a tenth, at most 5000, "
            "if not given; or test: MNIST's test set", held_out),
-    Option("scale", ratio, None, "factor of every value, as 1/255; if not given, of bytes what "
-           "the likelihood wants: 1 for counts, 1/(K-1) for K levels, else 1/255", number),
-    Option("label_column", str, None, "of a table, the labels: a name, or a place from 0; "
-           "no labels if not given", column),
-    Option("index_column", str, None, "of a table, what numbers or names the rows; found out "
-           "if not given", column),
-    Option("drop", list, None, "columns of a table to leave out; none if not given", columns),
-    Option("header", bool, None, "whether a table's first row names the columns; found out if not "
-           "given", flag),
+    *READING,
 )  # fmt: skip
 MODEL = (
     Option("latent_dim", int, 2, "J, number of latent variables", whole_number),

@@ -28,7 +28,7 @@ from npvae.estimators.base import GenerativeModel
 from npvae.io import read_jsonl, read_toml, write_toml
 from npvae.io.atomic import TEMPORARY
 from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
-from npvae.options import DATA_DEFAULTS, OPTIONS, RUN
+from npvae.options import DATA_DEFAULTS, OPTIONS, READING, RUN
 from npvae.run_data import DataRecord, read_record, write_record
 from npvae.training import HistoryFile, TrainingState, change_data
 
@@ -39,7 +39,6 @@ MODELS: dict[str, type[GenerativeModel]] = {
 
 # What a run is beside the model's own parameters.
 RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
-READING = ("scale", "label_column", "index_column", "drop", "header")  # how its file is read
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def load_data(
 ) -> Dataset:
     """The data of a run, or others read in the same way, scaled as its likelihood needs."""
     name = name or settings["data"]
-    dataset = data.load(name, split, **{option: settings[option] for option in READING})
+    dataset = data.load(name, split, **{option.name: settings[option.name] for option in READING})
     return dataset.scaled_for(build(settings)._likelihood().support)
 
 

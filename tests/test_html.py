@@ -1,11 +1,14 @@
 """The HTML of a result says what its text says, and is HTML whatever the names are."""
+import ast
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npvae
 from npvae import html, testing
+from npvae.evaluation.chains import Samples
 
 
 class Table(HTMLParser):
@@ -53,6 +56,27 @@ def test_the_table_has_the_numbers_of_the_text(name, results):
     where = head.index(column.get(name, "log_likelihood"))
     assert all(row[where] in text for row in rows)
     assert "nats" in table.caption or "gradient check" in table.caption
+
+
+def test_chains_have_a_table(results):
+    chains = results["annealed"].chains
+    head, row = Table(chains._repr_html_()).rows
+    assert head == ["acceptance", "worst_acceptance", "divergences"]
+    rates = chains.acceptance.mean(), chains.acceptance.min()
+    assert row[:2] == [f"{rate:.3f}" for rate in rates]
+    samples = Samples(np.zeros((3, 2, 2, 5)), np.zeros((3, 2, 2)), chains)
+    assert Table(samples._repr_html_()).caption in str(samples)
+
+
+def test_every_result_that_prints_has_an_html_form():
+    """A class with its own __str__ is one that people look at, in notebooks too."""
+    for path in Path(npvae.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                methods = {m.name for m in node.body if isinstance(m, ast.FunctionDef)}
+                inherits = any("LogLikelihood" in ast.unparse(base) for base in node.bases)
+                if "__str__" in methods and not inherits:
+                    assert "_repr_html_" in methods, f"{path}: {node.name}"
 
 
 def test_names_are_escaped():

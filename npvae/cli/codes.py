@@ -25,7 +25,7 @@ def encode(arguments: argparse.Namespace) -> None:
 
     path = free_path(arguments, f"{Path(arguments.model).stem}-codes.csv", (".csv", ".npy"))
     model, run = find(arguments.model)
-    dataset = find_data(arguments, model, run)
+    dataset = find_data(arguments, model, run, every=True)
     columns = {"mean": model.transform(dataset)}  # (N, J)
     if model.has_bound:
         columns["std"] = model.posterior_of(dataset).std  # (N, J)

@@ -2,13 +2,17 @@
 import argparse
 import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from npvae.cli.terminal import say
 from npvae.errors import ModelFileError, ParameterError
+from npvae.options import READING
 
 DATA_KINDS = (".npy", ".csv", "")
 
@@ -17,6 +21,16 @@ def note(arguments: argparse.Namespace, *lines: str) -> None:
     """Print lines that are not the result: none of them with --quiet or --json."""
     if not (arguments.quiet or arguments.json):
         say(*lines)
+
+
+@contextmanager
+def silence(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let nothing that is printed in this block come out, with --quiet or --json."""
+    if not (arguments.quiet or arguments.json):
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing):
+        yield
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,14 +58,25 @@ def find(path: str) -> tuple[Any, Any]:
     return runs.find_model(path)
 
 
-def find_data(arguments: argparse.Namespace, model: Any, run: Any) -> Any:
-    """``--data`` if given, else what the run held out, scaled as the model's likelihood needs."""
-    from npvae import data
+def find_data(arguments: argparse.Namespace, model: Any, run: Any, every: bool = False) -> Any:
+    """``--data`` if given, else what the run held out, scaled as the model's likelihood needs.
 
+    Of the file that the run was trained on, the rows that it held out: all of them with ``every``.
+    """
+    from npvae import data, runs
+
+    given = ((option.name, vars(arguments)[option.name]) for option in READING)
+    reading = {name: value for name, value in given if value is not None}
+    if reading and arguments.data is None:
+        raise ParameterError(f"{next(iter(reading))} is of --data; name the data too")
     if run is None and arguments.data is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     if run is None:
-        return data.load(arguments.data).scaled_for(model.engine_.model.likelihood.support)
+        dataset = data.load(arguments.data, **reading)
+        return dataset.scaled_for(model.engine_.model.likelihood.support)
+    run = replace(run, settings=run.settings | reading)
+    if every and arguments.data is not None:
+        return runs.load_data(run.settings, arguments.data)
     return run.held_out(arguments.data)
 
 

@@ -3,7 +3,7 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from npvae.options import DATA_DEFAULTS, MODEL, RUN, TRAINING, Option, ratio, rows
+from npvae.options import DATA_DEFAULTS, MODEL, READING, RUN, TRAINING, Option, ratio, rows
 
 # What add_subparsers returns: that to which commands are added.
 Commands = argparse._SubParsersAction
@@ -96,6 +96,7 @@ def with_model(sub: argparse.ArgumentParser, data: bool = False) -> None:
     if data:
         sub.add_argument("--data", metavar="DATA",
                          help="a name or a path, as of train; what the run held out if not given")
+        add_options(sub, "how --data are read, as the run's are if not given", READING)
 
 
 def with_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:

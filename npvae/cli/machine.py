@@ -47,7 +47,7 @@ def completion(arguments: argparse.Namespace) -> None:
     (commands,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     names = {o.name: o.check for o in (*RUN, *OPTIONS.values()) if not callable(o.check)}
     for action in (a for sub in commands.choices.values() for a in sub._actions):
-        if action.dest in names:
+        if action.option_strings and action.dest in names:
             action.choices = names[action.dest]
         elif action.dest in FILES:
             action.complete = shtab.FILE

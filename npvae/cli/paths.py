@@ -36,7 +36,7 @@ def traverse(arguments: argparse.Namespace) -> None:
                              "interpolate")  # fmt: skip
     z = None
     if arguments.datapoint is not None:
-        x = chosen(find_data(arguments, model, run), [arguments.datapoint])
+        x = chosen(find_data(arguments, model, run, every=True), [arguments.datapoint])
         z = model.transform(x)[0]
     elif arguments.data is not None:
         raise ParameterError("--data is for --datapoint, which says where to start; give both")
@@ -48,7 +48,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     from npvae import plotting
 
     model, run = find(arguments.model)
-    dataset = find_data(arguments, model, run)
+    dataset = find_data(arguments, model, run, every=True)
     rows = arguments.between
     if rows is None:  # the pth of the first half with the pth of the second
         P = min(PAIRS, len(dataset) // 2)

@@ -3,7 +3,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from npvae.cli.flags import Commands, add_command, add_number
+from npvae.cli.common import silence
+from npvae.cli.flags import Commands, add_command, add_number, with_json
 from npvae.errors import ParameterError
 
 
@@ -16,6 +17,7 @@ def add_to(commands: Commands) -> None:
     p.add_argument("--curves", nargs="+", default=(), metavar="NAME",
                    help="train these alone, as mnist-20-vae; all if not given, and a wrong name "
                    "lists them")
+    with_json(p)
     add_number(p, "--jobs", help="curves at a time; one a processor if not given")
     p.add_argument("--out", metavar="DIR", default="reproductions",
                    help="runs, which figures share, and results (default: %(default)s)")
@@ -30,8 +32,9 @@ def reproduce(arguments: argparse.Namespace) -> None:
         raise ParameterError(f"--jobs {arguments.jobs} trains nothing; ask for 1 or more")
     figure, folder = FIGURES[arguments.figure], Path(arguments.out)
     try:
-        text = figure.reproduce(folder, arguments.budget, arguments.curves, arguments.jobs)
+        with silence(arguments):
+            text = figure.reproduce(folder, arguments.budget, arguments.curves, arguments.jobs)
     except KeyboardInterrupt:
         print("npvae: interrupted; the same command goes on", file=sys.stderr)
         raise
-    print(text)
+    print((folder / f"{figure.name}.json").read_text("utf-8") if arguments.json else text)

@@ -113,6 +113,9 @@ def comparison_lines(pair: "Pair", elbos: Any, why_not: str) -> Iterator[str]:
     rows.append(["ELBO", *(f"{float(e.total.mean()):.3f} ± {e.mean_error:.3f}" for e in elbos)])
     more, error = paired_difference(*elbos)
     yield from align(rows)
+    if not more:
+        yield f"their ELBOs are the same, mean of {len(elbos[0].total)} held-out datapoints"
+        return
     yield (f"the ELBO of {names[more < 0]} is higher by {abs(more):.3f} ± {error:.3f} nats, "
            f"mean of {len(elbos[0].total)} held-out datapoints")  # fmt: skip
 

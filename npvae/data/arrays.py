@@ -14,6 +14,7 @@ import numpy as np
 from npvae.data import idx
 from npvae.data.bounds import check_claim, decompress
 from npvae.data.contents import Contents
+from npvae.data.matlab import check_mat
 from npvae.errors import DataError, optional_import
 
 # Names of datapoints in the order in which they are looked for, each with those of its labels.
@@ -68,8 +69,11 @@ def read_npz(path: Path) -> Contents:
     with zipfile.ZipFile(path) as archive:
         check_claim(path, sum(member.file_size for member in archive.infolist()))
         for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in shapes:
+                raise ValueError(f"two of its arrays are called {name!r:.60}")
             with archive.open(member) as file:
-                shapes[member.filename.removesuffix(".npy")] = _npy_shape(file, member.file_size)
+                shapes[name] = _npy_shape(file, member.file_size)
     if {"indptr", "format", "shape"} <= shapes.keys():
         return _dense(path, optional_import("scipy.sparse", "science").load_npz(path))
     with np.load(path, allow_pickle=False) as arrays:
@@ -107,6 +111,7 @@ def read_mat(path: Path) -> Contents:
         if b"MATLAB 7.3" in file.read(128):
             return _samples_first(read_hdf5(path, transposed=True))
     matlab = optional_import("scipy.io", "science")
+    check_mat(path)
     others = ("cell", "struct", "char", "object", "function", "opaque")
     shapes = {name: shape for name, shape, kind in matlab.whosmat(path) if kind not in others}
     data, label, notes = choose(path, shapes)

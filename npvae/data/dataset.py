@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npvae.backend import is_device_array
 from npvae.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class Dataset:
     notes: str = ""
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.pixels, np.ndarray) or is_device_array(self.pixels)):
+            raise DataError(f"{self.name} is of type {type(self.pixels).__name__}: give an array; "
+                            "a table or a sparse matrix is for fit as it is")
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 2 or 0 in shape:
             raise DataError(f"{self.name} has shape {shape}: it needs N rows of D numbers, (N, D)")

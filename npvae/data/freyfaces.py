@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from npvae.data.dataset import Dataset
+from npvae.data.matlab import check_mat
 from npvae.data.sources import Source, read
 from npvae.errors import optional_import
 
@@ -38,6 +39,7 @@ def load_frey_faces() -> Dataset:
     matlab = optional_import("scipy.io", "science")
 
     def decode(path: Path) -> bytes:
+        check_mat(path)
         return matlab.loadmat(path)["ff"].T.tobytes()  # in C order: image after image
 
     pixels = np.frombuffer(read(SOURCE, decode), np.uint8).reshape(-1, 28 * 20)  # (1965, 560)

@@ -73,10 +73,10 @@ def check_names(names: np.ndarray | None, X: Any, who: str) -> None:
     given = names_of(X)
     if given is None or names is None:
         if given is not None:
-            warn(f"X has feature names, but {who} was fitted without feature names", stacklevel=5)
+            warn(f"X has feature names, but {who} was fitted without feature names", stacklevel=4)
         elif names is not None:
             warn(f"X does not have valid feature names, but {who} was fitted with feature names",
-                 stacklevel=5)  # fmt: skip
+                 stacklevel=4)  # fmt: skip
     elif list(given) != list(names):
         message = "The feature names should match those that were passed during fit."
         unseen, missing = sorted({*given} - {*names}), sorted({*names} - {*given})

@@ -3,6 +3,7 @@
 The loop itself is that of :mod:`npvae.training`; here its parts are put together.
 """
 from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,7 +13,7 @@ from npvae import evaluation
 from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
 from npvae.distributions.likelihood import Standardizable
-from npvae.errors import ParameterError
+from npvae.errors import NumericalError, ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
@@ -27,7 +28,7 @@ from npvae.estimators.model_file import (
     params_of,
 )
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
-from npvae.evaluation.chunks import chunks, on_device
+from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
 from npvae.io import check_suffix
 from npvae.optim import Constant, Schedule
 from npvae.training import (
@@ -35,6 +36,7 @@ from npvae.training import (
     Minibatches,
     TrainConfig,
     data_moments,
+    diagnose,
     is_told,
     load_checkpoint,
     progress_of,
@@ -257,7 +259,7 @@ def run(
     with model.engine_.backend.oom_guard():
         batches = Minibatches(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
-            model._name("binarize"),
+            model._name("binarize"), known_names(model),
         )
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
@@ -279,16 +281,22 @@ def validator(
     """A function that gives the mean bound of the validation data, binarised as trained."""
     if held_out is None:
         return None
-    pixels, scale = binarize_held_out(model, *held_out)
-    with model.engine_.backend.oom_guard():
-        pixels = on_device(model.engine_, pixels)  # once, and not after every epoch
+    engine, (pixels, scale) = model.engine_, binarize_held_out(model, *held_out)
+    with engine.backend.oom_guard():
+        pixels = on_device(engine, pixels)  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
         bound = evaluation.elbo(
-            model.engine_, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
+            engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
         )
+        if not isfinite(elbo := float(bound.total.mean())):
+            what = f"the validation ELBO is {elbo} after epoch {model._state.epoch}"
+            parts = chunks(len(pixels), chunk_size(engine))
+            seen = (load_rows(engine, pixels[i:j], scale, engine.work) for i, j in parts)
+            names = known_names(model)
+            raise NumericalError(diagnose(model._state, what, seen, "validation", names))
         return {
-            "validation_elbo": float(bound.total.mean()),
+            "validation_elbo": elbo,
             "validation_reconstruction": float(bound.reconstruction.mean()),
             "validation_kl": float(bound.kl.mean()),
         }

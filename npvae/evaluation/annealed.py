@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import tanh
+from typing import Any
 
 from npvae.backend import Array
 from npvae.errors import ParameterError
@@ -50,6 +51,9 @@ class AnnealedLogLikelihood(LogLikelihood):
 
     def __str__(self) -> str:
         return f"{super().__str__()}; T = {self.n_temperatures}; {self.chains}"
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"temperatures": self.n_temperatures} | self.chains.summary()
 
 
 def temperatures(T: int) -> list[float]:

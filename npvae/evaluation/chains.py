@@ -5,10 +5,11 @@ which makes it no exact sampler; then it samples, and the diagnostics say if it 
 """
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
-from npvae import random
+from npvae import html, random
 from npvae.backend import Array, array_module, ignore_overflow
 from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
@@ -173,6 +174,17 @@ class ChainDiagnostics:
             )
         return text
 
+    def summary(self) -> dict[str, Any]:
+        """Mean and worst acceptance, and how many proposals diverged."""
+        return {
+            "acceptance": float(self.acceptance.mean()),
+            "worst_acceptance": float(self.acceptance.min()),
+            "divergences": int(self.divergences.sum()),
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return html.table(f"HMC, {self.n_moves} moves of a chain", self.summary())
+
     def columns(self) -> tuple[Array, Array, Array]:
         """Acceptance, divergences and step size of each datapoint."""
         return self.acceptance, self.divergences, self.step_size
@@ -217,6 +229,11 @@ class Samples:
         S, L, M, J = self.z.shape
         what = f"{S * L} samples of {J} variables, {L} chains, for {M} datapoints"
         return f"{what}; {self.diagnostics}"
+
+    def _repr_html_(self) -> str:
+        S, L, M, J = self.z.shape
+        caption = f"{S * L} samples of {J} variables, {L} chains, for {M} datapoints"
+        return html.table(caption, self.diagnostics.summary())
 
 
 def sample(target: Target, chains: Chains, n_samples: int, warm_up: int = 100) -> Samples:

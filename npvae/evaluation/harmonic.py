@@ -62,7 +62,7 @@ class HarmonicLogLikelihood(LogLikelihood):
         return replace(self, **kept)
 
     def summary(self) -> dict[str, Any]:
-        return LogLikelihood.summary(self.where_found())
+        return LogLikelihood.summary(self.where_found()) | self.chains.summary()
 
 
 def harmonic_log_likelihood(

@@ -38,7 +38,7 @@ def exp_below_sqrt_max(xp, v, out):
 
 def within(u, limit):
     """Whether |u| ≤ limit everywhere; not of NaN."""
-    return bool(u.real.max() <= limit and u.real.min() >= -limit)
+    return bool(u.max() <= limit and u.min() >= -limit)
 
 
 def soft_clip(xp, u, limit):

@@ -1,4 +1,4 @@
-"""Minibatches, the loop, and checkpoints."""
+"""Minibatches, the loop, checkpoints, and progress."""
 from npvae.training.batches import (
     BINARIZE,
     Minibatches,
@@ -8,6 +8,7 @@ from npvae.training.batches import (
     standardization_of,
 )
 from npvae.training.config import TrainConfig
+from npvae.training.diagnosis import diagnose
 from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
@@ -33,6 +34,7 @@ __all__ = [
     "binarized_by_row",
     "change_data",
     "data_moments",
+    "diagnose",
     "is_told",
     "load_checkpoint",
     "progress_of",

@@ -17,7 +17,7 @@ from npvae import random
 from npvae.backend import Array, to_numpy
 from npvae.data.sparse import SparseRows
 from npvae.distributions.likelihood import Standardizable
-from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
+from npvae.evaluation.chunks import chunk_size, chunks, load, load_rows, on_device
 from npvae.models import Engine
 from npvae.row_noise import row_keys, row_thresholds
 from npvae.standardization import Standardization, feature_moments
@@ -37,16 +37,19 @@ class Minibatches:
         each minibatch is made dense on the host.
     batch_size : int
         M; the last batch of an epoch may be smaller.
+    names : array of str (D,), optional
+        Of the columns, if they have any.
     """
 
     def __init__(
-        self, engine: Engine, data: Array, scale: float, batch_size: int, seed: int, binarize: str
-    ):
+        self, engine: Engine, data: Array, scale: float, batch_size: int, seed: int, binarize: str,
+        names: np.ndarray | None = None,
+    ):  # fmt: skip
         if binarize == "fixed":
             data, scale = binarized(engine, data, scale, seed), 1.0
         if engine.standardization is not None and not isinstance(data, SparseRows):
             data, scale = standardized(engine, data, scale), 1.0
-        self.engine, self.seed, self.batch_size = engine, seed, batch_size
+        self.engine, self.seed, self.batch_size, self.names = engine, seed, batch_size, names
         self.data, self.scale = on_device(engine, data), scale
         self.capturable = not isinstance(self.data, SparseRows)  # fetched without the host
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
@@ -64,6 +67,15 @@ class Minibatches:
     def size(self, batch: int) -> int:
         """How many datapoints batch number ``batch`` of an epoch has: M, or what is left."""
         return min(self.batch_size, len(self.data) - batch * self.batch_size)
+
+    def seen(self) -> Iterator[Array]:
+        """All datapoints in their order as the model sees them, some at a time.   (M, D)
+
+        But for what is binarised step by step.
+        """
+        bring = load_rows if isinstance(self.data, SparseRows) else load  # else standardized
+        for start, stop in chunks(len(self.data), chunk_size(self.engine)):
+            yield bring(self.engine, self.data[start:stop], self.scale, self.engine.work)
 
     def fetch(self, rows: Array, step: Array) -> Array:
         """The datapoints ``rows`` (M,), as step number ``step`` (1,) sees them.

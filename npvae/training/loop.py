@@ -4,7 +4,7 @@ Everything random is a function of (seed, step), so this loop has no hidden stat
 anywhere, and a checkpoint continues to the same parameters, bit for bit.
 """
 from collections.abc import Callable
-from math import isfinite, prod
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +14,7 @@ from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.progress import Progress
 from npvae.training.state import TrainingState
-from npvae.training.step import TrainStep, diagnose
+from npvae.training.step import TrainStep
 
 Callback = Callable[[TrainingState], Any]
 
@@ -77,7 +77,7 @@ def train(
                 close_epoch(steps, perf_counter() - began, validate)
                 progress.epoch(state)
                 done = [is_true(callback(state)) for callback in callbacks]
-            check_finite(state)
+            check_finite(steps)
             if checkpoint:
                 checkpoint(state)
             if interrupted() or any(done):
@@ -114,9 +114,6 @@ def close_epoch(
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     if validate:
         row |= validate()
-        if not isfinite(row["validation_elbo"]):
-            what = f"the validation ELBO is {row['validation_elbo']} after epoch {state.epoch}"
-            raise NumericalError(diagnose(state, what))
         at_rest = state.epoch > warmup_epochs(state)
         if at_rest and (state.best_elbo is None or row["validation_elbo"] > state.best_elbo):
             keep_best(state, row["validation_elbo"], config.patience is not None)
@@ -154,8 +151,9 @@ def out_of_patience(state: TrainingState, config: TrainConfig) -> bool:
     return state.epoch - state.best_epoch >= config.patience
 
 
-def check_finite(state: TrainingState) -> None:
+def check_finite(steps: TrainStep) -> None:
     """Raise if parameters or moments are not finite: they must not replace a good checkpoint."""
+    state = steps.state
     vectors = (state.engine.theta, *state.moments.values())
     if not all(bool(state.engine.xp.isfinite(vector).all()) for vector in vectors):
-        raise NumericalError(diagnose(state, f"the numbers overflowed at step {state.step}"))
+        raise NumericalError(steps.diagnose(f"the numbers overflowed at step {state.step}"))

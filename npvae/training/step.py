@@ -19,6 +19,7 @@ from npvae.objectives import Loss, Terms
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
+from npvae.training.diagnosis import diagnose
 from npvae.training.state import TrainingState
 
 STEPS_PER_GRAPH = 16  # of the longer of the two CUDA graphs; the other has one step
@@ -182,9 +183,12 @@ class TrainStep:
         loss = sums[1] - sums[0] + sums[3] - sums[2]
         if not isfinite(loss):
             when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
-            raise NumericalError(
-                diagnose(state, f"the loss is {loss} {when}, in epoch {state.epoch + 1}")
-            )
+            what = f"the loss is {loss} {when}, in epoch {state.epoch + 1}"
+            raise NumericalError(self.diagnose(what))
+
+    def diagnose(self, what: str) -> str:
+        """What happened, and what is likely to be its cause, in a line."""
+        return diagnose(self.state, what, self.batches.seen(), names=self.batches.names)
 
     def means(self) -> dict[str, float]:
         """What the history keeps of an epoch: means over its datapoints, in nats."""
@@ -223,23 +227,3 @@ class TrainStep:
     def _run_steps(self, n: int) -> None:
         for _ in range(n):
             self.one_step(self.batches.batch_size)
-
-
-def diagnose(state: TrainingState, what: str) -> str:
-    """One line that names the first array with a value that is not finite.
-
-    Searched in the order in which a bad number spreads: the gradient of the last update (still
-    there), the moments, the parameters, and the buffers of a step as the forward pass fills them.
-    """
-    engine = state.engine
-    named, finite = engine.layout.named, engine.xp.isfinite
-    suspects = {f"the gradient of {k}": v for k, v in named(engine.grad).items()}
-    for slot, moment in state.moments.items():
-        suspects |= {f"the optimiser's {slot} of {k}": v for k, v in named(moment).items()}
-    suspects |= {f"the parameter {k}": v for k, v in named(engine.theta).items()}
-    suspects |= {f"the layer's buffer {k}": v for k, v in engine.work.buffers().items()}
-    where = next((k for k, v in suspects.items() if not bool(finite(v).all())), "the loss itself")
-    return (
-        f"{what}; the first value that is not finite is in {where}; "
-        "lower the learning rate or set clip_norm"
-    )

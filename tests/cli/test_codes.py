@@ -68,6 +68,24 @@ def test_a_model_without_a_posterior_has_codes_alone(kind, tmp_path):
     assert np.load(tmp_path / "z.npy").dtype.names == ("mean",)
 
 
+def test_all_that_is_named_is_encoded_and_read_as_it_is_told(tmp_path, capsys):
+    """Of the file that a run was trained on too every row, and by a model file that knows none."""
+    rows = "".join(f"{i / 30},{i % 7 / 7},{'ab'[i % 2]}\n" for i in range(30))
+    (tmp_path / "x.csv").write_text("p,q,kind\n" + rows)
+    run, named = tmp_path / "run", ["--data", str(tmp_path / "x.csv")]
+    assert main([*QUICK, str(run), *named, "--label-column", "kind"]) == 0
+    tables = []
+    for model, *told in ([run], [run / "model.npz", "--label-column", "kind"]):
+        target = tmp_path / f"{len(tables)}.npy"
+        assert main(["encode", str(model), *named, *told, "--out", str(target)]) == 0
+        tables.append(np.load(target))
+    assert tables[0].tobytes() == tables[1].tobytes() and len(tables[0]) == 30
+    assert set(tables[0]["label"]) == {"a", "b"}
+    capsys.readouterr()
+    line = error(capsys, "encode", run, "--drop", "p", "--out", tmp_path / "z.npy")
+    assert "name the data too" in line
+
+
 def test_samples_are_the_same_in_every_form(run, model, tmp_path):
     argv = ["sample", str(run), "-n", "7", "--seed", "3", "--out"]
     assert all(main([*argv, str(tmp_path / name)]) == 0 for name in ("x.npy", "x.csv", "x"))

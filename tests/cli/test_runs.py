@@ -49,6 +49,8 @@ def test_two_runs_are_compared_on_the_same_held_out_rows(folder, tmp_path, capsy
     assert found["difference"]["nats"] == pytest.approx(float((elbos[0] - elbos[1]).mean()))
     higher = a if found["difference"]["nats"] > 0 else b
     assert f"the ELBO of {higher} is higher by {abs(found['difference']['nats']):.3f} ±" in out
+    assert main(["compare", str(a), str(a), "--out", str(tmp_path / "w.png")]) == 0
+    assert "their ELBOs are the same" in capsys.readouterr().out
     assert main(["compare", str(a), str(folder / "c"), "--out", str(tmp_path / "z.png")]) == 0
     assert "not compared: model autoencoder has none" in capsys.readouterr().out
 

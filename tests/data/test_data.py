@@ -152,6 +152,7 @@ def test_a_split_leaves_no_part_empty(n):
 
 
 @pytest.mark.parametrize(("fields", "parts"), [
+    ({"pixels": [[1.0, 2.0]]}, ("of type list", "array")),
     ({"pixels": np.ones(4)}, ("shape (4,)", "(N, D)")),
     ({"pixels": np.ones((0, 4))}, ("shape (0, 4)", "(N, D)")),
     ({"pixels": np.array([["a"]])}, ("<U1", "numbers")),

@@ -274,6 +274,8 @@ def test_a_figure_is_drawn_and_written_from_what_there_is(tmp_path, monkeypatch,
     result = json.loads((out / "figure2.json").read_text())
     assert result["curves"][SMALL.name]["samples"] == [500, 1000]
     assert (out / "figure2.png").stat().st_size > 10_000
+    assert main([*command, SMALL.name, ASLEEP.name, "--json"]) == 0  # of the curves that are there
+    assert json.loads(capsys.readouterr().out)["table"] == result["table"]
     assert main([*command, "mnist-7-vae"]) == 1
     assert "'mnist-7-vae' is no curve of figure2; it has digits-2-vae" in capsys.readouterr().err
 
