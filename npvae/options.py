@@ -202,8 +202,8 @@ MODEL = (
     Option("prior", object, "normal", "p(z), which must suit the posterior",
            (*FAMILIES, "mixture", "vamp")),
     Option("prior_components", int, 50, "of a mixture or vamp prior", whole_number),
-    Option("estimator", object, "B", "of the bound's gradient, or of a tighter bound",
-           ("A", "B", "stl", "iwae", "dreg")),
+    Option("estimator", object, "B", "of the bound's gradient, or of another bound; a wrong name "
+           "lists them", anything),
     Option("n_samples", int, 1, "L, samples of z a datapoint", whole_number),
     Option("parameter_prior", bool, False, "log N(weights; 0, I) / N in the objective", flag),
     Option("kl_weight", float, 1.0, "beta, the weight of the KL in the objective", not_negative),

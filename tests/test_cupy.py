@@ -26,6 +26,7 @@ from npvae.backend import Backend, get_backend, why_no_gpu
 from npvae.errors import BackendError, ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.models import Engine
+from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS, DECLARED
 from npvae.ops.gpu import cublas
 from npvae.optim import OPTIMIZERS
@@ -102,6 +103,11 @@ each_dtype = pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize("L", [1, 3])
 def test_a_vae_trains_alike(estimator, likelihood, L, dtype):
     both(dtype=dtype, estimator=estimator, likelihood=likelihood, n_samples=L)
+
+
+@pytest.mark.parametrize("estimator", OBJECTIVES)
+def test_every_estimator_trains_alike(estimator):
+    both(dtype="float64", estimator=estimator, n_samples=3)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -17,7 +17,6 @@ from npvae.distributions.latents import FAMILIES
 from npvae.distributions.likelihoods import LIKELIHOODS
 from npvae.errors import ParameterError
 from npvae.estimators.base import GenerativeModel
-from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES
 from npvae.options import MODEL, OPTIONS, RUN, TRAINING
@@ -89,7 +88,7 @@ def test_other_classes_document_what_a_vae_does_not_have(cls):
 def test_names_are_those_that_there_are():
     tables = {
         "activation": ACTIVATIONS, "likelihood": LIKELIHOODS, "posterior": FAMILIES,
-        "prior": PRIORS, "estimator": OBJECTIVES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        "prior": PRIORS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
         "binarize": BINARIZE,
     }  # fmt: skip
     for name, table in tables.items():

@@ -163,7 +163,8 @@ def serialize(kind: str, value: Any) -> Any:
     if isinstance(value, (tuple, list, np.ndarray)):
         return [serialize("", v) for v in value]
     if isinstance(value, str):
-        return OPTIONS[kind].canonical_name(value)
+        name = OPTIONS[kind].canonical_name(value)
+        return one_of(kind, name, OBJECTIVES) if kind == "estimator" else name
     if value is None or isinstance(value, (bool, int, float, dict, np.generic)):
         return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (LatentFamily, FamilyPrior)):

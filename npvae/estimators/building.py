@@ -104,6 +104,11 @@ def check_bound(model: "GenerativeModel") -> None:
                 f"which {name}={given!r} does not give; choose {name}={needed!r}"
             )
     objective = model._objective()
+    if model.n_samples < objective.min_samples:
+        raise ParameterError(
+            f"estimator={model.estimator!r} compares samples of a datapoint with one another; set "
+            f"n_samples to {objective.min_samples} or more, not {model.n_samples}"
+        )
     if objective.analytic_kl and not closed_kl(q.name, p.name):
         raise ParameterError(
             f"estimator={model.estimator!r} needs a KL in closed form, and that of "

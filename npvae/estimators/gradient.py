@@ -62,6 +62,11 @@ def loss_and_grad_at(
     n = len(pixels)
     if eps is not None:
         eps = check_noise(model, eps, n)
+        if len(eps) < (least := engine.objective.min_samples):
+            raise DataError(
+                f"{model._noise_name} has {len(eps)} sample; estimator={model.estimator!r} "
+                f"compares them with one another, so give {least} or more"
+            )
     with engine.backend.oom_guard():
         x = load_rows(engine, pixels[:], scale, engine.work)  # one minibatch, sparse or not
         if eps is None:

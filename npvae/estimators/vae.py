@@ -43,8 +43,9 @@ class VAE(GenerativeModel):
         Of the bound's gradient: ``"A"`` (eq. 6), ``"B"`` (eq. 7) where the KL has a closed form, or
         ``"stl"``, the path derivative (Roeder et al. 2017). Or another bound, of ``n_samples``
         samples together: ``"iwae"`` (Burda et al. 2016), and ``"dreg"``, the same with a doubly
-        reparameterized gradient (Tucker et al. 2018). Or an
-        :class:`npvae.objectives.Objective`.
+        reparameterized gradient (Tucker et al. 2018). ``"score"``, ``"score-ema"``,
+        ``"score-loo"``, ``"vimco"`` and ``"rws"`` take no derivative by z; all names are in
+        :data:`npvae.objectives.OBJECTIVES`. Or an :class:`npvae.objectives.Objective`.
     n_samples : int
         The paper's L, samples of z a datapoint and step.
     parameter_prior : bool

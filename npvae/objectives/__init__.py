@@ -1,4 +1,10 @@
-"""Objectives: what is maximised, and the seeds of its backward pass. One file an idea."""
+"""Objectives: what is maximised, and the seeds of its backward pass. One file an idea.
+
+Every file here is looked through: what has a ``name`` there is ``estimator=`` of that name.
+"""
+from importlib import import_module
+from pkgutil import iter_modules
+
 from npvae.objectives.elbo import ELBO, SampledELBO
 from npvae.objectives.iwae import IWAE, DReG
 from npvae.objectives.objective import (
@@ -11,9 +17,20 @@ from npvae.objectives.objective import (
 )
 from npvae.objectives.path_derivative import PathDerivative
 
-OBJECTIVES: dict[str, type[Objective]] = {
-    "A": SampledELBO, "B": ELBO, "stl": PathDerivative, "iwae": IWAE, "dreg": DReG,
-}  # fmt: skip
+
+def _named() -> dict[str, type[Objective]]:
+    """Every objective of the files in this folder that has a name: file by file, as they stand."""
+    files = [f"{__name__}.{file.name}" for file in iter_modules(__path__)]
+    return {
+        kind.name: kind
+        for file in files
+        for kind in vars(import_module(file)).values()
+        if isinstance(kind, type) and issubclass(kind, Objective) and kind.name
+        and kind.__module__ == file
+    }  # fmt: skip
+
+
+OBJECTIVES = _named()
 
 __all__ = [
     "ELBO", "IWAE", "OBJECTIVES", "DReG", "Loss", "NormalParameters", "Objective", "PathDerivative",

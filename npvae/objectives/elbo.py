@@ -44,6 +44,7 @@ class SampledELBO(Objective):
 
     kl_weight: float = 1.0
     kl_warmup: int = 0
+    name: ClassVar[str] = "A"
     maximised: ClassVar[str] = "the ELBO with its KL weighted or free"
 
     @property
@@ -93,6 +94,7 @@ class ELBO(SampledELBO):
     """
 
     free_bits: float = 0.0
+    name: ClassVar[str] = "B"
     analytic_kl: ClassVar[bool] = True
 
     def distance(self, ctx: Context, terms: Terms) -> tuple[Array, Array | None]:

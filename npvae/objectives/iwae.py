@@ -5,12 +5,15 @@
 L_1 is the lower bound by estimator A, L_k never falls with k, and its limit is log p(x). Its
 derivative weighs each sample's by w̃_l = w_l / Σ w:
 
-    IWAE      θ w̃/M,    path w̃/M,     score −w̃/M
-    DReG      θ w̃/M,    path w̃²/M,    score 0
+    IWAE        θ w̃/M,    path w̃/M,     score −w̃/M
+    PathIWAE    θ w̃/M,    path w̃/M,     score 0
+    DReG        θ w̃/M,    path w̃²/M,    score 0
 
 The first is what calculus says. Its signal-to-noise ratio for φ falls as 1/√k, because of the
-score. The second is doubly reparameterized (Tucker, Lawson, Gu, Maddison 2018): the score's mean
-is written as one more path, and the two paths add up to w̃². Both have the same expectation.
+score. The second leaves the score out, as "sticking the landing" does (Roeder et al. 2017); weights
+depend on φ as well, so here that is a bias. The third is doubly reparameterized (Tucker, Lawson,
+Gu, Maddison 2018): the score's mean is written as one more path, and the two paths add up to w̃².
+It has the expectation of the first.
 """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,6 +27,7 @@ from npvae.objectives.objective import STATELESS, Loss, Objective, Seeds, State,
 class IWAE(Objective):
     """Minus the bound of k samples, k being how many the terms are of."""
 
+    name: ClassVar[str] = "iwae"
     with_one_sample: ClassVar[str] = "A"
     maximised: ClassVar[str] = "the bound that the samples of a datapoint share"
 
@@ -42,9 +46,23 @@ class IWAE(Objective):
 
 
 @dataclass(frozen=True)
+class PathIWAE(IWAE):
+    """The same bound, its gradient for q without the score: biased where k > 1."""
+
+    name: ClassVar[str] = "iwae-stl"
+    exact: ClassVar[bool] = False
+    moves_ends: ClassVar[bool] = False
+    with_one_sample: ClassVar[str] = "stl"
+
+    def seeds(self, ctx: Context, w: Array, theta: Array) -> Seeds:
+        return Seeds(theta, theta, ctx.work.constant(0, *w.shape))
+
+
+@dataclass(frozen=True)
 class DReG(IWAE):
     """The same bound, its gradient for q doubly reparameterized."""
 
+    name: ClassVar[str] = "dreg"
     exact: ClassVar[bool] = False
     moves_ends: ClassVar[bool] = False
     with_one_sample: ClassVar[str] = "stl"

@@ -64,6 +64,10 @@ class Objective:
 
     Attributes
     ----------
+    name : str
+        That of ``estimator=``; empty where an object alone will do.
+    min_samples : int
+        The fewest samples of a datapoint that it can do with.
     analytic_kl : bool
         Whether ``terms.kl`` is to be the KL in closed form.
     exact : bool
@@ -78,6 +82,8 @@ class Objective:
         What is maximised where it is not the lower bound, in a few words.
     """
 
+    name: ClassVar[str] = ""
+    min_samples: ClassVar[int] = 1
     analytic_kl: ClassVar[bool] = False
     exact: ClassVar[bool] = True
     moves_ends: ClassVar[bool] = True

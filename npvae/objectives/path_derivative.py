@@ -24,6 +24,7 @@ class PathDerivative(SampledELBO):
     The attributes are those of :class:`~npvae.objectives.elbo.SampledELBO`.
     """
 
+    name: ClassVar[str] = "stl"
     exact: ClassVar[bool] = False
     moves_ends: ClassVar[bool] = False
 

@@ -214,7 +214,7 @@ def test_estimators_agree_in_expectation(q, p):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_normal_pair_stays_fused(name):
     """A pair of normals has a layer of its own, which says the same as the general one does."""
-    vae = make("normal", "normal", name)
+    vae = make("normal", "normal", name, n_samples=2)
     engine, eps = vae.engine_, noise(vae)
     assert isinstance(engine.model.latent, NormalLatent)
     assert engine.objective == OBJECTIVES[name]()
