@@ -239,3 +239,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant, "step": Step, "cosine": Cosine, "warmup": WarmUp,
 }  # fmt: skip
+
+__all__ = [
+    "OPTIMIZERS", "SCHEDULES", "SGD", "Adagrad", "Adam", "AdamW", "Constant", "Cosine", "Momentum",
+    "Nesterov", "Optimizer", "RMSProp", "Schedule", "Step", "WarmUp",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

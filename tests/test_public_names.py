@@ -6,7 +6,8 @@ import pytest
 
 import npvae
 
-PACKAGES = ["data", "distributions", "estimators", "evaluation", "plotting", "testing"]
+PACKAGES = ["data", "distributions", "estimators", "evaluation", "optim", "plotting",
+            "testing"]  # fmt: skip
 
 
 def test_dir_of_npvae_is_what_it_offers():

@@ -53,8 +53,8 @@ class Parser(argparse.ArgumentParser):
         if action.choices is not None and value not in action.choices:
             known: Sequence[str] = list(action.choices)
             near, listed = did_you_mean(value, known), f"; choose from {', '.join(known)}"
-            if near and action.dest == "command":
-                listed = ""  # of all commands, where one will do
+            if action.dest == "command":
+                self.error(f"there is no command {value!r}{near or listed}")
             raise argparse.ArgumentError(action, f"{value!r} is not known{listed}{near}")
 
     def error(self, message: str) -> NoReturn:

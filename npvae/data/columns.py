@@ -80,7 +80,7 @@ def assign(
     label = None if asked.label is None else _place(path, asked.label, names, width)
     index = None if asked.index is None else _place(path, asked.index, names, width)
     if index is None:
-        index = _index(names, columns, {*dropped, label})
+        index = _index(path, names, columns, {*dropped, label})
     if label is None:
         label = _label(path, names, columns, {*dropped, index})
     left_out = {j for j in (index, label, *dropped) if j is not None}
@@ -112,15 +112,19 @@ def _place(path: Path, column: Column, names: Sequence[str] | None, width: int) 
 
 
 def _index(
-    names: Sequence[str] | None, columns: Sequence[Sequence[str]], taken: set[int | None]
-) -> int | None:
+    path: Path, names: Sequence[str] | None, columns: Sequence[Sequence[str]],
+    taken: set[int | None],
+) -> int | None:  # fmt: skip
     """A column named as an index is, of whole numbers or words; or the first, if it has no name."""
     for j, name in enumerate(names or ()):
         if j in taken or not INDEX_NAMES.fullmatch(name):
             continue
         whole = not any(is_number(v) and not WHOLE.fullmatch(v.strip()) for v in columns[j])
-        if j == 0 if not name else whole:
+        if whole and (name or j == 0):
             return j
+        if not name and j == 0:
+            raise DataError(f"{path} has no name for its first column, of {columns[0][0]}: an "
+                            "index? leave it out with --index-column 0, or name it")
     return None
 
 

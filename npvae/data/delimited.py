@@ -64,7 +64,7 @@ class Delimited:
     @property
     def width(self) -> int:
         """Fields of most rows."""
-        return Counter(map(len, self.sample)).most_common(1)[0][0]
+        return most_common_length(self.sample)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Each row after the number of its line, which is from 1; a blank line is empty."""
@@ -101,16 +101,7 @@ def conclude(path: Path, text: bytes, header: bool | None = None) -> Delimited:
     rows = [row for _, row in fields_of(plain, delimiter, strict=False) if row]
     if not rows:
         raise DataError(f"{path} holds no rows of numbers: add some")
-    width = Counter(map(len, rows)).most_common(1)[0][0]
-    n_comments, names = 0, None
-    for line in head:
-        fields = line.lstrip("# \t").split(None if delimiter == " " else delimiter)
-        names_all = not any(is_number(field) for field in fields)
-        is_row = len(fields) == width > 1 and not names_all
-        if line.strip() and (line[0] != "#" or is_row or SPREADSHEET_ERROR.match(line)):
-            break
-        n_comments += 1
-        names = fields if len(fields) == width > 1 and names_all else None  # as numpy.savetxt's
+    n_comments, names = comments(head, delimiter, most_common_length(rows))
     decimal = decimal_mark(path, rows)
     if header is None:
         header = first_row_is_names(rows[0], rows[1:])
@@ -124,11 +115,31 @@ def conclude(path: Path, text: bytes, header: bool | None = None) -> Delimited:
             names = ["", *names]  # R leaves out the name of the row names
     if not rows:
         raise DataError(f"{path} holds names of columns and no rows: add some")
-    if names is not None and len(names) != Counter(map(len, rows)).most_common(1)[0][0]:
+    if names is not None and len(names) != most_common_length(rows):
         raise DataError(f"{path} has {len(names)} names of columns, and rows of another width: "
                         "correct the header")
     names = None if names is None else [name.strip() for name in names]
     return Delimited(text, encoding, delimiter, decimal, n_comments, names, bool(header), rows)
+
+
+def comments(head: Sequence[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:
+    """How many lines at the top are comments, and the columns' names, if they are in the last.
+
+    numpy.savetxt writes a header so.
+    """
+    n, names = 0, None
+    for line in head:
+        fields = line.lstrip("# \t").split(None if delimiter == " " else delimiter)
+        words = not any(map(is_number, fields))
+        is_row = len(fields) == width > 1 and not words
+        if line.strip() and (line[0] != "#" or is_row or SPREADSHEET_ERROR.match(line)):
+            break
+        n, names = n + 1, fields if len(fields) == width > 1 and words else None
+    return n, names
+
+
+def most_common_length(rows: Sequence[Sequence[str]]) -> int:
+    return Counter(map(len, rows)).most_common(1)[0][0]
 
 
 def lines_of(text: bytes, encoding: str) -> Iterator[str]:
@@ -169,10 +180,10 @@ def delimiter_of(lines: Sequence[str]) -> str:
     """The delimiter by which the most fields are numbers and the most rows of one width."""
     best, delimiter = (0.0, 0.0), ","
     for candidate in DELIMITERS:
-        rows = [row for _, row in fields_of(lines, candidate, strict=False) if row]
+        rows = [row for _, row in fields_of(lines[:50], candidate, strict=False) if row]
         if max(map(len, rows), default=0) < 2:
             continue
-        even = Counter(map(len, rows)).most_common(1)[0][1] / len(rows)
+        even = [*map(len, rows)].count(most_common_length(rows)) / len(rows)
         fields = [field for row in rows[1:] or rows for field in row]
         score = even * sum(map(is_number, fields)) / len(fields), even
         if score > best:
@@ -190,14 +201,17 @@ def counts(fields: Sequence[str]) -> bool:
     return any(found == [str(first + i) for i in range(len(found))] for first in (0, 1))
 
 
+def is_boolean(field: str) -> bool:
+    return field.strip().casefold() in ("true", "false")
+
+
 def is_missing(field: str) -> bool:
     return field.strip().casefold() in MISSING
 
 
 def decimal_mark(path: Path, rows: Sequence[Sequence[str]]) -> str:
     """A comma, if numbers have one that cannot separate thousands."""
-    numbers = [field.strip() for row in rows for field in row if is_number(field)]
-    with_comma = [field for field in numbers if "," in field]
+    with_comma = [f.strip() for row in rows for f in row if "," in f and is_number(f)]
     if not with_comma:
         return "."
     if all(map(THOUSANDS.fullmatch, with_comma)) or any("." in field for field in with_comma):
@@ -224,34 +238,27 @@ def first_row_is_names(first: Sequence[str], body: Sequence[Sequence[str]]) -> b
     False
     """
     first = [field.strip() for field in first]
-    numbers = [field for field in first if is_number(field)]
     words = [j for j, field in enumerate(first) if not is_number(field)]
-    if any(field.casefold() in ("true", "false") for field in first):
-        return False
-    if any(SPREADSHEET_ERROR.match(first[j]) or is_missing(first[j]) for j in words if first[j]):
-        return False
+    numbers = [field for field in first if is_number(field)]
+    if any(is_boolean(f) or SPREADSHEET_ERROR.match(f) or (f and is_missing(f)) for f in first):
+        return False  # a value, if a strange one
     if not numbers:
         return any(first)
-    counted = all(map(WHOLE.fullmatch, numbers)) and evenly_spaced(numbers)
     from_zero = numbers == [str(j) for j in range(len(numbers))]
-    if words:
-        over_numbers = [j for j in words for row in body[:1] if j < len(row) and is_number(row[j])]
-        unnamed_index = words == [0] and not first[0]  # as pandas writes an index without a name
-        named = bool(over_numbers) and all(first[j] for j in words)
-        if named or unnamed_index:
-            return from_zero or (counted and len(numbers) > 2)
-    rows = [[field.strip() for field in row if is_number(field)] for row in body]
-    written_with_marks = bool(rows) and not any(WHOLE.fullmatch(f) for row in rows for f in row)
-    if from_zero and written_with_marks:
-        return True
-    suspicious = evenly_spaced(numbers) and (len(numbers) > 3 or (counted and written_with_marks))
-    if rows and not suspicious and from_zero:
-        return None
-    if not suspicious or not rows:
-        return False
-    if evenly_spaced(rows[0]):
-        return None if from_zero else False
-    return True if from_zero else None
+    whole, rising = all(map(WHOLE.fullmatch, numbers)), evenly_spaced(numbers)
+    over_numbers = any(is_number(row[j]) for row in body[:1] for j in words if j < len(row))
+    if (over_numbers and all(first)) or (words == [0] and not first[0]):  # an index without a name
+        return from_zero or (whole and rising and len(numbers) > 2)
+    values = [[field.strip() for field in row if is_number(field)] for row in body]
+    decimal = not any(WHOLE.fullmatch(value) for row in values for value in row)
+    if from_zero and decimal and values:
+        return True  # 0, 1, 2 over numbers that are written otherwise
+    if not rising or not values or not (len(numbers) > 3 or (whole and decimal)):
+        return None if from_zero and values else False
+    goes_on = evenly_spaced(values[0])
+    if from_zero:
+        return None if goes_on else True
+    return False if goes_on else None  # wavelengths, years?
 
 
 def evenly_spaced(numbers: Sequence[str]) -> bool:

@@ -62,9 +62,9 @@ def read_image(path: Path) -> np.ndarray:
     image_module = optional_import("PIL.Image", "images")
     try:
         with image_module.open(path) as image:
+            check_image(path, image)
             image.verify()  # a PNG's checksums, which decoding leaves out
         with image_module.open(path) as image:
-            check_image(path, image)
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a JPEG of a telephone
                 raise ValueError(f"it holds {image.n_frames} pictures")
             if _is_deep_colour(image):

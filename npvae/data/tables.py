@@ -6,7 +6,6 @@ Parquet and Feather are read by pyarrow, the extra ``tables``.
 """
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from math import isfinite
 from operator import itemgetter
 from pathlib import Path
 from shlex import quote
@@ -17,7 +16,7 @@ import numpy as np
 from npvae.data.bounds import TEXT_ROOM, check_claim, decompress
 from npvae.data.columns import Asked, Columns, assign
 from npvae.data.contents import Contents, count
-from npvae.data.delimited import Delimited, conclude, is_missing, is_number
+from npvae.data.delimited import Delimited, conclude, is_boolean, is_missing, is_number
 from npvae.errors import DataError, optional_import
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
@@ -37,10 +36,11 @@ def read_text(path: Path, asked: Asked) -> Contents:
         try:
             numbers = convert(fields)
         except ValueError:
-            numbers = [_number(path, table, line, j, row) for j in columns.features]
-        if not isfinite(sum(numbers)):  # or a number is as large as to overflow it
-            _refuse_missing(path, table, columns, line, row, numbers)
-        values.extend(numbers)
+            numbers = np.array([_number(path, table, line, j, row) for j in columns.features])
+        if not np.isfinite(numbers).all():
+            j = columns.features[int(np.argmin(np.isfinite(numbers)))]
+            raise _refusal(path, table, line, j, row[j])
+        values.frombytes(numbers.tobytes())
         if columns.label is not None:
             labels.append(row[columns.label].strip())
     X = np.frombuffer(values).reshape(-1, len(columns.features))  # (N, D)
@@ -72,17 +72,18 @@ def _picker(features: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
     return itemgetter(*features) if len(features) > 1 else lambda row: [row[features[0]]]
 
 
-def _with_points(fields: Sequence[str]) -> list[float]:
-    if "_" in "".join(fields):
-        raise ValueError("which float would pass over")
-    return list(map(float, fields))
+def _with_points(fields: Sequence[str]) -> np.ndarray:
+    """The numbers that some fields are, (D,); a ValueError if one is none."""
+    joined = "".join(fields)
+    if "_" in joined or not joined.isascii():  # float takes 1_000, and the digits of any script
+        raise ValueError("no number as tables write it")
+    return np.fromiter(map(float, fields), np.float64, len(fields))
 
 
-def _with_commas(fields: Sequence[str]) -> list[float]:
-    joined = " ".join(fields)
-    if "_" in joined or "." in joined:
+def _with_commas(fields: Sequence[str]) -> np.ndarray:
+    if "." in "".join(fields):
         raise ValueError("a point is no decimal mark where commas are")
-    return list(map(float, joined.replace(",", ".").split(" ")))
+    return _with_points([field.replace(",", ".") for field in fields])
 
 
 CONVERT = {".": _with_points, ",": _with_commas}  # by the decimal mark
@@ -91,12 +92,12 @@ CONVERT = {".": _with_points, ",": _with_commas}  # by the decimal mark
 def _number(
     path: Path, table: Delimited, line: int, j: int, row: Sequence[str]
 ) -> float:
-    """The number in a field, True and False being 1 and 0."""
+    """The number in a field; 1 for True and 0 for False, in a column of them."""
     field = row[j].strip()
-    if field.casefold() in ("true", "false"):
+    if is_boolean(field) and all(is_boolean(first[j]) for first in table.sample if first[j:]):
         return float(field.casefold() == "true")
     try:
-        return CONVERT[table.decimal]([field])[0]
+        return float(CONVERT[table.decimal]([field])[0])
     except ValueError:
         raise _refusal(path, table, line, j, field) from None
 
@@ -114,15 +115,6 @@ def _refusal(path: Path, table: Delimited, line: int, j: int, field: str) -> Dat
                          f"--label-column {quote(name)}, or leave it out with {drop}")
     return DataError(f"{where}, is {field!r}, which is no number: correct it, or leave the column "
                      f"out with {drop}")
-
-
-def _refuse_missing(
-    path: Path, table: Delimited, columns: Columns, line: int, row: Sequence[str],
-    numbers: Sequence[float],
-) -> None:  # fmt: skip
-    for j, number in zip(columns.features, numbers, strict=True):
-        if not isfinite(number):
-            raise _refusal(path, table, line, j, row[j])
 
 
 def _refuse_inexact(path: Path, table: Delimited, columns: Columns) -> None:

@@ -357,7 +357,8 @@ def test_a_table_is_read_alike_by_every_command(tmp_path, capsys):
     assert held_out.pixels.shape == (4, 2) and set(held_out.labels) <= {0, 1, 2}
     assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "3"]) == 0
     assert main(["evaluate", str(tmp_path / "run"), "--samples", "9"]) == 0
-    again = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "x.csv")]
+    (tmp_path / "y.csv").write_text("when,a,b,kind\n" + rows.replace("0,0.", "0,0.9"))
+    again = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "y.csv")]
     assert main([*again, "--samples", "9"]) == 0
     assert "first 4," in capsys.readouterr().out
     assert "no column 'c'" in one_line_error(capsys, *command[:-1], tmp_path / "b", "--drop", "c")

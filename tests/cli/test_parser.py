@@ -37,7 +37,8 @@ def test_npvae_alone_lists_its_commands(capsys):
 
 
 @pytest.mark.parametrize(("argv", "words"), [
-    ("trian", "did you mean 'train'?"), ("Train", "did you mean 'train'?"),
+    ("trian", "there is no command 'trian'; did you mean 'train'?"),
+    ("Train", "did you mean 'train'?"),
     ("tra", "did you mean 'train'"), ("eval", "did you mean 'evaluate'?"),
     ("xyzzy", "choose from train, evaluate"), ("--verson", "did you mean '--version'?"),
     ("train --latnet-dim 3", "did you mean '--latent-dim'?"),

@@ -219,6 +219,14 @@ def test_what_cannot_be_right_is_refused(name, tmp_path):
     assert all(part in message for part in parts), message
 
 
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning):
+        for array in (X, 255 - X):
+            archive.writestr("X.npy", npy(array))
+    with pytest.raises(DataError, match="two of its arrays are called 'X'"):
+        load_file(tmp_path / "x.npz")
+
+
 def test_a_zip_of_several_files_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.csv.zip", "w") as archive:
         archive.writestr("a.csv", csv())

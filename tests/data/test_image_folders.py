@@ -186,6 +186,14 @@ def test_the_formats_are_listed_where_none_is_there(tmp_path):
         assert suffix in message
 
 
+def test_a_png_whose_data_are_not_those_of_its_checksum_is_refused(tmp_path):
+    save(tmp_path / "a.png", GREY, compress_level=0)
+    contents = bytearray((tmp_path / "a.png").read_bytes())
+    contents[contents.index(b"IDAT") + 15] ^= 1
+    (tmp_path / "a.png").write_bytes(contents)
+    assert "a.png" in refusal(tmp_path)
+
+
 def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_decoded(tmp_path):
     png16(tmp_path / "a.png", np.zeros((1, 1)), 0)
     contents = bytearray((tmp_path / "a.png").read_bytes())
