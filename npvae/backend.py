@@ -191,7 +191,7 @@ def why_no_gpu() -> str:
 
 def array_module(array: Any) -> Any:
     """The module whose arrays ``array`` is one of: numpy, or cupy for a device array."""
-    if is_device_array(array):
+    if type(array) is not numpy.ndarray and is_device_array(array):  # as few are
         try:
             import cupy
         except ImportError as error:

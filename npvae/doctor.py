@@ -12,7 +12,7 @@ from npvae.ops.cpu.threads import count
 
 EXTRAS = {
     "matplotlib": "plot", "scipy": "science", "tqdm": "progress", "pooch": "download",
-    "threadpoolctl": "blas",
+    "threadpoolctl": "blas", "pillow": "images", "pyarrow": "tables", "h5py": "hdf5",
 }  # fmt: skip
 
 

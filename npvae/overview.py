@@ -87,7 +87,7 @@ def is_epoch(row: Any) -> bool:
 
 
 def runs_in(folder: Path) -> list[RunSummary]:
-    """The runs directly in a folder, in the order in which they were begun.
+    """The runs directly in a folder, in the order in which they were begun; or the run that it is.
 
     Raises
     ------
@@ -97,7 +97,8 @@ def runs_in(folder: Path) -> list[RunSummary]:
     if not folder.is_dir():
         raise ModelFileError(f"{folder} is no folder of runs; npvae train makes runs/, in which "
                              "it leaves what it trains")
-    found = (path.parent for path in folder.glob("*/config.toml"))
+    own = [folder] if (folder / "config.toml").is_file() else []
+    found = own or (path.parent for path in folder.glob("*/config.toml"))
     return sorted(map(summarise, found), key=lambda run: (run.began, run.folder))
 
 
@@ -109,19 +110,24 @@ def differences(first: RunSummary, other: RunSummary) -> Iterator[tuple[str, Any
             yield name, *values
 
 
-def why_not_comparable(first: dict[str, Any], other: dict[str, Any]) -> str:
+def why_not_comparable(first: Run, other: Run) -> str:
     """Why bounds of two runs are not of the same thing; empty if they are.
 
     A bound is on log p(x), so both must have been trained on the same x, binarised alike, hold
     out the same rows, and give either both a probability or both a density.
     """
+    one, two = first.settings, other.settings
     for run in (first, other):
-        if not MODELS[run["model"]].has_bound:
-            return f"model {run['model']} has none"
+        if not MODELS[run.settings["model"]].has_bound:
+            return f"model {run.settings['model']} has none"
+        if not run.model_file.exists():
+            return f"{run.folder} has no model.npz yet"
     for name in ("data", "scale", "binarize", "validation"):
-        if first.get(name) != other.get(name):
-            return f"their {name} differs, {first.get(name)} and {other.get(name)}"
-    names = {str(run.get("likelihood")) for run in (first, other)}
+        if one.get(name) != two.get(name):
+            return f"their {name} differs, {one.get(name)} and {two.get(name)}"
+    if one["validation"] == 0 and one["data"] != "mnist":  # which has a test set
+        return "they held no data out"
+    names = {str(settings.get("likelihood")) for settings in (one, two)}
     if len(names) > 1 and not names <= {"normal", "laplace", "continuous-bernoulli"}:
         return f"log p(x) of a {' and of a '.join(sorted(names))} likelihood are of different kinds"
     return ""

@@ -31,6 +31,7 @@ def test_runs_are_listed_as_they_were_begun(tmp_path):
     assert [run.folder.name for run in (early, late, new)] == ["early", "late", "new"]
     assert late.best() == ("validation_elbo", 2, -8.25)  # of held-out data, which it is judged by
     assert early.best() == ("elbo", 1, -3.0) and new.best() is None
+    assert [run.folder for run in overview.runs_in(tmp_path / "late")] == [tmp_path / "late"]
     assert late.columns()["elbo"] == [-9.0, -8.0, -7.0] and not late.finished
     (late.folder / "model.npz").touch()
     assert overview.summarise(late.folder).finished
@@ -65,6 +66,13 @@ def test_settings_that_differ_are_named(tmp_path):
     ]  # fmt: skip
 
 
+def finished(folder, **options):
+    """A run of these options that has a model."""
+    folder.mkdir()
+    (folder / "model.npz").touch()
+    return runs.Run(folder, runs.resolve_settings(options))
+
+
 @pytest.mark.parametrize(("options", "words"), [
     ({}, ""), ({"latent_dim": 7, "epochs": 1, "posterior": "laplace", "prior": "laplace"}, ""),
     ({"data": "mnist"}, "data differs"), ({"validation": 50}, "validation differs"),
@@ -73,17 +81,24 @@ def test_settings_that_differ_are_named(tmp_path):
     ({"model": "autoencoder"}, "model autoencoder has none"), ({"model": "mcem"}, "has none"),
     ({"model": "wake-sleep"}, ""),
 ])  # fmt: skip
-def test_bounds_of_different_things_are_not_compared(options, words):
-    one, two = runs.resolve_settings({}), runs.resolve_settings(options)
+def test_bounds_of_different_things_are_not_compared(options, words, tmp_path):
+    one, two = finished(tmp_path / "a"), finished(tmp_path / "b", **options)
     for pair in ((one, two), (two, one)):
         found = overview.why_not_comparable(*pair)
         assert words in found and bool(words) == bool(found)
 
 
-def test_two_densities_are_comparable():
-    normal = runs.resolve_settings({"likelihood": "normal"})
-    laplace = runs.resolve_settings({"likelihood": "laplace"})
+def test_two_densities_are_comparable(tmp_path):
+    normal, laplace = (finished(tmp_path / name, likelihood=name) for name in ("normal", "laplace"))
     assert not overview.why_not_comparable(normal, laplace)
+
+
+def test_a_run_without_a_model_or_held_out_data_has_no_bound_to_compare(tmp_path):
+    one, two = finished(tmp_path / "a"), finished(tmp_path / "b")
+    two.model_file.unlink()
+    assert overview.why_not_comparable(one, two) == f"{two.folder} has no model.npz yet"
+    pair = (finished(tmp_path / name, validation=0) for name in "cd")
+    assert overview.why_not_comparable(*pair) == "they held no data out"
 
 
 def test_a_paired_difference_is_that_of_the_datapoints():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from npvae.cli.common import align, free_path, note, print_json
 from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_picture
 from npvae.cli.terminal import say
-from npvae.errors import MissingExtraError, ParameterError
+from npvae.errors import DataError, MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
     from npvae.overview import RunSummary
@@ -79,7 +79,7 @@ def compare(arguments: argparse.Namespace) -> None:
     path = free_path(arguments, f"{folders[0].name}-{folders[1].name}.png")
     first, other = map(runs.open_run, folders)
     pair = overview.summarise(first.folder), overview.summarise(other.folder)
-    why_not = overview.why_not_comparable(first.settings, other.settings)
+    why_not = overview.why_not_comparable(first, other)
     elbos = None if why_not else overview.bounds(first, other)
     if arguments.json:
         print_json(comparison_json(pair, elbos, why_not))
@@ -88,7 +88,7 @@ def compare(arguments: argparse.Namespace) -> None:
     try:
         figure = plotting.learning_curves({str(run.folder): run.columns() for run in pair})
         note(arguments, str(plotting.save(figure, path)))
-    except MissingExtraError as error:
+    except (MissingExtraError, DataError) as error:
         note(arguments, f"no picture: {error}")
 
 

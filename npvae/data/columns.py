@@ -18,7 +18,7 @@ INDEX_NAMES = re.compile(
     r"|index|idx|id|row|rows|row_?names?|row_?(id|index|number)|level_0|unnamed: 0"
     r"|__index_level_0__", re.I,
 )  # fmt: skip
-LABEL_NAMES = re.compile(r"labels?|class(es)?|targets?", re.I)
+LABEL_NAMES = re.compile(r"labels?|class(es)?|targets?|categor(y|ies)|species", re.I)
 
 
 @dataclass(frozen=True)

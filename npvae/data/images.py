@@ -33,8 +33,8 @@ def read_folder(folder: Path) -> Contents:
     names, notes = _list(folder)
     labels = _labels(folder, names)
     first = read_image(folder / names[0])
-    images = np.empty((len(names), *first.shape), first.dtype)  # (N, H, W, 3)
-    for name, image in zip(names, images, strict=True):
+    images = np.empty((len(names), *first.shape[:2]), first.dtype)  # (N, H, W) until one has colour
+    for i, name in enumerate(names):
         pixels = read_image(folder / name)
         if pixels.shape != first.shape:
             raise DataError(f"{folder / name} is {_size(pixels)} but {names[0]} is {_size(first)}: "
@@ -42,11 +42,10 @@ def read_folder(folder: Path) -> Contents:
         if pixels.dtype != first.dtype:
             raise DataError(f"{folder / name} has {_bits(pixels)} but {names[0]} has "
                             f"{_bits(first)}: bring all images to one depth")
-        image[...] = pixels
-    if (images == images[..., :1]).all():
-        images = images[..., 0].copy()  # (N, H, W)
-    else:
-        notes.append("in colour")
+        if images.ndim == 3 and (pixels != pixels[..., :1]).any():
+            images = np.repeat(images[..., None], 3, axis=3)  # (N, H, W, 3)
+            notes.append("in colour")
+        images[i] = pixels if images.ndim == 4 else pixels[..., 0]
     deep = images.dtype == np.uint16
     return Contents(images, labels, notes, scale=1 / 65535 if deep else 0.0, grey_levels=deep)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from math import inf
+from sys import float_info
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from npvae.distributions.support import Support
 
 BLOCK = 1024  # rows searched at a time
+MOST = float_info.max  # the largest finite number
 
 
 def check_data(
@@ -85,20 +87,23 @@ divide 8-bit pixels by 255, or choose likelihood='normal'
     if n_features is not None and d != n_features:
         raise DataError(f"X has {d} features, but npvae is expecting {n_features} features as "
                         "input, as many as this model was made for")
-    low, high, most = float(X.min()), float(X.max()), largest(dtype)
+    low, high = float(X.min()), float(X.max())
+    most = MOST if X.dtype is dtype else largest(dtype)
     if not (-most <= low * scale and high * scale <= most):
         _check_finite(given, X, scale, np.dtype(dtype), xp)
-    if support is not None and not (
-        support.step is None and support.low <= low * scale and high * scale <= support.high
-    ):
-        wrong = _first(X, lambda block: support.excludes(xp, block * scale, rounding(X.dtype)))
+    if support is None:
+        return X
+    inside = support.low <= low * scale and high * scale <= support.high
+    if not inside or support.step is not None:
+        slack = 0.0 if inside else rounding(X.dtype)
+        wrong = _first(X, lambda block: support.excludes(xp, block * scale, slack))
         if wrong is not None:
             at = f" (at scale {scale:.6g})" if scale != 1 else ""
             raise DataError(
                 f"{name}{_cell(given, *wrong)} = {_digits(X, *wrong, scale)}{at} {support.fault}"
             )
-        if X.dtype.kind == "f" and not (support.low <= low * scale <= high * scale <= support.high):
-            X = X.clip(max(low, support.low / scale), min(high, support.high / scale))
+    if not inside and X.dtype.kind == "f":
+        return X.clip(max(low, support.low / scale), min(high, support.high / scale))
     return X
 
 

@@ -309,8 +309,9 @@ def test_what_rounding_left_outside_is_clipped_in_a_copy(dtype):
         np.testing.assert_array_equal(clipped * dtype(scale), np.array([[1, 0, 0.5]], dtype))
     levels = check_data(np.array([[over, under, 0.5]], dtype), support=LEVELS)
     assert levels.tolist() == [[1, 0, 0.5]]
-    counts = check_data(np.array([[under, 3]], dtype), support=COUNTS)
-    assert counts.tolist() == [[0, 3]]
+    if dtype is not np.float16:  # which the largest count is beyond
+        counts = check_data(np.array([[under, 3]], dtype), support=COUNTS)
+        assert counts.tolist() == [[0, 3]]
 
 
 @pytest.mark.parametrize("offset", [0, 1, 50, 300])

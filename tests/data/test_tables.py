@@ -44,6 +44,7 @@ def refusal(folder, text, **options):
     ("x1,x2,y\n1,2,0\n3,4,1\n", [[1, 2], [3, 4]], "column 'y' holds labels and is left out"),
     ("x,y\n1,2\n3,4\n", [[1, 2], [3, 4]], "2 rows x 2 columns, header used"),  # points
     ("a,y\n1,2.5\n3,4\n", [[1, 2.5], [3, 4]], "2 rows x 2 columns, header used"),
+    ("species,a,b\n0,1,2\n1,3,4\n", [[1, 2], [3, 4]], "column 'species' holds labels"),
     ("a,Target\n1,2.5\n3,4\n", [[1], [3]], "column 'Target' holds labels and is left out"),
     # delimiters, marks, encodings, lines
     ("1,5;2\n0,25;-3\n", [[1.5, 2], [0.25, -3]], "semicolons between columns, decimal commas"),
