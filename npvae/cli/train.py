@@ -97,6 +97,8 @@ def describe(model: Any, last: dict[str, Any], n_held_out: int) -> Iterator[str]
     if stops and warmup:
         which = f"epoch {best}, the best after" if best else "the last epoch, for none came after"
         yield f"kept       {which} the KL warm-up of {warmup} epoch{'s' * (warmup > 1)}"
+    if last.get("active_latents") is not None:
+        yield f"latents    {last['active_latents']} of {model.latent_dim} active"
     if "acceptance" in last:
         yield f"chains     {last['acceptance']:.0%} of proposals accepted"
     if last.get("objective") is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from warnings import warn
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from npvae.errors import NumericalError, ParameterError
 from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
+from npvae.estimators.collapse import activity, warn_collapse
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
 from npvae.estimators.model_file import (
@@ -101,7 +103,9 @@ def fit(
     Warns
     -----
     UserWarning
-        If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate.
+        If a warm-up leaves no epoch at the whole weight of the KL, or no step at the whole rate;
+        or if no latent is active at the end. If an argument is an object of a class of one's
+        own, with which the model trains but no file can hold it.
     """
     model._check_params()
     hooks = checked_callbacks(callbacks)
@@ -115,7 +119,12 @@ def fit(
         check_suffix(checkpoint)
         if resume:
             adopt_older(model, checkpoint)
-        params_of(model)  # refused now, and not after an epoch, if a file cannot hold them
+    try:
+        params_of(model)
+    except ParameterError as error:
+        if checkpoint is not None:
+            raise  # now, and not after an epoch
+        warn(f"{error}; save will refuse this model", stacklevel=2)
     names, held_out = names_of(X), None
     if validation is not None:
         check_names(names, validation, type(model).__name__)
@@ -135,9 +144,9 @@ def fit(
         warmup = model.engine_.objective.warmup_epochs
         if told and model.early_stopping is not None and 0 < warmup < model.epochs:
             print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up", flush=True)
-        return run(
-            model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume
-        )
+        run(model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume)
+        warn_collapse(model)
+        return model
 
 
 def partial_fit(model: M, X: Any, y: Any = None) -> M:
@@ -263,11 +272,13 @@ def run(
         )
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-    room, validate = model.engine_.backend.oom_guard(), validator(model, held_out)
+    found = activity(model, pixels, scale), validator(model, held_out)
+    measures = tuple(measure for measure in found if measure is not None)
+    room = model.engine_.backend.oom_guard()
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
             train(
-                state, batches, train_config, validate, callbacks, save,
+                state, batches, train_config, measures, callbacks, save,
                 model._make_step(), progress,
             )  # fmt: skip
         finally:

@@ -116,6 +116,8 @@ class VAE(GenerativeModel):
         One entry an epoch: ``epoch, elbo, reconstruction, kl, samples, seconds`` and, with
         validation data, ``validation_elbo`` and its parts; nats per datapoint. Where something
         else than the bound was maximised in place of ``elbo``, that is ``objective``.
+        ``active_latents`` is how many of the J are active, by up to 1,000 training data; it is not
+        there where the prior's variance has no formula.
     n_features_in_ : int
         D.
     feature_names_in_ : array of str (D,)

@@ -17,11 +17,12 @@ from npvae.distributions.priors import Mixture
 from npvae.errors import DataError, ParameterError
 from npvae.models import Engine
 
+THRESHOLD = 0.01  # of Burda et al.
 N_SAMPLES = 2**16  # of a prior whose variance has no formula: 1 or 2 % of error
 NORMAL_QUARTILES = 1.3489795003921634  # between those of N(0, 1)
 
 
-def active_units(Z: Any, threshold: float = 0.01, prior_variance: Any = 1.0) -> Any:
+def active_units(Z: Any, threshold: float = THRESHOLD, prior_variance: Any = 1.0) -> Any:
     """Which of J latents are active, from posterior means.   Z (N, J) → (J,) bool
 
     Parameters
@@ -65,13 +66,10 @@ def prior_variance(engine: Engine) -> np.ndarray:
     Of a prior without a finite variance (Cauchy, Student's t, F, or a mixture of such posteriors)
     it is that of the normal with the same quartiles, which does not depend on the tails.
     """
+    variance = variance_by_formula(engine)
+    if variance is not None:
+        return variance
     density, J = engine.model.prior_at(engine.ctx), engine.model.decoder.n_in
-    mixture = isinstance(density, Mixture)
-    family = density.components.family if isinstance(density, Mixture) else density.family
-    if not mixture and family.standard_variance is not None:
-        return np.full(J, float(family.standard_variance))
-    if isinstance(density, Mixture) and type(family) is Normal:
-        return variance_of_normals(density)
     eps = random.as_generator(0).standard_normal((N_SAMPLES, engine.model.prior.n_noise(J)))
     with engine.backend.oom_guard():
         y = density.rsample(engine.xp.asarray(eps, dtype=engine.theta.dtype))
@@ -81,6 +79,16 @@ def prior_variance(engine: Engine) -> np.ndarray:
         low, high = np.quantile(z, (0.25, 0.75), axis=0)
         return ((high - low) / NORMAL_QUARTILES) ** 2
     return z.var(axis=0)
+
+
+def variance_by_formula(engine: Engine) -> np.ndarray | None:
+    """The same, if it takes no samples: of most families, and of mixtures of normals."""
+    density, J = engine.model.prior_at(engine.ctx), engine.model.decoder.n_in
+    if isinstance(density, Mixture):
+        normals = type(density.components.family) is Normal
+        return variance_of_normals(density) if normals else None
+    variance = density.family.standard_variance
+    return None if variance is None else np.full(J, float(variance))
 
 
 def variance_of_normals(mixture: Mixture) -> np.ndarray:

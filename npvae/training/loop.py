@@ -17,13 +17,14 @@ from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep
 
 Callback = Callable[[TrainingState], Any]
+Measure = Callable[[], dict[str, Any]]
 
 
 def train(
     state: TrainingState,
     batches: Minibatches,
     config: TrainConfig,
-    validate: Callable[[], dict[str, float]] | None = None,
+    measures: tuple[Measure, ...] = (),
     callbacks: tuple[Callback, ...] = (),
     checkpoint: Callback | None = None,
     make_step: Callable[..., TrainStep] = TrainStep,
@@ -37,8 +38,9 @@ def train(
         Where to begin; advanced in place.
     batches : Minibatches
         The data.
-    validate : callable, optional
-        Gives ``{"validation_elbo": ..., ...}`` for the current parameters.
+    measures : tuple of callable
+        Called after every epoch, each gives columns of the history for the current parameters.
+        ``"validation_elbo"`` is what early stopping goes by.
     callbacks : tuple of callable
         Called with the state after every epoch; one whose result is true ends the run.
     checkpoint : callable, optional
@@ -74,7 +76,7 @@ def train(
                 steps.advance()
                 progress.step(state)
             if not interrupted():
-                close_epoch(steps, perf_counter() - began, validate)
+                close_epoch(steps, perf_counter() - began, measures)
                 progress.epoch(state)
                 done = [is_true(callback(state)) for callback in callbacks]
             check_finite(steps)
@@ -103,17 +105,18 @@ def is_true(result: Any) -> bool:
 
 
 def close_epoch(
-    steps: TrainStep, seconds: float, validate: Callable[[], dict[str, float]] | None
+    steps: TrainStep, seconds: float, measures: tuple[Measure, ...]
 ) -> None:
-    """End an epoch: a row of the history from its sums, validation, and the best parameters."""
+    """End an epoch: a row of the history from its sums and measures, and the best parameters."""
     state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
     n, before = len(steps.batches.data), state.history.get("samples")
     samples = (before[-1] if before else (state.epoch - 1) * n) + n  # data may have grown since
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
-    if validate:
-        row |= validate()
+    for measure in measures:
+        row |= measure()
+    if "validation_elbo" in row:
         at_rest = state.epoch > warmup_epochs(state)
         if at_rest and (state.best_elbo is None or row["validation_elbo"] > state.best_elbo):
             keep_best(state, row["validation_elbo"], config.patience is not None)

@@ -23,6 +23,7 @@ import numpy as np
 from .configurations import NOISE, Configuration, D, M, dataset
 
 HERE = Path(__file__).parent
+UNRECORDED = ("seconds", "active_latents")  # columns that differ from run to run, or are newer
 Numbers = dict[str, np.ndarray]
 
 
@@ -119,9 +120,9 @@ def history(c: Configuration, **options: Any) -> Numbers:
 
 
 def columns(model: Any) -> Numbers:
-    """The history of a trained model but for its seconds, NaN where an epoch lacks a number; and
+    """The history of a trained model but for UNRECORDED, NaN where an epoch lacks a number; and
     the sum and the root mean square of the parameters that it ended at, as ``parameters``."""
-    found = {k: np.array(v, float) for k, v in model.history_.items() if k != "seconds"}
+    found = {k: np.array(v, float) for k, v in model.history_.items() if k not in UNRECORDED}
     theta = flat(model)
     return found | {"parameters": np.array([theta.sum(), rms(theta)])}
 

@@ -14,7 +14,7 @@ import numpy as np
 import npvae
 
 from .configurations import LIKELIHOODS, Configuration, D, M, Settings, dataset, pair_settings
-from .measure import HERE, Numbers, columns, outputs
+from .measure import HERE, UNRECORDED, Numbers, columns, outputs
 
 FILES = HERE / "files"
 
@@ -106,7 +106,7 @@ def run_outputs(folder: Path) -> Numbers:
 
 
 def run_history(folder: Path) -> Numbers:
-    """The history of a run folder, but for its seconds."""
+    """The history of a run folder, but for UNRECORDED columns."""
     lines = (folder / "history.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    return {k: np.array([row[k] for row in rows], float) for k in rows[0] if k != "seconds"}
+    return {k: np.array([row[k] for row in rows], float) for k in rows[0] if k not in UNRECORDED}

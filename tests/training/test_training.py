@@ -403,7 +403,7 @@ def scripted(bounds, patience, epochs=20, **settings):
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
     config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, epochs, 1, 1, patience)
     loop.train(
-        vae._state, data, config, lambda: {"validation_elbo": next(values)},
+        vae._state, data, config, (lambda: {"validation_elbo": next(values)},),
         (lambda state: seen.append(state.engine.theta.copy()),),
     )  # fmt: skip
     return vae._state, seen
@@ -477,7 +477,7 @@ def test_a_best_that_an_older_version_took_from_a_warm_up_is_dropped(epoch):
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
     config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
     bounds = iter([-95.0, -94.0, -96.0])
-    loop.train(state, data, config, lambda: {"validation_elbo": next(bounds)})
+    loop.train(state, data, config, (lambda: {"validation_elbo": next(bounds)},))
     expected = (4, -94.0) if epoch == 2 else (4, -90.0)
     assert (state.best_epoch, state.best_elbo) == expected
     assert state.epoch == 5
@@ -512,7 +512,7 @@ def test_early_stopping_that_is_asked_for_at_a_resume_watches_from_there():
     state.history = {"epoch": [1, 2], "validation_elbo": [-20.0, -90.0]}
     data = Minibatches(vae.engine_, IMAGES, 1.0, 100, 1, "none")
     config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
-    loop.train(state, data, config, lambda: {"validation_elbo": -95.0})
+    loop.train(state, data, config, (lambda: {"validation_elbo": -95.0},))
     assert (state.epoch, state.best_epoch, state.best_elbo) == (3, 2, -90.0)
     assert state.engine.theta.tobytes() == here.tobytes()
 
@@ -527,7 +527,7 @@ def test_early_stopping_that_is_asked_for_in_the_middle_of_an_epoch_waits_for_it
     config = TrainConfig(Adam(), 1e-3, npvae.optim.Constant(), None, 9, 1, 1, patience=1)
     bounds = iter([-95.0, -96.0])
     loop.train(
-        state, data, config, lambda: {"validation_elbo": next(bounds)},
+        state, data, config, (lambda: {"validation_elbo": next(bounds)},),
         (lambda state: seen.append(state.engine.theta.copy()),),
     )  # fmt: skip
     assert (state.epoch, state.best_epoch, state.best_elbo) == (4, 3, -95.0)
