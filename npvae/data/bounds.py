@@ -18,7 +18,7 @@ ROOM = 32 * 2**20  # bytes
 TEXT_ROOM = 4 * 2**20  # bytes; "0,": eight bytes of a number for two of a text, and parsers copy
 
 
-def check_claim(path: Path, claimed: int, room: int = ROOM) -> None:
+def check_claim(path: Path, claimed: int, room: int = ROOM, ratio: int = RATIO) -> None:
     """Raise a DataError if ``path`` is too small a file to be believed that it holds so much.
 
     Parameters
@@ -28,6 +28,8 @@ def check_claim(path: Path, claimed: int, room: int = ROOM) -> None:
         Bytes that would be unpacked.
     room : int
         Bytes that any file may claim.
+    ratio : int
+        And how many times its own size.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def check_claim(path: Path, claimed: int, room: int = ROOM) -> None:
     npvae.errors.DataError: ... unpacks to 1,000,000,000 bytes or more, from a file of 0: ...
     """
     size = path.stat().st_size
-    if claimed > max(room, RATIO * size):
+    if claimed > max(room, ratio * size):
         raise DataError(
             f"{path} unpacks to {claimed:,} bytes or more, from a file of {size:,}: "
             "if you trust it, unpack it yourself and save it uncompressed"
@@ -50,14 +52,14 @@ def check_image(path: Path, image: Any) -> None:
     check_claim(path, 4 * image.width * image.height)  # Pillow has four bytes for a colour
 
 
-def decompress(path: Path, room: int = ROOM) -> bytes:
+def decompress(path: Path, room: int = ROOM, ratio: int = RATIO) -> bytes:
     """The contents of a file, which may be a gzip, bzip2 or xz, or a zip of one file.
 
     Parameters
     ----------
     path : Path
-    room : int
-        Bytes that any file may unpack to; ``TEXT_ROOM`` for a table.
+    room, ratio : int
+        As for :func:`check_claim`; ``room=TEXT_ROOM`` for a table.
 
     Raises
     ------
@@ -71,10 +73,10 @@ def decompress(path: Path, room: int = ROOM) -> bytes:
     module = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), None)
     if head.startswith(b"PK\3\4"):
         with zipfile.ZipFile(path) as archive:
-            return _counted(path, archive.open(sole_member(path)), room)
+            return _counted(path, archive.open(sole_member(path)), room, ratio)
     if module is None:
         return path.read_bytes()
-    return _counted(path, import_module(module).open(path), room)
+    return _counted(path, import_module(module).open(path), room, ratio)
 
 
 def sole_member(path: Path) -> str:
@@ -87,12 +89,12 @@ def sole_member(path: Path) -> str:
     return names[0]
 
 
-def _counted(path: Path, unpacked: IO[bytes], room: int) -> bytes:
+def _counted(path: Path, unpacked: IO[bytes], room: int, ratio: int) -> bytes:
     """All that there is to read, if it is not too much."""
     length = 0
     with unpacked as file:
         while chunk := file.read(2**18):  # once to count, which takes no memory
             length += len(chunk)
-            check_claim(path, length, room)
+            check_claim(path, length, room, ratio)
         file.seek(0)
         return file.read(length)

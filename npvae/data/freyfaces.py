@@ -12,13 +12,14 @@ from npvae.data.sources import Source, read
 from npvae.errors import optional_import
 
 SOURCE = Source(
-    "freyfaces", "frey_rawface.mat", "687b39ec28b56c183474c235686975cf",
+    "freyfaces", "frey_rawface.mat",
+    "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78", 1_100_400,
     (
         "https://cs.nyu.edu/~roweis/data/frey_rawface.mat",
-        "http://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",
+        "https://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",
         "https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",
     ),
-)
+)  # fmt: skip
 
 
 def load_frey_faces() -> Dataset:

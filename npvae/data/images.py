@@ -26,32 +26,32 @@ def read_folder(folder: Path) -> Contents:
     Returns
     -------
     Contents
-        values (N, H, W) of grey or (N, H, W, 3) of colour; uint8, or uint16 where the files have
-        16 bits of grey.
+        values (N, H, W, 1) of grey or (N, H, W, 3) of colour; uint8, or uint16 where the files
+        have 16 bits of grey.
     """
     optional_import("PIL.Image", "images")
     names, notes = _list(folder)
     labels = _labels(folder, names)
     first = read_image(folder / names[0])
-    images = np.empty((len(names), *first.shape[:2]), first.dtype)  # (N, H, W) until one has colour
+    images = np.empty((len(names), *first.shape[:2], 1), first.dtype)
     for i, name in enumerate(names):
-        pixels = read_image(folder / name)
-        if pixels.shape != first.shape:
+        pixels = read_image(folder / name) if i else first
+        if pixels.shape[:2] != first.shape[:2]:
             raise DataError(f"{folder / name} is {_size(pixels)} but {names[0]} is {_size(first)}: "
                             "bring all images to one size")
         if pixels.dtype != first.dtype:
             raise DataError(f"{folder / name} has {_bits(pixels)} but {names[0]} has "
                             f"{_bits(first)}: bring all images to one depth")
-        if images.ndim == 3 and (pixels != pixels[..., :1]).any():
-            images = np.repeat(images[..., None], 3, axis=3)  # (N, H, W, 3)
+        if images.shape[3] == 1 and (pixels != pixels[..., :1]).any():
+            images = np.repeat(images, 3, axis=3)  # (N, H, W, 3)
             notes.append("in colour")
-        images[i] = pixels if images.ndim == 4 else pixels[..., 0]
+        images[i] = pixels[..., : images.shape[3]]
     deep = images.dtype == np.uint16
     return Contents(images, labels, notes, scale=1 / 65535 if deep else 0.0, grey_levels=deep)
 
 
 def read_image(path: Path) -> np.ndarray:
-    """One picture as it is seen.   (H, W, 3) uint8, or uint16 with all three alike
+    """One picture as it is seen.   (H, W, 1) or (H, W, 3) uint8, or (H, W, 1) uint16
 
     Raises
     ------
@@ -72,14 +72,15 @@ def read_image(path: Path) -> np.ndarray:
             image.load()
             if image.size != size:  # Pillow 13 mixes up the pixels of uncompressed ones
                 raise ValueError("it is a turned TIFF that Pillow misreads")
-            upright = optional_import("PIL.ImageOps", "images").exif_transpose(image)
-            if upright.has_transparency_data:
-                upright = _on_white(upright)
-            if upright.mode[0] == "I":
-                return _deep_grey(np.asarray(upright))
-            if upright.mode not in ("1", "L", "P", "RGB", "YCbCr"):
-                raise ValueError(f"its mode is {upright.mode}")
-            return np.asarray(upright.convert("RGB"))
+            optional_import("PIL.ImageOps", "images").exif_transpose(image, in_place=True)
+            seen = _on_white(image) if image.has_transparency_data else image
+            if seen.mode[0] == "I":
+                return _deep_grey(np.asarray(seen))
+            if seen.mode not in ("1", "L", "P", "RGB", "YCbCr"):
+                raise ValueError(f"its mode is {seen.mode}")
+            if seen.mode not in ("L", "RGB"):
+                seen = seen.convert("L" if seen.mode == "1" else "RGB")
+            return np.atleast_3d(np.asarray(seen))
     except DataError:
         raise
     except Exception as error:  # parsers raise whatever they stumble on
@@ -98,10 +99,10 @@ def _is_deep_colour(image: Any) -> bool:
 
 
 def _deep_grey(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) of whole numbers as uint16, three times over.   (H, W, 3)"""
+    """(H, W) of whole numbers as uint16.   (H, W, 1)"""
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}")
-    return np.repeat(pixels.astype(np.uint16)[..., None], 3, axis=2)
+    return pixels.astype(np.uint16)[..., None]
 
 
 def _on_white(image: Any) -> Any:

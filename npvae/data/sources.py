@@ -2,20 +2,26 @@
 
 A file is looked for in ``$NPVAE_DATA`` and then in the user's cache, each time in the folder of
 its dataset and then beside it, compressed or not. What is found nowhere is downloaded into the
-cache. The checksum is of what a file *holds*, since mirrors compress the same data differently.
+cache, by https alone and never more than its size. The checksum is of what a file *holds*, since
+mirrors compress the same data differently.
 """
+import io
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import md5
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from sys import stderr
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from npvae import install
 from npvae.errors import DataError, MissingExtraError, optional_import
+
+SCHEME = "https"
+CONTAINER = 4096  # bytes that a file may have beside its contents
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,16 @@ class Source:
     ----------
     folder, file : str
         Where it lies below a data folder.
-    md5 : str
-        Checksum of its decoded contents.
+    sha256, size : str, int
+        Checksum and length of its decoded contents.
     mirrors : tuple of str
         Complete addresses, the best first.
     """
 
     folder: str
     file: str
-    md5: str
+    sha256: str
+    size: int
     mirrors: tuple[str, ...]
 
 
@@ -99,14 +106,15 @@ def _verified(path: Path, source: Source, decode: Callable[[Path], bytes]) -> by
     try:
         contents = decode(path)
     except DataError as error:
-        raise DataError(f"{error}; or {cure}") from error
+        raise DataError(f"{path} is not the published file, which holds {source.size:,} bytes: "
+                        f"{cure}") from error
     except Exception as error:  # parsers raise whatever they stumble on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DataError(f"{path} is damaged ({reason}): {cure}") from error
-    found = md5(contents, usedforsecurity=False).hexdigest()
-    if found != source.md5:
-        raise DataError(f"{path} is not the published file (the MD5 of its contents is {found}, "
-                        f"not {source.md5}): {cure}")
+    found = sha256(contents).hexdigest()
+    if found != source.sha256:
+        raise DataError(f"{path} is not the published file (the SHA-256 of its contents is "
+                        f"{found}, not {source.sha256}): {cure}")
     return contents
 
 
@@ -135,8 +143,37 @@ def _download_from(
     pooch.get_logger().setLevel("WARNING")  # else it asks for a checksum of the container
     progress = stderr.isatty() and find_spec("tqdm") is not None
     path.parent.mkdir(parents=True, exist_ok=True)
+    fetch = pooch.HTTPDownloader(progressbar=progress, hooks={"response": _check_scheme})
+
+    def download(url: str, target: str, pooch: Any) -> None:
+        if urlsplit(url).scheme != SCHEME:
+            raise ValueError(f"{url} is not {SCHEME}")
+        with Capped(target, source.size + CONTAINER) as file:
+            fetch(url, file, pooch)
+
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(pooch.retrieve(url, None, path.name, folder, progressbar=progress))
+        part = Path(pooch.retrieve(url, None, path.name, folder, downloader=download))
         contents = _verified(part, source, decode)
         part.replace(path)
     return contents
+
+
+def _check_scheme(response: Any, *args: Any, **options: Any) -> None:
+    """Raise a ValueError at a redirection, which others may read or change on its way."""
+    there = urljoin(response.url, response.headers.get("location", ""))
+    if urlsplit(there).scheme != SCHEME:
+        raise ValueError(f"{response.url} leads to {there}, which is not {SCHEME}")
+
+
+class Capped(io.BufferedWriter):
+    """A file that takes so many bytes and no more, whatever a server sends."""
+
+    def __init__(self, path: str, most: int):
+        super().__init__(io.FileIO(path, "w"))
+        self.most, self.taken = most, 0
+
+    def write(self, data: Any) -> int:
+        self.taken += len(data)
+        if self.taken > self.most:
+            raise ValueError(f"it is longer than {self.most:,} bytes")
+        return super().write(data)

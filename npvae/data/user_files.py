@@ -89,11 +89,13 @@ def load_file(
         raise DataError(f"there is no file or folder {str(path)!r}: correct the path")
     dropped = (drop,) if isinstance(drop, str | int) else tuple(drop or ())
     asked = Asked(label_column, index_column, dropped, header)
-    read = _reader(path, asked)
     try:
-        found = read(path)
-    except (DataError, MissingExtraError, ParameterError, MemoryError):
+        found = _reader(path, asked)(path)
+    except (DataError, MissingExtraError, ParameterError):
         raise
+    except MemoryError as error:
+        raise DataError(f"{path} takes more memory than there is, or is damaged "
+                        f"({_reason(error)}): use fewer rows, or write it again") from error
     except Exception as error:  # parsers raise whatever they stumble on
         raise DataError(f"{path} is damaged or holds no plain numbers ({_reason(error)}): "
                         "correct it, or write it again") from error
@@ -158,11 +160,12 @@ def _image_shape(name: str, values: np.ndarray, may_be_images: bool) -> tuple[in
         return (side, side) if square and may_be_images else None
     if values.ndim == 3:
         return values.shape[1:]
-    if 1 in (values.shape[1], values.shape[3]):  # one channel, first as in PyTorch or last
-        return tuple(n for axis, n in enumerate(values.shape[1:], 1)
-                     if axis != (1 if values.shape[1] == 1 else 3))  # fmt: skip
     if values.shape[3] == 3:
         return values.shape[1:]
+    if values.shape[3] == 1:
+        return values.shape[1:3]
+    if values.shape[1] == 1:  # one channel, which comes first in PyTorch
+        return values.shape[2:]
     cure = "np.moveaxis(x, 1, -1)" if values.shape[1] == 3 else "np.moveaxis"
     raise DataError(f"{name} has shape {values.shape}: images in colour are (N, H, W, 3); "
                     f"bring the axes into this order with {cure}")

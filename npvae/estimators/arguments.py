@@ -7,6 +7,7 @@ npvae's do. Only a file cannot hold it.
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from inspect import signature
+from math import isfinite
 from numbers import Real
 from typing import Any
 
@@ -141,9 +142,9 @@ def check_option(kind: str, name: str, value: Any, default: Any) -> None:
     several = isinstance(default, tuple)
     good = isinstance(value, tuple if several else Real)
     if isinstance(default, (int, float, tuple)) and not (
-        good and all(isinstance(v, Real) for v in (value if several else ()))
+        good and all(isinstance(v, Real) and isfinite(v) for v in (value if several else (value,)))
     ):
-        wanted = "a tuple of numbers" if several else "a number"
+        wanted = "a tuple of finite numbers" if several else "a finite number"
         raise ParameterError(f"{kind}: {name}={value!r} must be {wanted}, as {default!r} is")
 
 

@@ -113,7 +113,19 @@ def _frame(ax: "Axes", traces: Sequence[Trace]) -> list[Place]:
     ticker = optional_import("matplotlib.ticker", "plot")
     first, last = (pick(t.samples[end] for t in traces) for pick, end in ((min, 0), (max, -1)))
     left = FIRST if min(t.samples[-1] for t in traces) > 10 * FIRST else first
-    decades = max(log10(last / left), 0.5)
+    points = [(s, v) for t in traces for values in (t.train, t.test)
+              for s, v in zip(t.samples, values, strict=True) if v is not None]
+    ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
+    paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
+    low, high = min(ends + paper), max(ends + paper)
+    span = max(high - low, 1)
+    # how low a curve begins is left out: where it goes is what there is to see
+    lately, ever = (min(v for s, v in points if s >= start) for start in (last / FAR, left))
+    bottom = min(low, lately, max(ever, min(ends) - 0.8 * span))
+    ax.set_ylim(bottom - 0.12 * span, high + 0.08 * span)
+    if left < FIRST:
+        left = min(s for s, v in points if v >= bottom)
+    decades = max(log10(last / left), 0.3)
     published = [s for t in traces for s in t.published]
     far = max((s for s in published if s > FAR * last), default=None)
     strip = log10(last) + 0.06 * decades
@@ -138,16 +150,6 @@ def _frame(ax: "Axes", traces: Sequence[Trace]) -> list[Place]:
         exact = ticker.LogFormatterSciNotation(minor_thresholds=(99, 99))(far)
         ax.text(1, 1.03, f"after {exact}", color=GREY, fontsize=8, ha="right", va="bottom",
                 transform=ax.transAxes)
-
-    seen = [v for t in traces for values in (t.train, t.test)
-            for s, v in zip(t.samples, values, strict=True) if v is not None and s >= left]
-    ends = [value for t in traces for value in (t.train[-1], t.test[-1]) if value is not None]
-    paper = [v for t in traces for pair in t.published.values() for v in pair if v is not None]
-    low, high = min(ends + paper), max(ends + paper)
-    span = max(high - low, 1)
-    # how low a curve begins is left out: where it goes is what there is to see
-    bottom = min(low, max(min(seen), min(ends) - 0.8 * span))
-    ax.set_ylim(bottom - 0.12 * span, high + 0.08 * span)
     return [partial(place, k) for k in range(len(traces))]
 
 

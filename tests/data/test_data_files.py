@@ -4,7 +4,7 @@ import os
 import struct
 import sys
 from dataclasses import replace
-from hashlib import md5
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("NPVAE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    small = tuple(replace(source, md5=md5(idx(array)).hexdigest())
+    small = tuple(replace(source, sha256=sha256(idx(array)).hexdigest(), size=len(idx(array)))
                   for source, array in zip(mnist.SOURCES["train"], (IMAGES, LABELS), strict=True))
     monkeypatch.setitem(mnist.SOURCES, "train", small)
     return tmp_path
@@ -112,9 +112,9 @@ def test_frey_face_is_read_column_by_column(home, monkeypatch):
     ff = np.random.default_rng(0).integers(0, 256, (560, 3), np.uint8)
     scipy_io.savemat(home / "data" / "frey_rawface.mat", {"ff": ff})
     message = refusal(load_frey_faces)  # not the published faces
-    assert "MD5" in message and freyfaces.SOURCE.md5 in message
-    digest = md5(ff.T.copy()).hexdigest()
-    monkeypatch.setattr(freyfaces, "SOURCE", replace(freyfaces.SOURCE, md5=digest))
+    assert "SHA-256" in message and freyfaces.SOURCE.sha256 in message
+    digest = sha256(ff.T.copy()).hexdigest()
+    monkeypatch.setattr(freyfaces, "SOURCE", replace(freyfaces.SOURCE, sha256=digest))
     np.testing.assert_array_equal(load_frey_faces().pixels, ff.T)
 
 

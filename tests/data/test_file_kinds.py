@@ -201,6 +201,7 @@ REFUSED = {
     "channels.npy": (npy(np.zeros((4, 3, 8, 8))), ["(4, 3, 8, 8)", "np.moveaxis(x, 1, -1)"]),
     "opacity.npy": (npy(np.zeros((4, 8, 8, 4))), ["(4, 8, 8, 4)", "(N, H, W, 3)"]),
     "several.h5": (hdf5(one=X, two=X), ["one (12, 8, 8), two (12, 8, 8)"]),
+    "damaged.csv.zip": (b"PK\3\4 and no more", ["damaged"]),
     "labels.idx": (idx(LABELS.astype(np.uint8)), ["shape (12,)"]),
     "short.idx": (idx(X)[:-1], ["header says (12, 8, 8)"]),
     "long.idx": (idx(X) + b"0", ["header says (12, 8, 8)"]),

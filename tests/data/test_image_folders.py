@@ -53,6 +53,11 @@ def test_colour_without_loss(suffix, options, tmp_path):
     assert loaded.notes == "2 images of 6 x 9 x 3, in colour"
 
 
+def test_an_image_of_one_row_has_its_colours(tmp_path):
+    save(tmp_path / "a.png", COLOUR[:1])
+    assert load_file(tmp_path).image_shape == (1, 9, 3)
+
+
 def test_palettes_one_bit_and_grey_as_colour(tmp_path):
     save(tmp_path / "a.png", COLOUR // 64 * 64, "P")
     shown = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))

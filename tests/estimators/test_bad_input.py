@@ -413,3 +413,10 @@ def test_a_name_without_a_suffix_is_used_as_it_is(tmp_path, name):
     VAE.save(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert npvae.load(tmp_path / name).parameters.keys() == VAE.parameters.keys()
+
+
+@pytest.mark.parametrize("option", [
+    {"schedule": {"name": "warmup", "fraction": float("nan")}},
+])  # fmt: skip
+def test_an_objects_numbers_are_finite(option):
+    assert "must be a finite number" in message(lambda: model(**option).fit(X), ParameterError)

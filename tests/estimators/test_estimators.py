@@ -562,8 +562,8 @@ FIRST = {
 @pytest.mark.parametrize("likelihood", UNITS)
 def test_a_start_by_few_rows_is_as_good_as_by_all(likelihood, first):
     """At a learning rate of nothing the bound is that of the start. Where two calls make a hundred
-    rows it is as by both at once; by others of the 200 rows it is within a tenth of the way there
-    from the start by one row."""
+    rows it is as by both at once, but for units, which are those of the first; by others of the 200
+    rows it is within a tenth of the way there from the start by one row."""
     data = UNITS[likelihood]
 
     def start(*chunks):
@@ -575,7 +575,7 @@ def test_a_start_by_few_rows_is_as_good_as_by_all(likelihood, first):
 
     best, worst, found = start(slice(200)), start(slice(1)), start(*FIRST[first])
     assert worst < best and abs(found - best) <= 0.1 * (best - worst)
-    if first == "many few rows":
+    if first == "many few rows" and likelihood not in ("normal", "laplace"):
         assert start(slice(60), slice(60, 120)) == pytest.approx(start(slice(120)), rel=1e-5)
 
 
