@@ -34,7 +34,8 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Usage is one line: what there is to choose from stands below it."""
-        words = [str(a.metavar or a.dest) for a in self._actions if not a.option_strings]
+        named = ((a, str(a.metavar or a.dest)) for a in self._actions if not a.option_strings)
+        words = [f"[{name}]" if action.nargs == "?" else name for action, name in named]
         self.usage = " ".join([self.prog, *words, "[options]"])
         return super().format_help()
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npvae.cli.common import align, free_path, note, print_json
-from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_picture
+from npvae.cli.common import align, find, free_path, note, print_json
+from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_out
 from npvae.cli.terminal import say
 from npvae.errors import DataError, MissingExtraError, ParameterError
 
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
     p.add_argument("first", metavar="RUN", help="a run folder")
     p.add_argument("other", metavar="OTHER_RUN", help="another")
     with_json(p)
-    with_picture(p, "OTHER_RUN")
+    with_out(p, "FILE.png", "picture to write; RUN-OTHER_RUN.png here if not given")
     p = add_command(commands, plot, "plot", "draw the pictures of a run again")
     p.add_argument("folder", metavar="RUN", help="a run folder, in which plots/ is written anew")
 
@@ -98,13 +98,11 @@ def comparison_lines(pair: "Pair", elbos: Any, why_not: str) -> Iterator[str]:
     from npvae.evaluation.comparison import paired_difference
 
     names = [str(run.folder) for run in pair]
-    best = [found and f"{found[2]:.2f} nats, {KINDS[found[0]]}" for run in pair
-            for found in [run.best()]]  # fmt: skip
     rows = [
         ["", *names],
         *([name, *map(as_typed, values)] for name, *values in overview.differences(*pair)),
         ["epochs had", *(str(len(run.history)) for run in pair)],
-        ["best", *(text or "" for text in best)],
+        ["best", *map(best_of, pair)],
     ]
     if elbos is None:
         yield from align(rows)
@@ -113,11 +111,17 @@ def comparison_lines(pair: "Pair", elbos: Any, why_not: str) -> Iterator[str]:
     rows.append(["ELBO", *(f"{float(e.total.mean()):.3f} ± {e.mean_error:.3f}" for e in elbos)])
     more, error = paired_difference(*elbos)
     yield from align(rows)
-    if not more:
-        yield f"their ELBOs are the same, mean of {len(elbos[0].total)} held-out datapoints"
-        return
-    yield (f"the ELBO of {names[more < 0]} is higher by {abs(more):.3f} ± {error:.3f} nats, "
-           f"mean of {len(elbos[0].total)} held-out datapoints")  # fmt: skip
+    if abs(more) <= 2 * error:
+        verdict = f"their ELBOs differ by {abs(more):.3f} ± {error:.3f} nats, no more than noise"
+    else:
+        higher = names[more < 0]
+        verdict = f"the ELBO of {higher} is higher by {abs(more):.3f} ± {error:.3f} nats"
+    yield f"{verdict}, mean of {len(elbos[0].total)} held-out datapoints"
+
+
+def best_of(run: "RunSummary") -> str:
+    best = run.best()
+    return f"{best[2]:.2f} nats, {KINDS[best[0]]}" if best else ""
 
 
 def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
@@ -136,9 +140,9 @@ def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
 
 
 def plot(arguments: argparse.Namespace) -> None:
-    from npvae import overview, runs
+    from npvae import overview
 
-    model, run = runs.find_model(arguments.folder)
+    model, run = find(arguments.folder)
     if run is None:
         raise ParameterError(f"{arguments.folder} is a file, not a run; name the folder of the run")
     paths = draw(run, model, overview.summarise(run.folder).columns())

@@ -108,6 +108,13 @@ def test_help_fits_the_terminal(name, columns, monkeypatch, capsys):
     assert not lines[1] and max(map(len, lines)) < int(columns)
 
 
+def test_usage_brackets_what_may_be_left_out(capsys):
+    for name, usage in (("runs", "runs [FOLDER]"), ("compare", "compare RUN OTHER_RUN")):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert capsys.readouterr().out.startswith(f"usage: npvae {usage} [options]\n")
+
+
 def test_json_is_all_that_is_printed(capsys):
     assert main(["gradcheck", "--hidden", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -47,10 +47,12 @@ def test_two_runs_are_compared_on_the_same_held_out_rows(folder, tmp_path, capsy
     X = data.load_digits().split(179, seed=0)[1]
     elbos = [npvae.load(run / "model.npz").elbo(X, n_samples=10).total for run in (a, b)]
     assert found["difference"]["nats"] == pytest.approx(float((elbos[0] - elbos[1]).mean()))
-    higher = a if found["difference"]["nats"] > 0 else b
-    assert f"the ELBO of {higher} is higher by {abs(found['difference']['nats']):.3f} ±" in out
+    more, error = found["difference"]["nats"], found["difference"]["standard_error"]
+    assert f" by {abs(more):.3f} ± {error:.3f} nats" in out
+    assert ("no more than noise" in out) == (abs(more) <= 2 * error)
+    assert (f"the ELBO of {a} is higher" in out) == (more > 2 * error)
     assert main(["compare", str(a), str(a), "--out", str(tmp_path / "w.png")]) == 0
-    assert "their ELBOs are the same" in capsys.readouterr().out
+    assert "their ELBOs differ by 0.000 ± 0.000 nats, no more than noise" in capsys.readouterr().out
     assert main(["compare", str(a), str(folder / "c"), "--out", str(tmp_path / "z.png")]) == 0
     assert "not compared: model autoencoder has none" in capsys.readouterr().out
 

@@ -391,7 +391,7 @@ def test_chains_that_mixed_badly_are_warned_of():
 
 def test_a_loss_that_is_not_finite_stops_the_run():
     with pytest.raises(npvae.NumericalError, match=r"at step \d"):
-        make(learning_rate=1e30, likelihood="normal").fit(IMAGES)
+        make(learning_rate=1e30, likelihood="normal", likelihood_variance="unbounded").fit(IMAGES)
 
 
 # --- on the command line ------------------------------------------------------------------
