@@ -90,5 +90,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     names, word = {name.casefold(): name for name in known}, word.casefold()
     longer = [name for name in names if len(word) > 2 and name.startswith(word)]
-    near = longer or get_close_matches(word, names, n=1)
+    near = longer[:3] or get_close_matches(word, names, n=1)
     return f"; did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else ""

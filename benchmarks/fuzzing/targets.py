@@ -354,6 +354,8 @@ def wrong_csv(path: Path, dataset: Any) -> str | None:
         text = raw.decode("latin-1")
     lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()]
     rows = []
+    while lines and lines[0].startswith("# "):  # a comment above the table
+        del lines[0]
     for i, line in enumerate(lines):
         comma = next((c for c in ",;\t|" if c in line), " ")
         fields = [field.strip().strip('"') for field in line.split(comma)]

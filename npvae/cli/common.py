@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae.cli.terminal import say
-from npvae.errors import ModelFileError, ParameterError
+from npvae.errors import ModelFileError, ParameterError, did_you_mean
 from npvae.options import READING
 
 DATA_KINDS = (".npy", ".csv", "")
@@ -53,8 +53,20 @@ def print_json(result: dict[str, Any] | list[Any]) -> None:
 
 
 def find(path: str) -> tuple[Any, Any]:
+    """The model of a run folder or of a file, and the run if it is one.
+
+    Raises
+    ------
+    ModelFileError
+        If there is none: with what is there by a similar name, which may have been meant.
+    """
     from npvae import runs
 
+    place = Path(path)
+    if not place.exists():
+        there = [str(other) for other in place.parent.glob("*")]
+        near = did_you_mean(str(place), there) or "; npvae runs lists those there are"
+        raise ModelFileError(f"{path}: there is no such run or model{near}")
     return runs.find_model(path)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npvae.cli.common import align, free_path, note, print_json
+from npvae.cli.common import align, find, free_path, note, print_json
 from npvae.cli.flags import Commands, add_command, as_typed, with_json, with_out
 from npvae.cli.terminal import say
 from npvae.errors import DataError, MissingExtraError, ParameterError
@@ -140,9 +140,9 @@ def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
 
 
 def plot(arguments: argparse.Namespace) -> None:
-    from npvae import overview, runs
+    from npvae import overview
 
-    model, run = runs.find_model(arguments.folder)
+    model, run = find(arguments.folder)
     if run is None:
         raise ParameterError(f"{arguments.folder} is a file, not a run; name the folder of the run")
     paths = draw(run, model, overview.summarise(run.folder).columns())

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
 M = TypeVar("M", bound="GenerativeModel")
 FEW = 100  # rows whose moments are not yet those of the data
+TOO_FEW = 10  # rows that say nothing of a feature's unit
 
 
 class FirstRows(NamedTuple):
@@ -209,28 +210,28 @@ def begin(model: "GenerativeModel", pixels: Array, scale: float) -> None:
     if len(rows) < FEW:
         rows, factor = to_numpy(rows[:]) * scale, 1.0  # (M, D), of sparse rows too
         rows = rows if first is None else np.concatenate([first.rows, rows])
-    bias = start_at_moments(model, rows, factor, first and first.bias)
+    bias = start_at_moments(model, rows, factor, first)
     model._first_rows = FirstRows(rows, bias) if len(rows) < FEW else None
 
 
 def start_at_moments(
-    model: "GenerativeModel", pixels: Array, scale: float, before: Mapping[str, Array] | None = None
+    model: "GenerativeModel", pixels: Array, scale: float, before: FirstRows | None = None
 ) -> dict[str, Array]:
     """Standardize the data, and initialise the output bias by their moments.
 
     At h = 0 the decoder gives those. A bias that was begun ``before`` by other moments moves by the
-    difference. Returns the bias of each head to begin at.
+    difference; units stay, if it was not by too few rows. Returns the bias of each head.
     """
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
-        if standardizes(model):
+        if standardizes(model) and (before is None or len(before.rows) < TOO_FEW):
             engine.standardize(standardization_of(engine, pixels, scale))
         mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
         first = {k: engine.xp.where(engine.xp.isfinite(v), v, 0) for k, v in first.items()}
         for head, bias in first.items():
             view = engine.P[f"decoder.{head}.bias"]
-            view[...] = bias if before is None else view + (bias - before[head])
+            view[...] = bias if before is None else view + (bias - before.bias[head])
     return first
 
 

@@ -122,6 +122,12 @@ def test_what_does_not_fit_is_one_line(run, tmp_path, capsys):
     assert not (tmp_path / "x.npy").exists()
 
 
+def test_a_mistyped_run_is_told_what_is_there(run, capsys):
+    wrong = run.parent / "smal-1"
+    assert error(capsys, "encode", wrong).endswith(f"model; did you mean '{run}'?")
+    assert "npvae runs lists" in error(capsys, "encode", run.parent / "xyz" / "model.npz")
+
+
 def test_what_is_no_image_makes_no_folder_of_images(tmp_path, capsys):
     argv = [*QUICK, str(tmp_path / "run"), "--data", "swiss-roll", "--likelihood", "normal"]
     assert main(argv) == 0
