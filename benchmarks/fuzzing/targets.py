@@ -204,6 +204,7 @@ def run_folders(folder: Path) -> list[Target]:
     def wrong(path: Path, settings: Any) -> str | None:
         with open(path, "rb") as file:
             told = tomllib.load(file)
+        told.pop("verbose", None)  # it may be anything
         lost = [k for k, v in told.items() if not same(v, settings.get(k))]
         return f"{lost[0]} is {settings.get(lost[0])!r}" if lost else None
 
