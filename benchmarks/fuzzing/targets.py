@@ -205,6 +205,8 @@ def run_folders(folder: Path) -> list[Target]:
         with open(path, "rb") as file:
             told = tomllib.load(file)
         told.pop("verbose", None)  # it may be anything
+        if settings["data"] == str(Path(str(told.get("data"))).resolve()):
+            del told["data"]
         lost = [k for k, v in told.items() if not same(v, settings.get(k))]
         return f"{lost[0]} is {settings.get(lost[0])!r}" if lost else None
 
