@@ -33,7 +33,7 @@ from train_step import save
 import npvae
 from npvae.data import Dataset
 from npvae.evaluation import importance
-from npvae.ops.cpu.threads import one_blas_thread_each
+from npvae.ops.cpu.blas import one_thread_each
 
 FEW = 500  # samples, whose memory is compared with that of the samples asked for
 COLUMNS = 64  # of the file to encode
@@ -132,7 +132,7 @@ def encode_file(rows: int) -> dict[str, float]:
 @contextmanager
 def one_thread() -> Iterator[int]:
     """A single thread, with BLAS as the estimate has it: a stopwatch knows no others."""
-    with one_blas_thread_each():
+    with one_thread_each():
         yield 1
 
 
@@ -147,7 +147,7 @@ def profile(work: Workload, images: int, samples: int) -> None:
         for field in fields(ops)
     })  # fmt: skip
     watch.wrap(importance, "sample_noise", "accumulate_weights", "summary", "load_rows")
-    with patch("npvae.backend.one_blas_thread_each", one_thread):
+    with patch("npvae.backend.one_thread_each", one_thread):
         watch.around("log_likelihood()", vae.log_likelihood)(data, samples, rng=0)
     total = sum(watch.seconds.values())
     for name, seconds in sorted(watch.seconds.items(), key=lambda row: -row[1]):
