@@ -186,7 +186,8 @@ def main() -> int:
     for wrong in [t for t in trials if t["unreadable"] or not t["identical"]][:5]:
         print(wrong)
     if arguments.save:
-        save("kills", result | {"trials": trials}, machine.describe(("numpy",)))
+        result["pictures"] = not arguments.without_plots
+        save("kills", result, machine.describe(("numpy",)))
     return int(arguments.require and any(count.values()))
 
 

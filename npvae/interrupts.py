@@ -51,9 +51,9 @@ def terminable() -> Iterator[None]:
     default = [n for n in TERMINATION if signal.getsignal(n) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         default = []  # Python lets no other thread say what a signal does
-    for number in default:
-        signal.signal(number, _terminate)
     try:
+        for number in default:
+            signal.signal(number, _terminate)
         yield
     finally:
         for number in default:
@@ -88,9 +88,9 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         seen.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated(number))
         restore()
 
-    for number in held:
-        signal.signal(number, note)
     try:
+        for number in held:
+            signal.signal(number, note)
         yield lambda: bool(seen)
     finally:
         restore()

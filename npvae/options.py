@@ -69,6 +69,9 @@ def place(name: str, value: Any) -> None:
     """Raise a ParameterError unless ``value`` may be the name or the path of data."""
     if not isinstance(value, str):
         raise ParameterError(f"{name}={value!r} is no name or path; write it in quotes")
+    raw = value.encode(errors="replace")
+    if b"\0" in raw or len(raw) > 4000 or max(map(len, raw.split(b"/"))) > 255:
+        raise ParameterError(f"{name}={value[:40]!r}… can be the name of no file; correct it")
 
 
 def column(name: str, value: Any) -> None:

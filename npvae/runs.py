@@ -90,8 +90,9 @@ class Run:
         elif why := record.difference(dataset):
             if not self.new_data:
                 raise DataError(
-                    f"{name} is not what {self.folder} was trained on: {why}; name those data with "
-                    "--data, or mean these: by --data, or to train on them by --resume --new-data"
+                    f"{name} is not what {self.folder} was trained on: {why}; name with --data "
+                    "where those are now, or these if they are meant; to train on these, resume "
+                    "with --new-data"
                 )
             record = record.for_new(dataset)
         training, held_out = record.split(dataset)

@@ -369,7 +369,7 @@ def test_a_loss_that_is_not_finite_stops_the_run():
 
 def step_in_mid_epoch(**settings):
     """A TrainStep in the middle of an epoch of 64 whole minibatches."""
-    vae = model("cupy", batch_size=2, **settings).initialize(64)
+    vae = model("cupy", **settings | {"batch_size": 2}).initialize(64)
     data = npvae.training.Minibatches(vae.engine_, PIXELS[:128], 1 / 16, 2, 1, vae.binarize)
     config = npvae.training.TrainConfig(
         resolve_option("optimizer", vae.optimizer), 1e-3, resolve_option("schedule", vae.schedule),

@@ -19,7 +19,7 @@ from npvae.errors import ParameterError
 from npvae.estimators.base import GenerativeModel
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, SCHEDULES
-from npvae.options import MODEL, OPTIONS, RUN, TRAINING
+from npvae.options import MODEL, OPTIONS, RUN, TRAINING, place
 from npvae.training import BINARIZE
 
 PACKAGE = Path(npvae.__file__).parent
@@ -173,3 +173,10 @@ def test_nobody_looks_whether_a_model_has_an_attribute():
 def test_the_table_is_one():
     names = [option.name for option in (*RUN, *MODEL, *TRAINING, options.VERBOSE)]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("value", ["é" * 200, "a\0b", "a/" * 2500])
+def test_a_name_that_no_file_can_have_is_refused(value):
+    """The operating system would answer with an error of its own."""
+    with pytest.raises(ParameterError, match="can be the name of no file"):
+        place("data", value)

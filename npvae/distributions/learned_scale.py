@@ -5,10 +5,11 @@ with e^−log σ² where a prediction is off. So a variance that depends on z fr
 is soon small where data lie, and ruinous where the next z does. Hence
 
 - at first it does not depend on z: the weights of its head begin at 0 and learn from there;
-- log σ² is exactly what the network says in [−30, 30], and beyond that a soft clip keeps it
-  within ±31 (:func:`npvae.ops.elementary.soft_clip`). The σ of that interval, from 3e-7 to 3e6,
-  are in units of the data as the model sees them: no feature of deviation 1 can be predicted
-  much better, for float32 rounds it by 1e-7; and no gradient overflows even when it is squared;
+- log σ² is exactly what the network says in [−20, 20], and beyond that a soft clip keeps it
+  within ±21 (:func:`npvae.ops.elementary.soft_clip`). The σ of that interval, from 5e-5 to 2e4,
+  are in units of the data as the model sees them. Features of deviation 1 are rarely measured, and
+  so predicted, to more than four digits; and a smaller σ costs more where it is wrong, up to
+  e²⁰/2 nats for a miss by one deviation;
 - or it depends on nothing: a variance a feature, as the noise of factor analysis.
 """
 from math import inf
@@ -18,7 +19,7 @@ from npvae.backend import Array, array_module
 from npvae.ops.elementary import soft_clip
 from npvae.options import OPTIONS
 
-LIMIT = 30.0  # of |log σ²|
+LIMIT = 20.0  # of |log σ²|
 
 
 class LearnedScale:

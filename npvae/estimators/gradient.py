@@ -1,24 +1,33 @@
-"""The gradient of one minibatch, at noise that may be given."""
-from typing import TYPE_CHECKING, Any
+"""The gradient of one minibatch, or of each of its datapoints, at noise that may be given."""
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from npvae.backend import Array, array_module, is_device_array, to_numpy
-from npvae.errors import DataError
+from npvae.errors import DataError, ParameterError
 from npvae.estimators.coding import as_input_type, data_of
 from npvae.estimators.model_file import changed_after_fit
 from npvae.evaluation.bound import row_noise
 from npvae.evaluation.chunks import load_rows
-from npvae.models import Noise
+from npvae.models import Engine, Noise
 from npvae.row_noise import row_keys
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
 
 
+@overload
 def loss_and_grad(
-    model: "GenerativeModel", X: Any, eps: Array | None = None
-) -> tuple[float, dict[str, Array]]:
+    model: "GenerativeModel", X: Any, eps: Array | None = None, *,
+    per_example: Literal[False] = False,
+) -> tuple[float, dict[str, Array]]: ...  # fmt: skip
+@overload
+def loss_and_grad(
+    model: "GenerativeModel", X: Any, eps: Array | None = None, *, per_example: bool
+) -> tuple[Any, dict[str, Array]]: ...
+def loss_and_grad(
+    model: "GenerativeModel", X: Any, eps: Array | None = None, *, per_example: bool = False
+) -> tuple[Any, dict[str, Array]]:
     """The training loss of ``X`` as one minibatch, and its gradient.
 
     Parameters
@@ -27,16 +36,19 @@ def loss_and_grad(
         Datapoints.
     eps : array (L, M, J), optional
         Noise; from ``random_state`` and each row's values if not given.
+    per_example : bool
+        Give the loss and the gradient of each datapoint as a minibatch of its own, with its own
+        noise: their means are those of the minibatch.
 
     Returns
     -------
-    loss : float
+    loss : float, or array (M,) with ``per_example``
         What training minimises: minus the mean lower bound over ``X``, its KL with the
         weight that it has after the warm-up and with free bits, if there are any, or minus the
         bound of L samples by estimators that have one; plus what is put on the weights (a
         parameter prior or an L2 penalty). In nats per datapoint.
     gradient : dict of str to array
-        ∂loss/∂parameter by name, copies.
+        ∂loss/∂parameter by name, copies; (M, ...) with ``per_example``.
 
     Raises
     ------
@@ -46,19 +58,39 @@ def loss_and_grad(
         If there are no parameters yet.
     NumericalError
         If a parameter is not finite.
+    ParameterError
+        If the loss of a minibatch is not the mean of its datapoints' and theirs are asked for: with
+        free bits, which are of the mean KL.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npvae
+    >>> X = np.random.default_rng(0).random((5, 8))
+    >>> vae = npvae.VAE(2, (4,), dtype="float64", random_state=0).initialize(8)
+    >>> losses, gradients = vae.loss_and_grad(X, per_example=True)
+    >>> losses.shape, gradients["encoder.mean.weight"].shape
+    ((5,), (5, 2, 4))
+    >>> bool(np.isclose(losses.mean(), vae.loss_and_grad(X)[0]))
+    True
     """
-    return loss_and_grad_at(model, X, eps)
+    return loss_and_grad_at(model, X, eps, per_example)
 
 
 def loss_and_grad_at(
-    model: "GenerativeModel", X: Any, eps: Array | None, **more: Any
-) -> tuple[float, dict[str, Array]]:
+    model: "GenerativeModel", X: Any, eps: Array | None, per_example: bool = False, **more: Any
+) -> tuple[Any, dict[str, Array]]:
     """Loss and gradient at given noise; ``more`` as :class:`~npvae.models.Noise` has it."""
     engine = model._engine()
     pixels, scale = data_of(model, X)
     penalty = model._penalty(engine.layout, model.n_data_)
     if (model._objective(), penalty) != (engine.objective, engine.penalty):
         raise changed_after_fit(model, "its loss is still that of before")
+    if per_example and not engine.objective.separable:
+        raise ParameterError(
+            f"per_example=True with free_bits={model.free_bits}: they are of the KL's mean over a "
+            "minibatch, and no datapoint has a part of it; set free_bits=0 and fit again"
+        )
     n = len(pixels)
     if eps is not None:
         eps = check_noise(model, eps, n)
@@ -74,9 +106,29 @@ def loss_and_grad_at(
             eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)
         else:
             eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
+        if per_example:
+            losses, grads = row_by_row(engine, x, eps)
+            return as_input_type(X, losses), {k: as_input_type(X, g) for k, g in grads.items()}
         loss = float(engine.loss_and_grad(x, Noise(eps, **more)))
         grads = engine.layout.named(engine.grad)
         return loss, {name: as_input_type(X, grad.copy()) for name, grad in grads.items()}
+
+
+def row_by_row(engine: Engine, x: Array, eps: Array) -> tuple[Array, dict[str, Array]]:
+    """Losses and gradients of the rows of x (M, D), each with its own eps (L, 1, J).
+
+    A pass a row.   → losses (M,), gradients by name (M, ...)
+    """
+    xp, dtype, M = engine.xp, engine.theta.dtype, len(x)
+    losses = xp.empty(M, dtype)
+    shapes = engine.layout.shapes.items()
+    grads = {name: xp.empty((M, *shape), dtype) for name, shape in shapes}
+    for m in range(M):
+        eps_m = xp.ascontiguousarray(eps[:, m : m + 1])  # (L, 1, J)
+        losses[m] = engine.loss_and_grad(x[m : m + 1], Noise(eps_m))
+        for name, grad in engine.layout.named(engine.grad).items():
+            grads[name][m] = grad
+    return losses, grads
 
 
 def check_noise(model: "GenerativeModel", eps: Any, n: int) -> Array:

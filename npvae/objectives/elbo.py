@@ -97,6 +97,11 @@ class ELBO(SampledELBO):
     name: ClassVar[str] = "B"
     analytic_kl: ClassVar[bool] = True
 
+    @property
+    def separable(self) -> bool:
+        """Not with free bits, which are of a minibatch's mean KL."""
+        return not self.free_bits
+
     def distance(self, ctx: Context, terms: Terms) -> tuple[Array, Array | None]:
         """The KL, or Σ_j max(λ, KL_j) spread over the minibatch (1, M)."""
         if not self.free_bits:

@@ -97,6 +97,11 @@ class Objective:
         raise NotImplementedError
 
     @property
+    def separable(self) -> bool:
+        """Whether the loss of a minibatch is the mean of the losses of its datapoints."""
+        return True
+
+    @property
     def warmup_epochs(self) -> int:
         """Epochs from the first over which what is maximised still changes.
 

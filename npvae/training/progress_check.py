@@ -70,6 +70,8 @@ def check_progress(path: str | Path, progress: Any, n_batches: int) -> None:
                 return f"after epoch {epoch} its history has {len(column)} of {name!r:.60}"
         if history.get("epoch", []) != list(range(1, epoch + 1)):
             return f"its history does not count the epochs from 1 to {epoch}"
+        if not all(map(count, history.get("samples", []))):
+            return "its history has samples that are no whole numbers"
         batch, step = progress["batch"], progress["step"]
         if not (batch <= n_batches and step == epoch * n_batches + batch):
             return f"epoch={epoch}, batch={batch} and step={step} do not go together"

@@ -530,8 +530,6 @@ REFUSED = {
     "17 levels of 3": ("categorical", {"n_levels": 3}, GREY, ["3 levels 0, 1/2, …, 1"]),
     "levels not divided": (
         "categorical", {"n_levels": 17}, GREY * 16, ["= 5 is none", "divide levels 0 … 16 by 16"]),
-    "a scaled Dataset": (
-        "poisson", {}, DIGITS, ["digits[0, 2] = 0.3125 (at scale 0.0625) is no count"]),
 }  # fmt: skip
 
 

@@ -615,6 +615,17 @@ def test_few_rows_at_first_train_all_the_same():
     np.testing.assert_allclose(kept, learned, atol=1e-5)
 
 
+@pytest.mark.parametrize("cls", [*CLASSES, npvae.WakeSleep, npvae.FullVB, npvae.MCEM],
+                         ids=lambda cls: cls.__name__)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:in the last epoch:UserWarning")
+def test_fewer_rows_than_a_batch_are_the_batch(cls):
+    settings = {"hidden": (8,), "epochs": 2, "random_state": 0, "verbose": False}
+    more, same = (cls(batch_size=M, **settings).fit(X[:50]) for M in (1000, 50))
+    assert more.engine_.theta.tobytes() == same.engine_.theta.tobytes()
+    more.partial_fit(X[:7]), same.set_params(batch_size=7).partial_fit(X[:7])
+    assert more.engine_.theta.tobytes() == same.engine_.theta.tobytes()
+
+
 # --- arguments that change after training ---------------------------------------------------
 
 ANOTHER_MODEL = [

@@ -121,10 +121,14 @@ def test_workers_end_with_the_process_that_started_them(name, tmp_path):
 
     parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL)
     folders = [tmp_path / "a", tmp_path / "b"]
-    while not all((folder / "history.jsonl").exists() for folder in folders):
-        assert parent.poll() is None
-    locks = [(folder / ".lock").open() for folder in folders]
-    parent.send_signal(getattr(signal, name))
+    try:
+        while not all((folder / "history.jsonl").exists() for folder in folders):
+            assert parent.poll() is None
+        locks = [(folder / ".lock").open() for folder in folders]
+        parent.send_signal(getattr(signal, name))
+    except BaseException:
+        parent.kill()  # and so its workers
+        raise
     for lock in locks:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # waits for as long as the worker lives

@@ -54,6 +54,7 @@ def test_nothing_may_be_missing(name):
     {"best_epoch": 1}, {"best_epoch": 0}, {"best_elbo": -3.0},
     {"history": {"epoch": [1, 2], "elbo": [1.0]}}, {"history": {}}, {"history": {"epoch": [2, 1]}},
     {"history": {"epoch": [1, 2]}}, {"epoch": 0, "step": 1},
+    {"history": PROGRESS["history"] | {"samples": [6, None]}},
 ])  # fmt: skip
 def test_numbers_go_together(changes):
     refused(changed(**changes))
