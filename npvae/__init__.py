@@ -14,7 +14,7 @@ from npvae import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from npvae import data, distributions, estimators, evaluation, optim, plotting, testing
+    from npvae import data, distributions, estimators, evaluation, lab, optim, plotting, testing
     from npvae.errors import (
         BackendError,
         DataError,
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
 
-_PACKAGES = ("data", "distributions", "estimators", "evaluation", "optim", "plotting", "testing")
+_PACKAGES = (
+    "data", "distributions", "estimators", "evaluation", "lab", "optim", "plotting", "testing",
+)  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
         ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_state_dict"),
@@ -42,8 +44,8 @@ __getattr__ = lazy.names(__name__, _HOMES)
 __all__ = [
     "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "MissingExtraError",
     "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError", "ParameterError",
-    "WakeSleep", "data", "distributions", "estimators", "evaluation", "load", "load_state_dict",
-    "optim", "plotting", "testing",
+    "WakeSleep", "data", "distributions", "estimators", "evaluation", "lab", "load",
+    "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ are arrays or a :class:`~npvae.data.Dataset`. In a notebook a figure that ends a
 """
 from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
+from npvae.plotting.estimators import gradient_estimators
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter
 from npvae.plotting.manifold import manifold, manifold_pixels
@@ -21,6 +22,7 @@ from npvae.plotting.traversal import interpolations, traversals
 __all__ = [
     "Trace",
     "experiment",
+    "gradient_estimators",
     "interpolations",
     "latent_scatter",
     "learning_curve",
