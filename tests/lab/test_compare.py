@@ -217,7 +217,7 @@ def test_a_moving_baseline_moves():
     assert ema.bias <= 4 * ema.bias_se
 
 
-@dataclass(frozen=True)
+@dataclass  # and so without a hash
 class Unheard(Objective):
     """SGVB A without its score, as one's own that derives from no bound."""
 
