@@ -28,7 +28,7 @@ from train_step import save
 from npvae import load
 from npvae.cli import main as npvae
 from npvae.io import read_archive, read_jsonl, read_toml
-from npvae.run_data import read_record
+from npvae.runs.record import read_record
 
 TRAIN = ["train", "--hidden", "8", "--n-train", "300", "--validation", "100", "--epochs"]
 # what Python announces before it asks the system for it

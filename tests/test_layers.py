@@ -12,7 +12,7 @@ LAYERS = (
     "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "ops",
     "backend", "memory", "optim", "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
-    "plotting", "explain", "lab", "run_data", "runs", "overview", "reproduce",
+    "plotting", "explain", "lab", "runs", "reproduce",
 )  # fmt: skip
 TOP = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")

@@ -4,11 +4,22 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from npvae.cli import codes, evaluate, gradcheck, machine, paths, pictures, reproduce, runs, train
+from npvae.cli import (
+    codes,
+    evaluate,
+    gradcheck,
+    lab,
+    machine,
+    paths,
+    pictures,
+    reproduce,
+    runs,
+    train,
+)
 from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
-COMMANDS = (train, evaluate, codes, pictures, paths, runs, gradcheck, reproduce, machine)
+COMMANDS = (train, evaluate, codes, pictures, paths, runs, gradcheck, lab, reproduce, machine)
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
 
 

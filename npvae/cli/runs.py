@@ -10,7 +10,7 @@ from npvae.cli.terminal import say
 from npvae.errors import DataError, MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
-    from npvae.overview import RunSummary
+    from npvae.runs.overview import RunSummary
 
     Pair = tuple[RunSummary, RunSummary]
 
@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
 
 
 def list_runs(arguments: argparse.Namespace) -> None:
-    from npvae import overview
+    from npvae.runs import overview
 
     found = overview.runs_in(Path(arguments.folder))
     if arguments.json:
@@ -73,7 +73,8 @@ def as_json(run: "RunSummary") -> dict[str, Any]:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    from npvae import overview, plotting, runs
+    from npvae import plotting, runs
+    from npvae.runs import overview
 
     folders = Path(arguments.first), Path(arguments.other)
     path = free_path(arguments, f"{folders[0].name}-{folders[1].name}.png")
@@ -94,8 +95,8 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def comparison_lines(pair: "Pair", elbos: Any, why_not: str) -> Iterator[str]:
     """Settings that differ, how far each run came, and their bounds, as a table."""
-    from npvae import overview
     from npvae.evaluation.comparison import paired_difference
+    from npvae.runs import overview
 
     names = [str(run.folder) for run in pair]
     rows = [
@@ -125,8 +126,8 @@ def best_of(run: "RunSummary") -> str:
 
 
 def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
-    from npvae import overview
     from npvae.evaluation.comparison import paired_difference
+    from npvae.runs import overview
 
     result: dict[str, Any] = {
         "runs": [as_json(run) for run in pair],
@@ -140,7 +141,7 @@ def comparison_json(pair: "Pair", elbos: Any, why_not: str) -> dict[str, Any]:
 
 
 def plot(arguments: argparse.Namespace) -> None:
-    from npvae import overview
+    from npvae.runs import overview
 
     model, run = find(arguments.folder)
     if run is None:

@@ -4,11 +4,12 @@
     print(found)
     found.plot()
 
-=====================  ===========================================================================
-:mod:`.compare`        the estimators of ``estimator=``, on a VAE: bias, variance, signal, time
-:mod:`.truth`          what the mean of a gradient should be
-:mod:`.statistics`     what draws say of it, and how sure they are
-=====================  ===========================================================================
+======================  ===========================================================================
+:mod:`.compare`         the estimators of ``estimator=``, on a VAE: bias, variance, signal, time
+:mod:`.truth`           what the mean of a gradient should be
+:mod:`.statistics`      what draws say of it, and how sure they are
+:mod:`.measure_valued`  derivatives of E[f(x)] for a normal x, where f is any function
+======================  ===========================================================================
 """
 from npvae.lab.compare import compare
 from npvae.lab.comparison import Comparison, Difference, Gradient

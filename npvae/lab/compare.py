@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from npvae import random
-from npvae.errors import ParameterError, optional_import
+from npvae.errors import ParameterError
 from npvae.estimators import VAE
 from npvae.estimators.coding import data_of
 from npvae.evaluation.chunks import load_rows
@@ -23,7 +23,7 @@ FEWEST = 2 * BATCHES  # draws: two a batch
 def compare(
     estimators: Sequence[str | Objective], vae: VAE | Mapping[str, VAE], X: Any,
     n_draws: int = 1000, rng: Any = None, *, samples: int | Sequence[int] | None = None,
-    progress: bool = False,
+    progress: Progress = iter,
 ) -> Comparison:  # fmt: skip
     """Compare estimators of the gradient of a VAE: bias, variance, signal, time.
 
@@ -42,8 +42,8 @@ def compare(
         Of the noise; the same for each model.
     samples : int or sequence of int, optional
         L, or k; the model's own if not given.
-    progress : bool
-        Show a bar, by the extra ``progress``. A comparison that ends early is not resumed.
+    progress : callable
+        Wraps the iterable of draws, as tqdm does. A comparison that is cut short does not resume.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def compare(
         with engine.backend.oom_guard():
             x = load_rows(engine, pixels[:], scale, engine.work).copy()  # (M, D)
             truths = truths_of(every, engine, x)
-            fill(every, engine, x, int(n_draws), seed, _bar(progress, label))
+            fill(every, engine, x, int(n_draws), seed, progress)
         rows += gradient_rows(every, truths, label, engine)
         differences += paired_rows(every, label, engine)
     return Comparison(rows, differences, len(x), int(n_draws), BATCHES)
@@ -104,11 +104,3 @@ def check_different(name: str, value: Any, several: Sequence[Any]) -> None:
     """Raise a ParameterError unless there is something, and nothing twice."""
     if not several or len(set(several)) < len(several):
         raise ParameterError(f"{name}={value!r} must be a list, each of its {name} another")
-
-
-def _bar(wanted: bool, label: str) -> Progress:
-    """tqdm's, over draws."""
-    if not wanted:
-        return iter
-    tqdm = optional_import("tqdm", "progress").tqdm
-    return lambda draws: tqdm(draws, desc=label or None, unit="draw", leave=False)

@@ -9,7 +9,8 @@ from npvae.errors import ModelFileError, NpvaeError
 from npvae.estimators import scoring
 from npvae.evaluation import Elbo
 from npvae.io import read_jsonl, read_toml
-from npvae.runs import MODELS, Run, find_model
+from npvae.runs.run import Run, find_model
+from npvae.runs.settings import MODELS
 
 BOUNDS = ("validation_elbo", "elbo", "log_joint")  # what a history is judged by, the best first
 BOUND_SAMPLES = 10  # of z for each datapoint

@@ -12,7 +12,7 @@ import pytest
 from npvae import runs
 from npvae.errors import ModelFileError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = {"hidden": [4], "n_train": 60, "validation": 20, "epochs": 2}
 SECONDS = re.compile(r'("seconds": )(\[[^]]*\]|[0-9.e-]+)')
 KINDS = {

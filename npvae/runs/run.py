@@ -18,27 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from npvae import data, install
-from npvae.backend import get_backend
 from npvae.data import Dataset
 from npvae.data.catalogue import LOADERS
 from npvae.errors import DataError, ModelFileError, ParameterError
-from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load
+from npvae.estimators import load
 from npvae.estimators.base import GenerativeModel
-from npvae.io import read_jsonl, read_toml, write_toml
-from npvae.io.atomic import TEMPORARY
-from npvae.io.locks import LOCK, FolderInUse, exclusive_folder
-from npvae.options import DATA_DEFAULTS, OPTIONS, READING, RUN
-from npvae.run_data import DataRecord, read_record, write_record
+from npvae.io import read_jsonl, write_toml
+from npvae.io.locks import exclusive_folder
+from npvae.runs.folders import contents, first_vacant, vacant_folder
+from npvae.runs.record import DataRecord, read_record, write_record
+from npvae.runs.settings import build, check, load_data, resolve_settings
 from npvae.training import HistoryFile, TrainingState, change_data
-
-MODELS: dict[str, type[GenerativeModel]] = {
-    "vae": VAE, "autoencoder": Autoencoder, "wake-sleep": WakeSleep, "full-vb": FullVB,
-    "mcem": MCEM,
-}  # fmt: skip
-
-# What a run is beside the model's own parameters.
-RUN_DEFAULTS: dict[str, Any] = {option.name: option.default for option in RUN}
 
 
 @dataclass(frozen=True)
@@ -126,54 +116,6 @@ class Run:
         return held_out
 
 
-def resolve_settings(options: dict[str, Any], file: str | Path | None = None) -> dict[str, Any]:
-    """Resolve the settings of a run: options, over a file's, over the data's, over the class's.
-
-    Raises
-    ------
-    ParameterError
-        If a setting is unknown, or has no meaning for the model.
-    """
-    told = read_toml(file) if file else {}
-    for name in sorted(told.keys() - OPTIONS.keys() - RUN_DEFAULTS.keys()):
-        raise ParameterError(
-            f"{file}: there is no setting {name!r:.60}; correct it, or, if a newer npvae made the "
-            f"file, update npvae: {install.update()}"
-        )
-    explicit = RUN_DEFAULTS | told | options
-    for option in RUN:
-        option.validate(explicit[option.name])
-    explicit["model"] = RUN[0].canonical_name(explicit["model"])
-    if explicit["validation"] == 0 and explicit.get("early_stopping") is not None:
-        raise ParameterError(
-            f"early_stopping={explicit['early_stopping']} watches held-out data, and validation=0 "
-            "leaves none; leave one of them out"
-        )
-    if explicit["data"] not in LOADERS and Path(explicit["data"]).exists():
-        explicit["data"] = str(Path(explicit["data"]).resolve())  # from whatever folder it is asked
-    cls = MODELS[explicit["model"]]
-    params = cls().get_params()
-    for name in sorted(explicit.keys() - params.keys() - RUN_DEFAULTS.keys()):
-        raise ParameterError(
-            f"{name}={explicit[name]!r} is no setting of model {explicit['model']!r}; "
-            f"it has {', '.join(sorted(params))}"
-        )
-    defaults = DATA_DEFAULTS.get(str(explicit["data"]), {})
-    settings = params | {k: v for k, v in defaults.items() if k in params} | explicit
-    if settings["random_state"] is None:
-        settings["random_state"] = 0  # a run can be repeated
-    return settings
-
-
-def load_data(
-    settings: dict[str, Any], name: str | None = None, split: str | None = None
-) -> Dataset:
-    """The data of a run, or others read in the same way, scaled as its likelihood needs."""
-    name = name or settings["data"]
-    dataset = data.load(name, split, **{option.name: settings[option.name] for option in READING})
-    return dataset.scaled_for(build(settings)._likelihood().support)
-
-
 def held_out_rows(settings: dict[str, Any], dataset: Dataset) -> tuple[int, ...]:
     """The rows to hold out of new data."""
     n, rows = settings["validation"], len(dataset)
@@ -183,23 +125,6 @@ def held_out_rows(settings: dict[str, Any], dataset: Dataset) -> tuple[int, ...]
         return ()
     numbered = Dataset(np.arange(rows)[:, None], name=dataset.name)
     return tuple(numbered.split(n, seed=0)[1].pixels[:, 0].tolist())
-
-
-def build(settings: dict[str, Any]) -> GenerativeModel:
-    """The untrained model of some settings."""
-    cls = MODELS[settings["model"]]
-    params = {k: v for k, v in settings.items() if k not in RUN_DEFAULTS}
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
-
-
-def check(settings: dict[str, Any]) -> None:
-    """Raise a ParameterError or a BackendError unless a model of these settings can train here."""
-    build(settings)._check_params()
-    get_backend(settings["backend"], settings["tf32"])
-
-
-class FolderNotEmpty(ModelFileError):
-    """The folder for a new run holds something already."""
 
 
 @contextmanager
@@ -234,47 +159,6 @@ def create(settings: dict[str, Any], folder: str | Path | None = None) -> Iterat
                     for name in untrained:
                         (place / name).unlink(missing_ok=True)
             raise
-
-
-def first_vacant(stem: Path, stack: ExitStack) -> Path:
-    """``<stem>-<number>`` of the first number that nobody has, entered on ``stack``."""
-    number = 1
-    while True:
-        with suppress(FolderNotEmpty, FolderInUse):
-            return stack.enter_context(vacant_folder(Path(f"{stem}-{number}")))
-        number += 1
-
-
-@contextmanager
-def vacant_folder(folder: Path) -> Iterator[Path]:
-    """A new folder, or one that holds nothing, to oneself; not left behind if it stays so."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_vacant(folder)  # before a lock is put into what is somebody's
-    except OSError as error:
-        raise ModelFileError(
-            f"{folder} cannot be made a run folder: {error.strerror}; name another with --out"
-        ) from error
-    try:
-        with exclusive_folder(folder):
-            check_vacant(folder)  # whoever had it until now may have made it a run
-            yield folder
-    finally:
-        with suppress(OSError):  # it holds something
-            folder.rmdir()
-
-
-def check_vacant(folder: Path) -> None:
-    """Raise FolderNotEmpty if the folder holds something."""
-    if contents(folder):
-        raise FolderNotEmpty(
-            f"{folder} is not empty; name another folder with --out, or --resume {folder}"
-        )
-
-
-def contents(folder: Path) -> set[str]:
-    """What a folder holds beside its lock, and beside what a killed process was writing."""
-    return {p.name for p in folder.iterdir() if p.name != LOCK and not p.match(TEMPORARY)}
 
 
 def open_run(folder: str | Path, options: dict[str, Any] | None = None) -> Run:
@@ -389,11 +273,3 @@ def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:
             )
         return load(run.model_file), run
     return load(path), None
-
-
-def summary(settings: dict[str, Any]) -> Iterable[str]:
-    """What a run will do, in a few lines."""
-    model = build(settings)
-    yield f"data       {settings['data']}, grey pixels: {settings['binarize']}"
-    yield f"model      {model}"
-    yield f"backend    {get_backend(settings['backend'], settings['tf32']).device}"

@@ -13,7 +13,7 @@ from npvae.data import Dataset
 from npvae.data.fingerprint import BLOCK, fingerprint
 from npvae.errors import DataError, ModelFileError
 from npvae.io import read_archive, write_archive
-from npvae.run_data import DataRecord, read_record
+from npvae.runs.record import DataRecord, read_record
 from npvae.training import change_data
 
 X = np.random.default_rng(0).random((60, 12)).round(3)
@@ -155,7 +155,7 @@ def test_new_data_that_cannot_take_the_place_are_refused(which, run, capsys):
 def test_the_rows_held_out_are_those_of_the_record(run, monkeypatch):
     """Whatever another version, or another NumPy, would choose."""
     before = runs.open_run(run).datasets()[1].pixels
-    monkeypatch.setattr(runs, "held_out_rows", lambda settings, dataset: (0, 1, 2))
+    monkeypatch.setattr(runs.run, "held_out_rows", lambda settings, dataset: (0, 1, 2))
     assert np.array_equal(runs.open_run(run).datasets()[1].pixels, before)
     (run / "data.json").unlink()  # a run of npvae 0.1 has none
     assert np.array_equal(runs.open_run(run).datasets()[1].pixels, X[:3])

@@ -4,11 +4,12 @@ import os
 import numpy as np
 import pytest
 
-from npvae import overview, runs
+from npvae import runs
 from npvae.errors import ModelFileError
 from npvae.evaluation import Elbo
 from npvae.evaluation.comparison import paired_difference
 from npvae.io import write_jsonl, write_toml
+from npvae.runs import overview
 
 
 def made(folder, rows, when=0, **settings):
