@@ -50,11 +50,12 @@ def gradient_estimators(rows: Sequence[Any]) -> "Figure":
         shown = [_dots(ax, rows, names, side, measure) for side in SIDES]
         ax.set_yticks(range(len(names)), names if column == 0 else [""] * len(names))
         ax.set_ylim(len(names) - 0.5, -0.5)
-        errors = [2 * row["bias_se"] for row in rows if row["bias_se"] > 0]
+        errors = [2 * row["bias_se"] for row in rows if row["block"] in SIDES]
         if measure != "bias" and all(shown):
             ax.set_xscale("log")
-        elif measure == "bias" and errors:  # 0 has a place, and errors differ a thousandfold
+        elif measure == "bias" and min(errors) > 0:  # a bias may be 0, and errors differ widely
             ax.set_xscale("symlog", linthresh=min(errors))
+            ax.set_xlim(left=-min(errors) / 10)
             ax.minorticks_off()
     _legend(fig, dict(SIDES))
     return fig

@@ -8,7 +8,7 @@ import pytest
 
 import npvae
 from npvae import lab
-from npvae.errors import NotFittedError, ParameterError
+from npvae.errors import DataError, NotFittedError, ParameterError
 from npvae.lab.truth import bound_of, truth_of
 from npvae.objectives import ELBO, IWAE, OBJECTIVES, SampledELBO
 from npvae.objectives.renyi import Renyi
@@ -277,6 +277,19 @@ def test_a_result_is_read_and_kept(found, tmp_path):
     assert kept["rows"][0]["estimator"] == "A"
     assert len(kept["differences"]) == len(found.differences)
     found.plot().savefig(tmp_path / "found.png")
+
+
+def test_a_picture_has_every_estimator_and_its_intervals(found):
+    figure = found.plot()
+    variance, snr, bias = figure.axes
+    assert [label.get_text() for label in variance.get_yticklabels()] == list(ELBOS)
+    for ax, measure in ((variance, "variance"), (snr, "snr"), (bias, "bias")):
+        dots = np.concatenate([line.get_xdata() for line in ax.get_lines()])
+        for row in found.rows:
+            shown = row.block in ("encoder", "decoder")
+            assert not shown or np.isclose(dots, row[measure], rtol=1e-12, atol=0).any()
+    with pytest.raises(DataError, match="no row to plot"):
+        npvae.plotting.gradient_estimators([])
 
 
 @pytest.mark.parametrize(("estimators", "options", "match"), [
