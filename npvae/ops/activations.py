@@ -16,7 +16,7 @@ their real part), so the complex step goes through every one of them.
 from math import pi
 
 from npvae.ops.declare import op
-from npvae.ops.elementary import absolute, logistic
+from npvae.ops.elementary import absolute, logistic, sum_rows
 from npvae.ops.layouts import columns, matrix
 
 LEAK = 0.01  # derivative of leaky_relu where u < 0
@@ -32,11 +32,6 @@ TAIL = (
 )  # fmt: skip
 
 
-def _bias_backward(xp, d_a, d_bias):
-    """d_b = Σ_m d_a.   d_a (M, H), d_bias (H,)"""
-    xp.sum(d_a, axis=0, out=d_bias)
-
-
 @op(matrix, "h", reads="output")
 def tanh(xp, a, bias, h):
     """h = tanh(a + b).   a, h (M, H), bias (H,)"""
@@ -50,7 +45,7 @@ def tanh_backward(xp, d_h, h, d_a, d_bias):
     xp.multiply(h, h, out=d_a)
     xp.subtract(1, d_a, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="output")
@@ -65,7 +60,7 @@ def relu_backward(xp, d_h, h, d_a, d_bias):
     """d_a = d_h where h > 0, else 0.   d_h, h, d_a (M, H), d_bias (H,)"""
     xp.greater(h, 0, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="output")
@@ -81,7 +76,7 @@ def sigmoid_backward(xp, d_h, h, d_a, d_bias):
     xp.subtract(1, h, out=d_a)
     xp.multiply(d_a, h, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="output")
@@ -105,7 +100,7 @@ def softplus_backward(xp, d_h, h, d_a, d_bias):
     xp.expm1(d_a, out=d_a)
     xp.negative(d_a, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="output")
@@ -123,7 +118,7 @@ def elu_backward(xp, d_h, h, d_a, d_bias):
     xp.minimum(h, 0, out=d_a)
     xp.add(d_a, 1, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="output")
@@ -140,7 +135,7 @@ def leaky_relu_backward(xp, d_h, h, d_a, d_bias):
     xp.greater(h, 0, out=d_a)
     xp.maximum(d_a, LEAK, out=d_a)
     xp.multiply(d_a, d_h, out=d_a)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "h", reads="input")
@@ -171,7 +166,7 @@ def gelu_backward(xp, d_h, u, d_a, d_bias):
         xp.add(out, q, out=out)
         xp.add(out, 0.5, out=out)
         xp.multiply(out, d, out=out)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 def _normal_tail(xp, u, v, q, bell):
@@ -221,7 +216,7 @@ def silu_backward(xp, d_h, u, d_a, d_bias):
         xp.add(out, 1, out=out)
         xp.multiply(out, y, out=out)
         xp.multiply(out, d, out=out)
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 def _exp_minus(xp, u, out):
@@ -241,7 +236,7 @@ def identity(xp, a, bias, h):
 def identity_backward(xp, d_h, h, d_a, d_bias):
     """d_a = d_h.   d_h, h, d_a (M, H), d_bias (H,)"""
     d_a[...] = d_h
-    _bias_backward(xp, d_a, d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 def _row_blocks(xp, n, *arrays):

@@ -19,7 +19,7 @@ __device__ void sample_kl(REAL* a, const REAL* bias, Noise eps, REAL* sigma, REA
     heads(mu, bias, s, m, J);
     const REAL sum = sum_row<REAL>(J, [=](Index j) {
         for (Index l = 0; l < L; l++) z[(l * M + m) * J + j] = mu[j] + s[j] * eps(l, m, j);
-        return mu[j] * mu[j] + s[j] * s[j] - 1 - logvar[j];
+        return mu[j] * mu[j] + (expm1(logvar[j]) - logvar[j]);
     });
     if (threadIdx.x == 0) kl[m] = sum / 2;
 }
@@ -93,8 +93,8 @@ REDUCTION(normal_kl_backward)(const REAL* __restrict__ d_z, const REAL* __restri
         eps, sigma, d_a, d_bias, L, M, J,
         [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
         [=](Index m, Index j, bool is_mean) {
-            const REAL s = sigma[m * J + j];
-            return d_kl[m] * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+            const REAL* mu = a + m * 2 * J + j;
+            return d_kl[m] * (is_mean ? mu[0] : expm1(mu[J]) / 2);
         });
 }
 
@@ -166,9 +166,9 @@ REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z,
         eps, sigma, d_a, d_bias, L, M, J,
         [=](Index l, Index m, Index j) { return d_z[(l * M + m) * J + j]; },
         [=](Index m, Index j, bool is_mean) {
-            const REAL s = sigma[m * J + j];
+            const REAL* mu = a + m * 2 * J + j;
             const REAL d_kl = d_clamped_kl[m] * above_threshold[j];
-            return d_kl * (is_mean ? a[m * 2 * J + j] : (s * s - 1) / 2);
+            return d_kl * (is_mean ? mu[0] : expm1(mu[J]) / 2);
         });
 }
 

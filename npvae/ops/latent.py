@@ -15,7 +15,7 @@ The second is a sample of the first. Each forward op overwrites ``a`` with [μ |
 The objective may have another term in place of r: a weighted KL, or one with free bits.
 """
 from npvae.ops.declare import op
-from npvae.ops.elementary import halves
+from npvae.ops.elementary import halves, sum_rows
 from npvae.ops.layouts import columns_of_two, datapoints, elements, one_block
 from npvae.ops.noise import fill_noise
 
@@ -48,7 +48,7 @@ def normal_kl(xp, a, bias, eps, sigma, z, kl):
     a (M, 2J), bias (2J,), eps (L, M, J) → sigma (M, J), z (L, M, J), kl (1, M)
     """
     mu, logvar = _sample(xp, a, bias, eps, sigma, z)
-    terms = mu * mu + sigma * sigma - 1 - logvar  # (M, J): small, J « H
+    terms = mu * mu + (xp.expm1(logvar) - logvar)  # (M, J): small, J « H
     xp.sum(terms, axis=-1, out=kl[0])
     xp.multiply(kl, 0.5, out=kl)
 
@@ -67,15 +67,18 @@ def normal_kl_backward(xp, d_z, d_kl, a, eps, sigma, d_a, d_bias):
     d_z (L, M, J), d_kl (1, M), a = [μ | log σ²] (M, 2J) → d_a (M, 2J), d_bias (2J,)
     """
     d_mu, d_logvar = _sample_backward(xp, d_z, eps, sigma, d_a)
-    _kl_backward(xp, d_kl[0, :, None], a, sigma, d_mu, d_logvar)
-    xp.sum(d_a, axis=0, out=d_bias)
+    _kl_backward(xp, d_kl[0, :, None], a, d_mu, d_logvar)
+    sum_rows(xp, d_a, d_bias)
 
 
-def _kl_backward(xp, d, a, sigma, d_mu, d_logvar):
-    """Add the gradient of the KL of each latent, d (M, 1) or (M, J) being that by it."""
-    mu, _ = halves(a)
+def _kl_backward(xp, d, a, d_mu, d_logvar):
+    """Add the gradient of the KL of each latent, d (M, 1) or (M, J) being that by it.
+
+    σ² − 1 is written as expm1(log σ²), which keeps its digits where a latent is near the prior.
+    """
+    mu, logvar = halves(a)
     d_mu += d * mu
-    d_logvar += d * (0.5 * (sigma * sigma - 1))
+    d_logvar += d * (0.5 * xp.expm1(logvar))
 
 
 @op(one_block, "sigma")
@@ -103,8 +106,8 @@ def free_bits_backward(xp, d_z, d_clamped_kl, above_threshold, a, eps, sigma, d_
     d_z (L, M, J), d_clamped_kl (1, M), above_threshold (J,) → d_a (M, 2J), d_bias (2J,)
     """
     d_mu, d_logvar = _sample_backward(xp, d_z, eps, sigma, d_a)
-    _kl_backward(xp, d_clamped_kl[0, :, None] * above_threshold, a, sigma, d_mu, d_logvar)
-    xp.sum(d_a, axis=0, out=d_bias)
+    _kl_backward(xp, d_clamped_kl[0, :, None] * above_threshold, a, d_mu, d_logvar)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(elements, "kl", scalar_or_array="weight")
@@ -165,4 +168,4 @@ def normal_log_ratio_backward(xp, d_z, d_log_ratio, d_log_q, a, eps, sigma, z, d
     smallest = float(xp.finfo(sigma.dtype).max) ** -0.5
     d_mu -= xp.einsum("lm,lmj->mj", less, eps) / xp.maximum(sigma, smallest)
     d_logvar -= xp.einsum("lm,lmj->mj", less, 0.5 * (eps * eps - 1))
-    xp.sum(d_a, axis=0, out=d_bias)
+    sum_rows(xp, d_a, d_bias)

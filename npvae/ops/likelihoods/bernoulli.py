@@ -1,20 +1,19 @@
 """x in {0, 1}, or grey values as its probabilities, from logits. It has a backward of its own."""
 from npvae import random
 from npvae.ops.declare import op
-from npvae.ops.elementary import logistic
+from npvae.ops.elementary import sum_rows
 from npvae.ops.layouts import columns, elements, rows
 from npvae.ops.noise import BLOCK
 
-SMALL = 2.0**-7  # nats a pixel below which a rounding of its probability is no small part of them
 
 @op(rows, "y", scratch="scratch")
 def bernoulli_nll(xp, a, bias, x, y, scratch, nll):
     """−log p(x|z) = Σ_d softplus(l) − x·l from the logits l = a + b, never from y.
 
-    softplus(l) − x·l = (max(l, 0) − x·l) + log(1 + e^−|l|), neither of which is below 0 at any
-    logit: each is summed by itself, and nothing large is left to cancel between the two. With
-    y = sigmoid(l) the second is −log max(y, 1 − y), off by half a unit of y's last place a pixel;
-    rows that come to so little that this would tell have it from l.
+    softplus(l) − x·l = (max(l, 0) − x·l) + log(1 + e), e = e^−|l|, neither of which is below 0 at
+    any logit: each is summed by itself, and nothing large is left to cancel between the two.
+    y = sigmoid(l) is 1 / (1 + e), or e / (1 + e) where l ≤ 0, which keeps the digits of the
+    smallest probabilities: those of the pixels that are always black.
 
     a (L, M, D) is used up; bias (D,), x (M, D), scratch (L, M, D) → y (L, M, D), nll (L, M)
     """
@@ -23,18 +22,15 @@ def bernoulli_nll(xp, a, bias, x, y, scratch, nll):
     xp.maximum(a, 0, out=y)
     xp.subtract(y, scratch, out=scratch)
     linear = xp.einsum("lmd->lm", scratch)  # einsum sums rows at a third of sum's cost
-    logistic(xp, a, y)
-    xp.subtract(1, y, out=scratch)
-    xp.maximum(y, scratch, out=scratch)
-    xp.log(scratch, out=scratch)  # −log(1 + e^−|l|)
-    xp.subtract(linear, xp.einsum("lmd->lm", scratch), out=nll)
-    small = nll < SMALL * a.shape[-1]  # (L, M)
-    if small.any():
-        l = a[small]
-        xp.minimum(l, -l, out=l)
-        xp.exp(l, out=l)
-        xp.log1p(l, out=l)
-        nll[small] = linear[small] + xp.einsum("rd->r", l)
+    xp.negative(a, out=scratch)
+    xp.minimum(a, scratch, out=scratch)
+    e = xp.exp(scratch, out=scratch)
+    xp.log1p(e, out=y)
+    xp.add(linear, xp.einsum("lmd->lm", y), out=nll)
+    xp.greater(a, 0, out=y)
+    xp.maximum(y, e, out=y)  # e where l ≤ 0, else 1
+    xp.add(e, 1, out=e)
+    xp.divide(y, e, out=y)
 
 
 @op(columns, "y")
@@ -45,7 +41,7 @@ def bernoulli_nll_backward(xp, d_nll, x, y, d_a, d_bias):
     """
     xp.subtract(y, x, out=d_a)
     xp.multiply(d_a, d_nll[..., None], out=d_a)
-    xp.sum(d_a, axis=(0, 1), out=d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(elements, "x", uint64="seed stream", int64="step")

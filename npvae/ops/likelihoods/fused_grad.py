@@ -3,6 +3,7 @@
 The gradient costs next to nothing beside the value itself.
 """
 from npvae.ops.declare import op
+from npvae.ops.elementary import sum_rows
 from npvae.ops.layouts import columns
 
 
@@ -13,4 +14,4 @@ def nll_backward(xp, d_nll, d_nll_d_a, d_a, d_bias):
     d_nll (L, M), d_nll_d_a (L, M, Σ heads) → d_a (L, M, Σ heads), d_bias (Σ heads,)
     """
     xp.multiply(d_nll_d_a, d_nll[..., None], out=d_a)
-    xp.sum(d_a, axis=(0, 1), out=d_bias)
+    sum_rows(xp, d_a, d_bias)

@@ -9,6 +9,7 @@ from npvae.ops.elementary import (
     logistic,
     soft_clip,
     soft_clip_backward,
+    sum_rows,
 )
 from npvae.ops.layouts import columns_of_two, features, matrix, rows
 from npvae.ops.noise import fill_noise
@@ -61,7 +62,7 @@ def normal_nll_backward(xp, d_nll, a, sigmoid_mean, limit, inv_sigma, residual, 
     xp.subtract(1, d_logvar, out=d_logvar)
     xp.multiply(d_logvar, 0.5 * d, out=d_logvar)
     soft_clip_backward(xp, logvar, limit, d_logvar)
-    xp.sum(d_a, axis=(0, 1), out=d_bias)
+    sum_rows(xp, d_a, d_bias)
 
 
 @op(matrix, "x", uint64="seed stream", int64="step", flags="sigmoid_mean")
