@@ -2,12 +2,13 @@
 
     python benchmarks/estimators.py normal      Mohamed et al. 2020, figure 2
     python benchmarks/estimators.py bounds      Rainforth et al. 2018 and Tucker et al. 2018
+    python benchmarks/estimators.py bias        every estimator against quadrature, 100,000 draws
     python benchmarks/estimators.py training    A, B, path derivative: the digits, learned
 
 ``normal``: variances of ∂/∂μ and ∂/∂σ of E[(x − k)²], x ~ N(1, 1), beside their closed forms.
 ``bounds``: the toy model x ~ N(z, I), z ~ N(μ, I), q(z|x) = N(A x + b, ⅔ I), D = 20, N = 1,024, all
-parameters off the best by 0.01: how signal-to-noise ratios go with k. ``training``: the model after
-more and more epochs, on 100 of the digits.
+parameters off the best by 0.01: how signal-to-noise ratios go with k. ``bias``: a model of one
+latent, k = 3, ten of the digits. ``training``: after more and more epochs, on 100 of the digits.
 """
 import common  # noqa: F401  isort: skip
 import argparse
@@ -25,6 +26,7 @@ from npvae import plotting
 from npvae.lab import Comparison, compare
 from npvae.lab.measure_valued import ESTIMATORS
 from npvae.lab.statistics import BATCHES, student
+from npvae.objectives import OBJECTIVES
 from npvae.plotting.style import COLOURS, INK, chart, new_figure
 
 OFF = 0.01  # of the toy model's parameters
@@ -139,6 +141,19 @@ def bounds(draws: int, ks: Sequence[int] = (32, 64, 128, 256)) -> tuple[Any, Any
     return {"draws": draws, "ks": list(ks), "slopes": result}, fig
 
 
+def bias(draws: int) -> tuple[Any, Any]:
+    """Every estimator there is, with three samples of one latent, on ten of the digits."""
+    X = npvae.data.load_digits().images[:10]
+    vae = npvae.VAE(1, (8,), dtype="float64", random_state=0, epochs=200, verbose=False)
+    found = compare(list(OBJECTIVES), vae.fit(X), X, draws, rng=0, samples=3)
+    rows = [
+        {"estimator": row.estimator, "block": row.block, "truth": row.truth, "bias": row.bias,
+         "standard_error": row.bias_se, "of_norm": row.bias / row.norm}
+        for row in found.rows if row.block in ("encoder", "decoder")
+    ]  # fmt: skip
+    return {"draws": draws, "rows": rows}, found.plot()
+
+
 def training(draws: int) -> tuple[Any, Any]:
     """A, B and the path derivative, and the score function, by epochs of the digits."""
     X = npvae.data.load_digits().images
@@ -160,7 +175,8 @@ def training(draws: int) -> tuple[Any, Any]:
     return {"draws": draws, "encoder_variance_ratios": ratios}, fig
 
 
-PARTS = {"normal": (normal, 1_000_000), "bounds": (bounds, 240), "training": (training, 200)}
+PARTS = {"normal": (normal, 1_000_000), "bounds": (bounds, 240), "bias": (bias, 100_000),
+         "training": (training, 200)}  # fmt: skip
 
 
 def main() -> int:

@@ -7,7 +7,8 @@ from npvae.cli.terminal import say
 from npvae.errors import optional_import
 from npvae.options import OPTIONS, RUN
 
-FILES = ("model", "data", "config", "resume", "out", "first", "other", "codes", "folder")
+FILES = ("model", "data", "config", "resume", "out", "first", "other", "codes", "folder",
+         "run_or_model")
 
 
 def add_to(commands: Commands) -> None:

@@ -78,11 +78,12 @@ def compare(
             f"n_draws={n_draws!r} gives no errors to trust; ask for {FEWEST} draws or more"
         )
     named = [one_of("estimator", e, OBJECTIVES) if isinstance(e, str) else type(e).__name__
-             for e in ([] if isinstance(estimators, str) else estimators)]  # fmt: skip
+             for e in (estimators if isinstance(estimators, list | tuple) else [])]  # fmt: skip
     check_different("estimators", estimators, named)
     if samples is not None:
         check_different("samples", samples, np.atleast_1d(samples).tolist())
     models = vae if isinstance(vae, Mapping) else {"": vae}
+    check_different("vae", vae, [*models])
     seed, rows, differences = random.as_seed(rng, "rng"), [], []
     for label, model in models.items():
         if not isinstance(model, VAE):
@@ -103,4 +104,4 @@ def compare(
 def check_different(name: str, value: Any, several: Sequence[Any]) -> None:
     """Raise a ParameterError unless there is something, and nothing twice."""
     if not several or len(set(several)) < len(several):
-        raise ParameterError(f"{name}={value!r} must be a list, each of its {name} another")
+        raise ParameterError(f"{name}={value!r} must name one or more, and none of them twice")

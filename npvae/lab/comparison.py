@@ -142,7 +142,8 @@ class Comparison:
                 continue
             name = f"{row.model} {row.estimator}".strip() + f", {row.samples}" * several_L
             lines.append((
-                name, row.block, f"{row.bias:.2g} ± {row.bias_se:.1g}",
+                name, row.block,
+                "–" if isnan(row.bias) else f"{row.bias:.2g} ± {row.bias_se:.1g}",
                 f"{row.variance:.3g} [{row.variance_low:.3g}, {row.variance_high:.3g}]",
                 f"{row.snr:.3g} [{row.snr_low:.3g}, {row.snr_high:.3g}]",
                 "–" if isnan(row.cosine) else f"{row.cosine:.4f}", f"{1e6 * row.seconds:.0f}",

@@ -128,16 +128,17 @@ def mean_over(
 
 def truths_of(every: list[Draws], engine: Engine, x: Array) -> list[tuple[Truth, Draws | None]]:
     """The truth of each, and of a paired one whose gradient it is: added where nobody asked."""
-    found: dict[tuple[Objective, int], tuple[Truth, Draws | None]] = {}
+    keys: list[tuple[Objective, int]] = []  # no dict: an objective of one's own may have no hash
+    found: list[tuple[Truth, Draws | None]] = []
     for draws in list(every):
-        key = bound, k = bound_of(draws.objective), draws.samples
-        if key in found:
+        bound, k = key = bound_of(draws.objective), draws.samples
+        if key in keys:
             continue
         truth, reference = truth_of(bound, engine, x, k), None
         if truth.kind == "paired":
-            same = [d for d in every if (d.objective, d.samples) == key]
-            reference = same[0] if same else empty(bound.name, bound, k, engine, asked=False)
-            if not same:
-                every.append(reference)
-        found[key] = truth, reference
-    return [found[bound_of(draws.objective), draws.samples] for draws in every]
+            reference = next((d for d in every if (d.objective, d.samples) == key), None)
+            if reference is None:
+                every.append(reference := empty(bound.name, bound, k, engine, asked=False))
+        keys.append(key)
+        found.append((truth, reference))
+    return [found[keys.index((bound_of(draws.objective), draws.samples))] for draws in every]
