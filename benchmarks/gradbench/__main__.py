@@ -19,7 +19,7 @@ from statistics import median
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 import common  # noqa: F401  this clone's npvae
 
-from gradbench import protocol, session, sgvb
+from gradbench import protocol, session
 
 THEIRS = ("hello", "lse", "llsq", "kmeans", "gmm")
 
@@ -45,6 +45,11 @@ def run(evals: list[str] | None, tools: list[str] | None, clone: Path | None) ->
 
 def main() -> int:
     """Do what the command line asks for; the exit code."""
+    if sys.argv[1:2] == ["tool"] and sys.platform == "linux":
+        # before a BLAS is loaded, which then starts a thread for each processor that it has
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from gradbench import sgvb
+
     first, _, rest = (__doc__ or "").partition("\n")
     parser = ArgumentParser(
         description=first, epilog=rest, formatter_class=RawDescriptionHelpFormatter
@@ -64,8 +69,6 @@ def main() -> int:
     if options.command == "eval":
         sgvb.converse(options)
         return 0
-    if sys.platform == "linux":  # before a BLAS is loaded
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for line in protocol.responses(options.name, sys.stdin):
         print(line, flush=True)
     return 0

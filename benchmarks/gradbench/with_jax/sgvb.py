@@ -14,8 +14,12 @@ grad = jax.jit(jax.grad(partial(loss, jnp)))
 
 
 def prepare(given: dict[str, Any]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+    """Arrays, and programs for their shapes: what is timed then is not the compiler."""
     theta = {name: jnp.array(values) for name, values in given["parameters"].items()}
-    return theta, jnp.array(given["x"]), jnp.array(given["eps"])
+    arguments = theta, jnp.array(given["x"]), jnp.array(given["eps"])
+    for function in FUNCTIONS.values():
+        function(*arguments)
+    return arguments
 
 
 FUNCTIONS = {
