@@ -55,7 +55,7 @@ def gradient_estimators(rows: Sequence[Any]) -> "Figure":
             ax.set_xscale("log")
         elif measure == "bias" and min(errors) > 0:  # a bias may be 0, and errors differ widely
             ax.set_xscale("symlog", linthresh=min(errors))
-            ax.set_xlim(left=-min(errors) / 10)
+            ax.set_xlim(-min(errors) / 10, 1.5 * ax.dataLim.x1)
             ax.minorticks_off()
     _legend(fig, dict(SIDES))
     return fig
