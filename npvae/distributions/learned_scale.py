@@ -5,11 +5,11 @@ with e^−log σ² where a prediction is off. So a variance that depends on z fr
 is soon small where data lie, and ruinous where the next z does. Hence
 
 - at first it does not depend on z: the weights of its head begin at 0 and learn from there;
-- log σ² is exactly what the network says in [−20, 20], and beyond that a soft clip keeps it
-  within ±21 (:func:`npvae.ops.elementary.soft_clip`). The σ of that interval, from 5e-5 to 2e4,
+- log σ² is exactly what the network says in [−14, 14], and beyond that a soft clip keeps it
+  within ±15 (:func:`npvae.ops.elementary.soft_clip`). The σ of that interval, from 1e-3 to 1e3,
   are in units of the data as the model sees them. Features of deviation 1 are rarely measured, and
-  so predicted, to more than four digits; and a smaller σ costs more where it is wrong, up to
-  e²⁰/2 nats for a miss by one deviation;
+  so predicted, to more than three digits; and a smaller σ costs more where it is wrong, up to
+  e¹⁴/2 nats for a miss by one deviation;
 - or it depends on nothing: a variance a feature, as the noise of factor analysis.
 """
 from math import inf
@@ -19,7 +19,7 @@ from npvae.backend import Array, array_module
 from npvae.ops.elementary import soft_clip
 from npvae.options import OPTIONS
 
-LIMIT = 20.0  # of |log σ²|
+LIMIT = 14.0  # of |log σ²|
 
 
 class LearnedScale:

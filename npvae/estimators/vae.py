@@ -86,8 +86,8 @@ class VAE(GenerativeModel):
     likelihood_variance : str
         What a normal or Laplace likelihood learns where no σ is given: ``"latent"``, a variance
         that is a function of z, or ``"feature"``, one for each feature whatever z, as the noise of
-        factor analysis. log σ² is what the decoder says from −20 to 20, for σ from 5e-5 to 2e4, and
-        is kept within ±21 by a soft clip; ``"unbounded"`` is ``"latent"`` without that, as models
+        factor analysis. log σ² is what the decoder says from −14 to 14, for σ from 1e-3 to 1e3, and
+        is kept within ±15 by a soft clip; ``"unbounded"`` is ``"latent"`` without that, as models
         have it that were saved before there was such a bound.
     n_levels : int, optional
         K. A discretised logistic likelihood has 256 if None, the levels of a byte; a categorical
