@@ -46,7 +46,8 @@ def activity(
         prior_variance: Any = variance_by_formula(engine)  # (J,), of a prior that learns anew
         return {"active_latents": int((Z.var(axis=0) > THRESHOLD * prior_variance).sum())}
 
-    count()  # it makes its buffers now, and not once a CUDA graph holds where a step's lie
+    if engine.xp is not np:
+        count()  # it makes its buffers now, and not once a CUDA graph holds where a step's lie
     return count
 
 
