@@ -19,6 +19,7 @@ from npvae.distributions.initialization import logit_of_mean
 from npvae.distributions.learned_scale import LearnedScale
 from npvae.distributions.likelihood import FusedGradLikelihood, Likelihood, RNGKey
 from npvae.distributions.support import COUNTS, REALS, Support, levels, unit_interval
+from npvae.errors import ParameterError
 from npvae.memory import Context
 from npvae.ops.elementary import exp_below_sqrt_max, halves
 from npvae.ops.likelihoods.continuous_bernoulli import NEAR, SERIES
@@ -212,6 +213,8 @@ class FixedNormalLikelihood(FusedGradLikelihood):
         return 0 * deviation + top * xp.sqrt(((deviation / top) ** 2).mean())
 
     def standardized(self, scale: Array) -> "FixedNormalLikelihood":
+        if bool((scale != scale[0]).any()):
+            raise ParameterError("one deviation for all features needs one scale for all of them")
         return replace(self, std=self.std / float(scale[0]), log_scale=log_volume(scale))
 
     def restored(self, parameters: dict[str, Array], scale: Array) -> dict[str, Array]:

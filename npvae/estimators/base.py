@@ -312,15 +312,17 @@ class GenerativeModel:
         ------
         ModelFileError
             If a name is missing or unknown, or a shape is wrong; nothing is changed then.
+        ParameterError
+            If the standardization is none for data of this model; nothing is changed then.
         """
         engine = self._engine()
         arrays = {name: to_numpy(array) for name, array in parameters.items()}
         check_arrays("parameters", arrays, engine.layout.shapes)
         with engine.backend.oom_guard():
+            if standardization is not None:  # first: it may be refused
+                engine.standardize(standardization)
             for name, view in self.parameters.items():
                 view[...] = engine.backend.asarray(arrays[name])
-            if standardization is not None:
-                engine.standardize(standardization)
         return self
 
     # ---- what every class can do

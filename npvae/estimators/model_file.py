@@ -13,7 +13,7 @@ from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.options import whole_number, widths
-from npvae.training import standardization_in
+from npvae.training import adopt_standardization, standardization_in
 from npvae.training.state import flatten_config
 
 if TYPE_CHECKING:
@@ -172,8 +172,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     model._attach(n_features, theta, n_data)
-    if units is not None:
-        model.engine_.standardize(units)
+    adopt_standardization(path, model.engine_, units)
     model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
     model.image_shape_ = image_shape
     keep_names(model, names)

@@ -15,7 +15,7 @@ from typing import Any
 
 from npvae.backend import Array, Backend
 from npvae.distributions.likelihood import Standardizable
-from npvae.errors import NumericalError
+from npvae.errors import NumericalError, ParameterError
 from npvae.memory import Context, Layout, Views, Workspace, aligned
 from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
@@ -127,15 +127,34 @@ class Engine:
             self.standardize(standardization)
 
     def standardize(self, standardization: Standardization) -> None:
-        """See data by this standardization from now on."""
+        """See data by this standardization from now on.
+
+        Raises
+        ------
+        ParameterError
+            If it is none for data of this model.
+        """
         shift, scale = (
             self.backend.asarray(a, "float64")
             for a in (standardization.shift, standardization.scale)
         )
-        self.standardization = Standardization(shift, scale)
-        likelihood = self.base.likelihood
-        assert isinstance(likelihood, Standardizable)
+        likelihood, D = self.base.likelihood, self.base.n_features
+        if not (isinstance(likelihood, Standardizable) and likelihood.standardizes()):
+            raise ParameterError(
+                f"{likelihood!r} takes data in their own units; leave the standardization out"
+            )
+        if shift.shape != (D,) or scale.shape != (D,):
+            raise ParameterError(
+                f"a standardization of shapes {shift.shape} and {scale.shape} is none of {D} "
+                "features; take it from the model that the parameters come from"
+            )
+        if not bool((self.xp.isfinite(shift) & self.xp.isfinite(scale) & (scale > 0)).all()):
+            raise ParameterError(
+                "a scale of the standardization is not above 0, or a number in it not finite; take "
+                "it from the model that the parameters come from"
+            )
         self.model = self.base.with_likelihood(likelihood.standardized(scale))
+        self.standardization = Standardization(shift, scale)
 
     def __reduce__(self) -> Any:
         return Engine, (  # not the buffers

@@ -20,7 +20,9 @@ def sum_rows(xp, a, out):
     """Σ over all axes but the last: sums of blocks of rows, and then the sum of these.
 
     Row by row each partial sum is rounded, and of thousands of rows that is the largest error of a
-    gradient; this way a number is in 64 + n/64 roundings, not n.   a (…, H) → out (H,)
+    gradient; this way a number of 256 rows or more is in 64 + n/64 roundings, not n.
+
+    a (…, H) → out (H,)
     """
     rows = a.reshape(-1, a.shape[-1])
     whole = len(rows) // BLOCK * BLOCK

@@ -14,6 +14,7 @@ from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
 from npvae.training.state import (
     TrainingState,
+    adopt_standardization,
     change_data,
     load_checkpoint,
     save_checkpoint,
@@ -30,6 +31,7 @@ __all__ = [
     "TrainConfig",
     "TrainStep",
     "TrainingState",
+    "adopt_standardization",
     "binarized",
     "binarized_by_row",
     "change_data",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npvae.backend import Array, to_numpy
-from npvae.errors import ModelFileError
+from npvae.errors import ModelFileError, ParameterError
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
@@ -124,9 +124,22 @@ def standardization_in(
         return None
     check_arrays(path, found, dict.fromkeys(NAMES, (n_features,)))
     shift, scale = (found[name].astype(np.float64) for name in NAMES)
-    if not (scale > 0).all():
-        raise ModelFileError(f"{path}: a scale of the standardization is not above 0; save it anew")
     return Standardization(shift, scale)
+
+
+def adopt_standardization(path: str | Path, engine: Engine, units: Standardization | None) -> None:
+    """Have a model see data by the standardization of a file, if that has one.
+
+    Raises
+    ------
+    ModelFileError
+        If it is none for data of this model.
+    """
+    try:
+        if units is not None:
+            engine.standardize(units)
+    except ParameterError as error:
+        raise ModelFileError(f"{path}: {error}") from error
 
 
 def change_data(path: str | Path, n_data: int) -> None:
@@ -193,8 +206,7 @@ def load_checkpoint(
     if "best" in arrays:
         expected["best"] = state.engine.theta.shape
     check_arrays(path, arrays, expected)
-    if units is not None:
-        state.engine.standardize(units)
+    adopt_standardization(path, state.engine, units)
     for name in COUNTERS:
         setattr(state, name, progress[name])
     for name, array in into.items():

@@ -6,6 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 import npvae
 from npvae.errors import ModelFileError, ParameterError
+from npvae.standardization import Standardization
 
 RNG = np.random.default_rng(0)
 Z = RNG.standard_normal((120, 2))
@@ -224,6 +225,23 @@ def test_a_file_with_another_one_is_refused(tmp_path, change, fault):
     members = dict(np.load(tmp_path / "m.npz")) | change
     np.savez(tmp_path / "bad.npz", **{k: v for k, v in members.items() if v is not None})
     with pytest.raises(ModelFileError, match=fault):
+        npvae.load(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("settings", [
+    {"likelihood": "bernoulli"}, {"likelihood_mean": "sigmoid"}, {"likelihood_std": 0.5},
+], ids=str)  # fmt: skip
+def test_a_model_takes_none_that_it_could_not_have(settings, tmp_path):
+    """From a file or from hand: refused in a line, and the model is as it was."""
+    grey = np.random.default_rng(4).random((60, 5))
+    vae = fitted(grey, **settings)
+    before, units = vae.score_samples(grey), Standardization(np.zeros(5), np.arange(1.0, 6))
+    with pytest.raises(ParameterError, match=r"standardization|one scale"):
+        vae.set_parameters({k: 0 * v for k, v in vae.parameters.items()}, units)
+    assert vae.score_samples(grey).tobytes() == before.tobytes()
+    vae.save(tmp_path / "m.npz")
+    np.savez(tmp_path / "bad.npz", **dict(np.load(tmp_path / "m.npz")) | units.arrays())
+    with pytest.raises(ModelFileError, match=r"standardization|one scale"):
         npvae.load(tmp_path / "bad.npz")
 
 
