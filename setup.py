@@ -1,4 +1,38 @@
-"""For tools that look for this file; what there is to say stands in pyproject.toml."""
-from setuptools import setup
+"""The compiled twins of the ops, one build for each instruction set; the rest is in pyproject.toml.
 
-setup()
+They are optional: without a C++ compiler npvae is installed without them, and runs on NumPy alone.
+``NPVAE_PURE_PYTHON=1`` leaves them out, ``NPVAE_REQUIRE_TWINS=1`` makes a failed build an error.
+"""
+import os
+import platform
+import sys
+
+from setuptools import Extension, setup
+
+FLAGS = [
+    "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
+    "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
+]  # fmt: skip
+LEVELS = {
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],  # AVX-512
+    "v3": ["-march=x86-64-v3"],  # AVX2 and FMA
+}
+FOLDER = "npvae/ops/cpu"
+
+
+def extensions() -> list[Extension]:
+    """One a level; none where they are not wanted, or a compiler has no such levels."""
+    wanted = os.environ.get("NPVAE_PURE_PYTHON", "0") in ("", "0")
+    if not wanted or sys.platform == "win32" or platform.machine() not in ("x86_64", "AMD64"):
+        return []
+    return [
+        Extension(
+            f"npvae.ops.cpu._twins_{level}", [f"{FOLDER}/twins.cpp"],
+            define_macros=[("MODULE", f"_twins_{level}")], extra_compile_args=FLAGS + march,
+            optional=os.environ.get("NPVAE_REQUIRE_TWINS", "0") in ("", "0"),
+        )
+        for level, march in LEVELS.items()
+    ]  # fmt: skip
+
+
+setup(ext_modules=extensions())

@@ -8,7 +8,8 @@
             [[maybe_unused]] const REAL cached = saved[m * H + j];                       \
             return d_a[m * H + j] = d_h[m * H + j] * (derivative);                       \
         });                                                                              \
-    }
+    }                                                                                    \
+    TWIN(name##_backward)
 
 // h = f(u), u = a + b; its backward reads the output y = f(u).   a, h (M, H), bias (H,); h may be a
 #define READS_OUTPUT(name, f, derivative)                                                \
@@ -19,6 +20,7 @@
             h[m * H + j] = f;                                                            \
         }                                                                                \
     }                                                                                    \
+    TWIN(name)                                                                           \
     BACKWARD(name, 4, y, derivative)
 
 // h = f(u); its backward reads the input u, which is left in a.   a, h (M, H), bias (H,)
@@ -31,10 +33,11 @@
             h[m * H + j] = f;                                                            \
         }                                                                                \
     }                                                                                    \
+    TWIN(name)                                                                           \
     BACKWARD(name, 1, u, derivative)
 
 // P(ν ≤ u) of a standard normal ν.
-__device__ REAL normal_cdf(REAL u) { return erfc(u * REAL(-0.7071067811865476)) / 2; }
+__device__ REAL normal_cdf(REAL u) { return upper_tail(-u); }
 
 // y (1 + u (1 − y)),  y = sigmoid(u)
 __device__ REAL silu_derivative(REAL u)

@@ -1,8 +1,9 @@
 // [μ | log σ²] = a + b for datapoint m, and σ.   a (M, 2J), bias (2J,) → sigma (M, J)
 // A thread reads back only what it wrote itself.
-__device__ void heads(REAL* a, const REAL* bias, REAL* sigma, Index m, Index J)
+__device__ void heads(REAL* __restrict__ a, const REAL* __restrict__ bias,
+                      REAL* __restrict__ sigma, Index m, Index J)
 {
-    for (Index j = threadIdx.x; j < J; j += blockDim.x) {
+    FOR_EACH_OF_BLOCK(j, J) {
         a[j] += bias[j];
         a[J + j] += bias[J + j];
         sigma[j] = exp(a[J + j] / 2);
@@ -14,14 +15,15 @@ template <class Noise>
 __device__ void sample_kl(REAL* a, const REAL* bias, Noise eps, REAL* sigma, REAL* z, REAL* kl,
                           Index L, Index M, Index J)
 {
-    const Index m = blockIdx.x;
-    REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
-    heads(mu, bias, s, m, J);
-    const REAL sum = sum_row<REAL>(J, [=](Index j) {
-        for (Index l = 0; l < L; l++) z[(l * M + m) * J + j] = mu[j] + s[j] * eps(l, m, j);
-        return mu[j] * mu[j] + (expm1(logvar[j]) - logvar[j]);
-    });
-    if (threadIdx.x == 0) kl[m] = sum / 2;
+    FOR_EACH_ROW(m, M) {
+        REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
+        heads(mu, bias, s, m, J);
+        const REAL sum = sum_row<REAL>(J, [=](Index j) {
+            for (Index l = 0; l < L; l++) z[(l * M + m) * J + j] = mu[j] + s[j] * eps(l, m, j);
+            return mu[j] * mu[j] + (expm1(logvar[j]) - logvar[j]);
+        });
+        ONCE kl[m] = sum / 2;
+    }
 }
 
 // z as above;   ratio_l = ½ Σ_j (z² − ε² − log σ²).   A block for each datapoint.
@@ -29,16 +31,17 @@ template <class Noise>
 __device__ void sample_log_ratio(REAL* a, const REAL* bias, Noise eps, REAL* sigma, REAL* z,
                                  REAL* log_ratio, Index L, Index M, Index J)
 {
-    const Index m = blockIdx.x;
-    REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
-    heads(mu, bias, s, m, J);
-    for (Index l = 0; l < L; l++) {
-        const REAL sum = sum_row<REAL>(J, [=](Index j) {
-            const REAL e = eps(l, m, j), z_j = mu[j] + s[j] * e;
-            z[(l * M + m) * J + j] = z_j;
-            return z_j * z_j - e * e - logvar[j];
-        });
-        if (threadIdx.x == 0) log_ratio[l * M + m] = sum / 2;
+    FOR_EACH_ROW(m, M) {
+        REAL *mu = a + m * 2 * J, *logvar = mu + J, *s = sigma + m * J;
+        heads(mu, bias, s, m, J);
+        for (Index l = 0; l < L; l++) {
+            const REAL sum = sum_row<REAL>(J, [=](Index j) {
+                const REAL e = eps(l, m, j), z_j = mu[j] + s[j] * e;
+                z[(l * M + m) * J + j] = z_j;
+                return z_j * z_j - e * e - logvar[j];
+            });
+            ONCE log_ratio[l * M + m] = sum / 2;
+        }
     }
 }
 
@@ -60,7 +63,9 @@ __device__ void sample_log_ratio(REAL* a, const REAL* bias, Noise eps, REAL* sig
     {                                                                                            \
         const FilledNoise noise{seed, stream, u64(*step), 0, eps, L, M, J};                      \
         sample_##name(a, bias, noise, sigma, z, distance, L, M, J);                              \
-    }
+    }                                                                                            \
+    TWIN(normal_##name)                                                                          \
+    TWIN(fill_noise_normal_##name)
 
 STOCHASTIC(kl, kl)
 STOCHASTIC(log_ratio, log_ratio)
@@ -97,6 +102,7 @@ REDUCTION(normal_kl_backward)(const REAL* __restrict__ d_z, const REAL* __restri
             return d_kl[m] * (is_mean ? mu[0] : expm1(mu[J]) / 2);
         });
 }
+TWIN(normal_kl_backward)
 
 // through z: p z; direct: −Σ_l (p − s) ε/σ for μ, −½ Σ_l p − Σ_l (p − s) ½ (ε² − 1) for log σ².
 // d_z (L, M, J), p = d_log_ratio and s = d_log_q (L, M), which may be one array
@@ -125,6 +131,7 @@ REDUCTION(normal_log_ratio_backward)(const REAL* __restrict__ d_z,
             return is_mean ? sum / (sd < smallest ? smallest : sd) : sum;
         });
 }
+TWIN(normal_log_ratio_backward)
 
 // KL of one latent of one datapoint, twice over.   a = [μ | log σ²] (M, 2J), sigma (M, J)
 __device__ REAL twice_kl(const REAL* a, const REAL* sigma, Index m, Index j, Index J)
@@ -140,17 +147,18 @@ REDUCTION(free_bits)(const REAL* __restrict__ a, const REAL* __restrict__ sigma,
                      REAL* __restrict__ above_threshold, REAL* __restrict__ clamped_kl, Index M,
                      Index J)
 {
-    for (Index j = threadIdx.x; j < J; j += blockDim.x) {
+    FOR_EACH_OF_BLOCK(j, J) {
         const REAL sum = sum_every<4, REAL>(
             0, 1, M, [=](Index m) { return twice_kl(a, sigma, m, j, J); });
         above_threshold[j] = !(sum / 2 / M <= REAL(free_nats));
     }
-    __syncthreads();
-    for (Index m = threadIdx.x; m < M; m += blockDim.x)
+    BARRIER();
+    FOR_EACH_OF_BLOCK(m, M)
         clamped_kl[m] = sum_every<1, REAL>(0, 1, J, [=](Index j) {
             return above_threshold[j] ? twice_kl(a, sigma, m, j, J) / 2 : REAL(free_nats);
         });
 }
+TWIN(free_bits)
 
 // As normal_kl_backward, for the latents above the threshold.
 // d_clamped_kl (1, M), above_threshold (J,)
@@ -171,6 +179,7 @@ REDUCTION(free_bits_backward)(const REAL* __restrict__ d_z,
             return d_kl * (is_mean ? mu[0] : expm1(mu[J]) / 2);
         });
 }
+TWIN(free_bits_backward)
 
 // weighted_kl = weight · kl and d_kl = weight / n, n = K · M.   kl, weighted_kl, d_kl (K, M)
 KERNEL(scale_kl)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__ weighted_kl,
@@ -179,3 +188,4 @@ KERNEL(scale_kl)(const REAL* __restrict__ kl, NUMBER(weight), REAL* __restrict__
     READ(weight);
     FOR_EACH(i, n) weighted_kl[i] = weight * kl[i], d_kl[i] = weight / n;
 }
+TWIN(scale_kl)

@@ -55,12 +55,12 @@ def datapoints(L: int, M: int, J: int) -> Launch:
 
 def features(L: int, M: int, _: int, D: int) -> Launch:
     """A block for each of L · M rows, a thread for each of D features and all its heads."""
-    return Launch((L * M,), power_of_two(D, THREADS), (M, D))
+    return Launch((L * M,), power_of_two(D, THREADS), (L, M, D))
 
 
 def features_of_levels(L: int, M: int, heads: int, _: int, D: int) -> Launch:
     """As features, for a kernel that takes how many levels one has."""
-    return features(L, M, M, D)._replace(sizes=(M, D, heads // D))
+    return features(L, M, M, D)._replace(sizes=(L, M, D, heads // D))
 
 
 def columns(*shape: int, heads: int = 1) -> Launch:

@@ -7,6 +7,7 @@ KERNEL(parameter_sample)(const REAL* __restrict__ mu, const REAL* __restrict__ l
 {
     FOR_EACH(i, n) theta[i] = mu[i] + (sigma[i] = exp(logvar[i] / 2)) * zeta[i];
 }
+TWIN(parameter_sample)
 
 // d_logvar = d_θ · ½ σ ζ.   all (n,)
 KERNEL(parameter_sample_backward)(const REAL* __restrict__ d_theta, const REAL* __restrict__ zeta,
@@ -15,6 +16,7 @@ KERNEL(parameter_sample_backward)(const REAL* __restrict__ d_theta, const REAL* 
 {
     FOR_EACH(i, n) d_logvar[i] = d_theta[i] * zeta[i] * sigma[i] / 2;
 }
+TWIN(parameter_sample_backward)
 
 // total = ½ · strength · Σ (μ² + σ² − 1 − log σ²).   mu, logvar (n,) → total ()
 REDUCTION(parameter_kl)(const REAL* __restrict__ mu, const REAL* __restrict__ logvar,
@@ -22,7 +24,7 @@ REDUCTION(parameter_kl)(const REAL* __restrict__ mu, const REAL* __restrict__ lo
 {
     const REAL sum = sum_row<REAL>(
         n, [=](Index i) { return mu[i] * mu[i] + exp(logvar[i]) - 1 - logvar[i]; });
-    if (threadIdx.x == 0) *total = REAL(strength / 2) * sum;
+    ONCE *total = REAL(strength / 2) * sum;
 }
 
 // d_μ += strength · μ,   d_logvar += ½ · strength · (σ² − 1).   all (n,)
@@ -35,3 +37,4 @@ KERNEL(parameter_kl_backward)(const REAL* __restrict__ mu, const REAL* __restric
         d_logvar[i] += (exp(logvar[i]) - 1) * REAL(strength / 2);
     }
 }
+TWIN(parameter_kl_backward)

@@ -2,7 +2,7 @@
 REDUCTION(l2)(const REAL* __restrict__ weights, double strength, REAL* __restrict__ total, Index n)
 {
     const double sum = sum_row<double>(n, [=](Index i) { return double(weights[i]) * weights[i]; });
-    if (threadIdx.x == 0) *total = strength * sum / 2;
+    ONCE *total = strength * sum / 2;
 }
 
 // d_w += strength · w.   weights, d_weights (n,)
@@ -11,3 +11,4 @@ KERNEL(l2_backward)(const REAL* __restrict__ weights, double strength,
 {
     FOR_EACH(i, n) d_weights[i] += weights[i] * REAL(strength);
 }
+TWIN(l2_backward)

@@ -11,12 +11,12 @@ REDUCTION(begin_step)(Index* __restrict__ next_step, Index* __restrict__ step,
                       Index M, Index K)
 {
     const Index t = *next_step, i = t - *epoch_start;
-    __syncthreads();  // all have read before the first writes
-    if (threadIdx.x == 0) *step = t, *next_step = t + 1;
-    for (Index k = threadIdx.x; k < K; k += blockDim.x)
-        current_scalars[k] = step_scalars[K * i + k];
-    for (Index m = threadIdx.x; m < M; m += blockDim.x) rows[m] = order[i * batch_size + m];
+    BARRIER();  // all have read before the first writes
+    ONCE *step = t, *next_step = t + 1;
+    FOR_EACH_OF_BLOCK(k, K) current_scalars[k] = step_scalars[K * i + k];
+    FOR_EACH_OF_BLOCK(m, M) rows[m] = order[i * batch_size + m];
 }
+TWIN(begin_step)
 
 // sums[0] −= Σ nll / L,   sums[1] += Σ kl / K, in double.   nll (L, M), kl (K, M).   One block.
 REDUCTION(accumulate_metrics)(const REAL* __restrict__ nll, const REAL* __restrict__ kl,
@@ -24,5 +24,6 @@ REDUCTION(accumulate_metrics)(const REAL* __restrict__ nll, const REAL* __restri
 {
     const double n = sum_row<double>(L * M, [=](Index i) { return nll[i]; });
     const double k = sum_row<double>(K * M, [=](Index i) { return kl[i]; });
-    if (threadIdx.x == 0) sums[0] -= n / L, sums[1] += k / K;
+    ONCE sums[0] -= n / L, sums[1] += k / K;
 }
+TWIN(accumulate_metrics)

@@ -3,11 +3,8 @@
 // parts[b] = Σ g² over the elements of block b, in double.   grad (n,) → parts (PARTS,)
 KERNEL(squares)(const REAL* __restrict__ grad, double* __restrict__ parts, Index n)
 {
-    const double sum = sum_every<4, double>(
-        blockIdx.x * Index(blockDim.x) + threadIdx.x, gridDim.x * Index(blockDim.x), n,
-        [=](Index i) { return double(grad[i]) * grad[i]; });
-    const double part = tree_sum(sum, 1);
-    if (threadIdx.x == 0) parts[blockIdx.x] = part;
+    const double part = sum_share<double>(n, [=](Index i) { return double(grad[i]) * grad[i]; });
+    ONCE parts[BLOCK_INDEX] = part;
 }
 
 // factor = min(1, max_norm / ‖g‖), ‖g‖² = Σ parts.   parts (n,) → factor (1,).   One block.
@@ -16,7 +13,7 @@ REDUCTION(clip_factor)(const double* __restrict__ parts, double max_norm, REAL* 
 {
     const double squares = sum_row<double>(n, [=](Index i) { return parts[i]; });
     const double norm = sqrt(squares);
-    if (threadIdx.x == 0) *factor = norm <= max_norm ? 1 : max_norm / norm;
+    ONCE *factor = norm <= max_norm ? 1 : max_norm / norm;
 }
 
 // g ← factor · g.   grad (n,), factor (1,)
@@ -24,12 +21,14 @@ KERNEL(scale)(REAL* __restrict__ grad, const REAL* __restrict__ factor, Index n)
 {
     FOR_EACH(i, n) grad[i] *= *factor;
 }
+TWIN(scale)
 
 // m ← 0 where |m| ≤ 1e-30
 KERNEL(flush_denormals)(REAL* __restrict__ moment, Index n)
 {
     FOR_EACH(i, n) moment[i] *= fabs(moment[i]) > REAL(1e-30);
 }
+TWIN(flush_denormals)
 
 // θ ← θ − rate · g.   grad may be theta: weight decay
 KERNEL(sgd)(REAL* theta, const REAL* grad, NUMBER(rate), Index n)
@@ -37,6 +36,7 @@ KERNEL(sgd)(REAL* theta, const REAL* grad, NUMBER(rate), Index n)
     READ(rate);
     FOR_EACH(i, n) theta[i] -= rate * grad[i];
 }
+TWIN(sgd)
 
 // v ← μ v + g;   θ ← θ − rate · v
 KERNEL(momentum)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
@@ -45,6 +45,7 @@ KERNEL(momentum)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
     READ(rate);
     FOR_EACH(i, n) theta[i] -= rate * (velocity[i] = REAL(mu) * velocity[i] + grad[i]);
 }
+TWIN(momentum)
 
 // v ← μ v + g;   θ ← θ − rate · (g + μ v)
 KERNEL(nesterov)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
@@ -56,6 +57,7 @@ KERNEL(nesterov)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
         theta[i] -= rate * (grad[i] + REAL(mu) * v);
     }
 }
+TWIN(nesterov)
 
 // s ← s + g²;   θ ← θ − rate · g / (√s + ε)
 KERNEL(adagrad)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
@@ -68,6 +70,7 @@ KERNEL(adagrad)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
         theta[i] -= rate * (g / (sqrt(s) + epsilon));
     }
 }
+TWIN(adagrad)
 
 // s ← ρ s + (1 − ρ) g²;   θ ← θ − rate · g / (√s + ε)
 KERNEL(rmsprop)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
@@ -81,6 +84,7 @@ KERNEL(rmsprop)(REAL* __restrict__ theta, const REAL* __restrict__ grad,
         theta[i] -= rate * (g / (sqrt(s) + epsilon));
     }
 }
+TWIN(rmsprop)
 
 // m ← β₁ m + g;   s ← β₂ s + g²;   θ ← θ − rate · m / (√s + ε)
 KERNEL(adam)(REAL* __restrict__ theta, const REAL* __restrict__ grad, REAL* __restrict__ mean,
@@ -96,3 +100,4 @@ KERNEL(adam)(REAL* __restrict__ theta, const REAL* __restrict__ grad, REAL* __re
         theta[i] -= rate * (m / (sqrt(s) + epsilon));
     }
 }
+TWIN(adam)

@@ -15,6 +15,7 @@ from typing import Any
 from npvae.ops import DECLARED, Ops
 from npvae.ops.cpu.blocks import BLOCK, cache_blocked
 from npvae.ops.cpu.products import gemm_transposed
+from npvae.ops.cpu.twins import with_twins
 
 
 def on_host(ops: Ops, size: int = BLOCK) -> Ops:
@@ -25,4 +26,4 @@ def on_host(ops: Ops, size: int = BLOCK) -> Ops:
     }  # fmt: skip
     overrides["gemm"] = gemm_transposed(ops.gemm)
     overrides["gather"] = partial(ops.gather, mode="clip")
-    return replace(ops, **overrides)
+    return with_twins(replace(ops, **overrides))

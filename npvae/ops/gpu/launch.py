@@ -17,7 +17,7 @@ from typing import Any
 from npvae.ops import DECLARED, Ops
 from npvae.ops.declare import Op
 
-COMMON = Path(__file__).with_name("common.cuh")
+COMMON = Path(__file__).with_name("common.cuh"), Path(__file__).parents[1] / "elementary.cuh"
 GATHER_DTYPES = ("uint8", "float32", "float64")  # data for which there is a kernel each
 
 
@@ -29,7 +29,7 @@ def source() -> str:
     """
     modules = dict.fromkeys(op.body.__module__ for op in DECLARED.values() if op.layout)
     beside = (Path(str(sys.modules[name].__file__)).with_suffix(".cu") for name in modules)
-    files = [COMMON, *beside]
+    files = [*COMMON, *beside]
     texts = (path.read_text(encoding="ascii", errors="ignore") for path in files)
     return "".join(
         f'#line 1 "{path.name}"\n{text}\n' for path, text in zip(files, texts, strict=True)

@@ -4,14 +4,17 @@ KERNEL(bernoulli_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,
                       const REAL* __restrict__ x, REAL* __restrict__ y, REAL* __restrict__ nll,
                       Index L, Index M, Index D)
 {
-    const Index row = blockIdx.x, m = row % M;
-    const REAL sum = sum_row<REAL>(D, [=](Index d) {
-        const REAL l = a[row * D + d] + bias[d], e = exp(-fabs(l));
-        y[row * D + d] = (l < 0 ? e : 1) / (1 + e);
-        return (l < 0 ? 0 : l) - x[m * D + d] * l + log1p(e);  // two terms, neither below 0
-    });
-    if (threadIdx.x == 0) nll[row] = sum;
+    FOR_EACH_ROW(row, L * M) {
+        const Index m = row % M;
+        const REAL sum = sum_row<REAL>(D, [=](Index d) {
+            const REAL l = a[row * D + d] + bias[d], e = exp(-fabs(l));
+            y[row * D + d] = (l < 0 ? e : 1) / (1 + e);
+            return (l < 0 ? 0 : l) - x[m * D + d] * l + log1p(e);  // two terms, neither below 0
+        });
+        ONCE nll[row] = sum;
+    }
 }
+TWIN(bernoulli_nll)
 
 // d_a = d_nll · (y − x).   d_nll (L, M), x (M, D), y (L, M, D) → d_a (L, M, D), d_bias (D,)
 REDUCTION(bernoulli_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __restrict__ x,
@@ -23,6 +26,7 @@ REDUCTION(bernoulli_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __
         return d_a[row * D + d] = d_nll[row] * (y[row * D + d] - x[m * D + d]);
     });
 }
+TWIN(bernoulli_nll_backward)
 
 // x ← 1 where x > u, else 0, u uniform on [0, 1): 24 bits, eight a block.   step (1,), x (n,)
 KERNEL(sample_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step,
@@ -37,3 +41,4 @@ KERNEL(sample_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step,
         }
     }
 }
+TWIN(sample_bernoulli)

@@ -7,3 +7,4 @@ REDUCTION(nll_backward)(const REAL* __restrict__ d_nll, const REAL* __restrict__
         return d_a[row * H + c] = d_nll[row] * d_nll_d_a[row * H + c];
     });
 }
+TWIN(nll_backward)

@@ -7,17 +7,20 @@ KERNEL(normal_nll)(REAL* __restrict__ a, const REAL* __restrict__ bias, const RE
                    REAL* __restrict__ residual, REAL* __restrict__ nll, Index L, Index M, Index D)
 {
     const REAL log_2pi = 1.8378770664093453;
-    const Index row = blockIdx.x, m = row % M;
-    const REAL sum = sum_row<REAL>(D, [=](Index d) {
-        const Index mean = row * 2 * D + d, i = row * D + d;
-        const REAL u = a[mean] + bias[d], logvar = soft_clip(a[mean + D] + bias[D + d], limit);
-        const REAL mu = sigmoid_mean ? logistic(u) : u;
-        const REAL w = exp_below_sqrt_max(logvar / -2), r = (x[m * D + d] - mu) * w;
-        a[mean] = mu, a[mean + D] = logvar, inv_sigma[i] = w, residual[i] = r;
-        return log_2pi + logvar + r * r;
-    });
-    if (threadIdx.x == 0) nll[row] = sum / 2;
+    FOR_EACH_ROW(row, L * M) {
+        const Index m = row % M;
+        const REAL sum = sum_row<REAL>(D, [=](Index d) {
+            const Index mean = row * 2 * D + d, i = row * D + d;
+            const REAL u = a[mean] + bias[d], logvar = soft_clip(a[mean + D] + bias[D + d], limit);
+            const REAL mu = sigmoid_mean ? logistic(u) : u;
+            const REAL w = exp_below_sqrt_max(logvar / -2), r = (x[m * D + d] - mu) * w;
+            a[mean] = mu, a[mean + D] = logvar, inv_sigma[i] = w, residual[i] = r;
+            return log_2pi + logvar + r * r;
+        });
+        ONCE nll[row] = sum / 2;
+    }
 }
+TWIN(normal_nll)
 
 // d_μ = −d_nll · r/σ (times μ(1 − μ) under a sigmoid),   d_logvar = ½ d_nll · (1 − r²) (times the
 // derivative of the soft clip).
@@ -37,6 +40,7 @@ REDUCTION(normal_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __res
         return d_a[row * 2 * D + c] = d_nll[row] * d * d_u;
     });
 }
+TWIN(normal_nll_backward)
 
 // ½ r² + log σ + ½ log 2π,   r = (μ − x)/σ
 __device__ REAL fixed_normal(REAL x, bool sigmoid_mean, REAL std, const REAL* u, REAL* s)

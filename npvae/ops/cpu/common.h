@@ -1,0 +1,90 @@
+// What a kernel is on a processor: loops that the compiler vectorises. gpu/common.cuh says what it
+// is on a GPU. Three layouts do it all:
+//
+//     elements   one loop                                          activations, updates, noise
+//     rows       row by row, a sum over its columns                log-likelihood, KL
+//     columns    rows outside, columns inside: d_bias += a row     backward, with its bias gradient
+//
+// This file is read once for each REAL, float and double.
+
+#define __device__ INLINE
+#define KERNEL(name) static void npvae_##name
+#define REDUCTION(name) KERNEL(name)
+#define TWIN(name) static const Registered registered_##name(#name, sizeof(REAL), npvae_##name);
+
+#define VECTORISED _Pragma("GCC ivdep")  // no array of a kernel overlaps another
+#define FOR_EACH(i, n) VECTORISED for (Index i = 0, last_##i = (n); i < last_##i; i++)
+#define FOR_EACH_OF_BLOCK(k, n) FOR_EACH(k, n)
+#define FOR_EACH_ROW(row, n) for (Index row = 0, last_##row = (n); row < last_##row; row++)
+#define FOR_EACH_OF(m, M, j, H) FOR_EACH_ROW(m, M) FOR_EACH(j, H)
+#define BLOCK_INDEX 0
+#define ONCE
+#define BARRIER()
+
+// A number, or an array that holds it or one for each element.
+struct Number {
+    double value;
+    const REAL* array;
+};
+#define NUMBER(name) Number name##_given
+#define READ(name) const REAL name = name##_given.array ? *name##_given.array : REAL(name##_given.value)
+#define READ_EACH(name, i) (name##_given.array ? name##_given.array[i] : REAL(name##_given.value))
+
+// Σ value(i) over i = first, first + step, … below n.
+template <int UNROLL, class T, class F> INLINE T sum_every(Index first, Index step, Index n, F value)
+{
+    T sum = 0;
+    for (Index i = first; i < n; i += step) sum += value(i);
+    return sum;
+}
+
+// The sum of one block's share of i < n: here of all.
+template <class T, class F> INLINE T sum_share(Index n, F value)
+{
+    return sum_every<1, T>(0, 1, n, value);
+}
+
+// Σ_d value(d) over d < D: some values, and then their sum, in as many parts as a vector has numbers.
+template <class T, class F> INLINE T sum_row(Index D, F value)
+{
+    constexpr Index MOST = 256;
+    T values[MOST], sum = 0;
+    for (Index first = 0; first < D; first += MOST) {
+        const Index n = D - first < MOST ? D - first : MOST;
+        FOR_EACH(i, n) values[i] = value(first + i);
+        _Pragma("omp simd reduction(+ : sum)")
+        for (Index i = 0; i < n; i++) sum += values[i];
+    }
+    return sum;
+}
+
+// d_bias[c] = Σ_r value(r, c) over r < R: blocks of rows, and then the sum of these, as
+// elementary.py's sum_rows has them.
+template <int UNROLL = 4, class F>
+INLINE void sum_columns(Index R, Index C, REAL* __restrict__ d_bias, F value)
+{
+    constexpr Index BLOCK = 64;
+    const bool few = R < 4 * BLOCK;
+    std::vector<REAL> block(few ? 0 : C);
+    FOR_EACH(c, C) d_bias[c] = 0;
+    if (few) {
+        FOR_EACH_OF(r, R, c, C) d_bias[c] += value(r, c);
+        return;
+    }
+    REAL* __restrict__ part = block.data();
+    for (Index first = 0; first < R; first += BLOCK) {
+        const Index last = first + BLOCK < R ? first + BLOCK : R;
+        FOR_EACH(c, C) part[c] = 0;
+        for (Index r = first; r < last; r++) FOR_EACH(c, C) part[c] += value(r, c);
+        FOR_EACH(c, C) d_bias[c] += part[c];
+    }
+}
+
+// ε (L, M, J) from the stream, datapoint by datapoint, after start samples: all at once, for
+// Philox makes four words and Box–Muller two normals at a time.
+struct FilledNoise {
+    const REAL* eps;
+    Index M, J;
+    FilledNoise(u64 seed, u64 stream, u64 step, Index start, REAL* eps, Index L, Index M, Index J);
+    INLINE REAL operator()(Index l, Index m, Index j) const { return eps[(l * M + m) * J + j]; }
+};

@@ -1,0 +1,17 @@
+// All kernels for one REAL: what they are made of here, what they share, and the .cu files.
+#include "common.h"
+#include "../elementary.cuh"
+#include "noise.h"
+
+#include "../activations.cu"
+#include "../batch.cu"
+#include "../importance.cu"
+#include "../latent.cu"
+#include "../noise.cu"
+#include "../parameters.cu"
+#include "../penalty.cu"
+#include "../step.cu"
+#include "../update.cu"
+#include "../likelihoods/bernoulli.cu"
+#include "../likelihoods/fused_grad.cu"
+#include "../likelihoods/normal.cu"
