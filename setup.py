@@ -6,18 +6,21 @@ They are optional: without a C++ compiler npvae is installed without them, and r
 import os
 import platform
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 
 FLAGS = [
     "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
-    "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
+    "--param=max-unswitch-insns=1000",  # a flag of a whole kernel is looked at outside its loops
+    "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
 ]  # fmt: skip
 LEVELS = {
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],  # AVX-512
     "v3": ["-march=x86-64-v3"],  # AVX2 and FMA
 }
 FOLDER = "npvae/ops/cpu"
+SOURCES = [str(path) for end in ("cu", "cuh", "h") for path in Path("npvae/ops").rglob(f"*.{end}")]
 
 
 def extensions() -> list[Extension]:
@@ -27,8 +30,9 @@ def extensions() -> list[Extension]:
         return []
     return [
         Extension(
-            f"npvae.ops.cpu._twins_{level}", [f"{FOLDER}/twins.cpp"],
+            f"npvae.ops.cpu._twins_{level}", [f"{FOLDER}/twins.cpp"], depends=SOURCES,
             define_macros=[("MODULE", f"_twins_{level}")], extra_compile_args=FLAGS + march,
+            extra_link_args=["-Wl,-s"] if sys.platform == "linux" else [],
             optional=os.environ.get("NPVAE_REQUIRE_TWINS", "0") in ("", "0"),
         )
         for level, march in LEVELS.items()

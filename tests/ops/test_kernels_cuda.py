@@ -16,15 +16,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from kernel_checks import BODIES, WIDE, by_kernels, extremes_like_the_body, like_the_body
 from op_cases import CASES, SIZES, copied
 from shim import COMPILER, RawModule
 
 from npvae import random
-from npvae.ops import DECLARED, Ops, layouts, reference
+from npvae.ops import DECLARED, Ops, layouts
 from npvae.ops.gpu.launch import GATHER_DTYPES, on_device, options, source
 from npvae.optim import OPTIMIZERS
 
-BODIES = reference(np)
 STAND_IN = SimpleNamespace(**vars(np), RawModule=RawModule)
 DEVICE = on_device(BODIES, STAND_IN)
 CODE = source()
@@ -33,8 +33,6 @@ FUSED = {name: case for name, case in CASES.items() if case.calls[0].op in KERNE
 DTYPES = ["_" + dtype for dtype in GATHER_DTYPES]
 NAMES = {name + end for name, op in KERNELS.items() for end in (DTYPES if op.multi_dtype else [""])}
 
-# More rows, columns and elements than a block has threads, and none a multiple of anything.
-WIDE = {"L": 2, "M": 71, "H": 301, "J": 21, "D": 293, "P": 1777}
 DTYPES = [np.float32, np.float64]
 
 shim = pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
@@ -124,25 +122,6 @@ def test_compiles_for_a_gpu_into_registers(arch, dtype, record_property):
 
 
 @contextmanager
-def guarded(call, arrays):
-    """The arrays for a call, each between margins that must survive; what is read is read-only."""
-    margin, memory, inside = 32, {}, dict(arrays)
-    for name in call.words("", "!", "~"):
-        value = arrays[name]
-        if isinstance(value, np.ndarray):
-            poison = np.nan if value.dtype.kind == "f" else 255
-            memory[name] = np.full(value.size + 2 * margin, poison, value.dtype)
-            inside[name] = memory[name][margin:-margin].reshape(value.shape)
-            inside[name][...] = value
-            inside[name].flags.writeable = name not in call.words("")
-    margins = {name: same[[*range(margin), *range(-margin, 0)]] for name, same in memory.items()}
-    yield inside
-    for name, before in margins.items():
-        after = memory[name][[*range(margin), *range(-margin, 0)]]
-        assert after.tobytes() == before.tobytes(), f"{call.op} writes outside {name}"
-
-
-@contextmanager
 def reversed_order(dtype):
     """Blocks and threads run last to first: as legal, and different where a barrier is missing."""
     module = RawModule(code=CODE, options=options(np.dtype(dtype).name))
@@ -153,81 +132,19 @@ def reversed_order(dtype):
         module.reverse(False)
 
 
-def outcome(ops, call, arrays):
-    """What a call returns or leaves behind in what it writes, working space aside."""
-    returned = call(ops, arrays)
-    written = {w: arrays[w] for w in call.words("!", "~") if w not in DECLARED[call.op].scratch}
-    return written if returned is None else {"returned": np.asarray(returned)}
-
-
-def on_the_device(call, arrays):
-    """The outcome of the kernels; ``arrays`` become what they leave behind."""
-    with guarded(call, arrays) as inside:
-        result = outcome(DEVICE, call, inside)
-    arrays.update((word, inside[word]) for word in call.words("!", "~"))
-    return result
-
-
-def steps(case):
-    """The calls of a case, and whether [μ | log σ²] stays behind in the product ``a``."""
-    return [call for call in case.calls if call.op in KERNELS], case.backward.split().count("a")
-
-
 @shim
 @each_case
 @each_dtype
 @each_size
 def test_a_kernel_does_what_its_body_does(name, dtype, size):
-    """The body on the same numbers in float64. Outputs were full of NaN, and lie between NaN.
-
-    Every term is of order one, or of the largest result. Some ten roundings make one, and sums of
-    a few hundred lose some ten more, by the square root of their number.
-    """
-    todo, a_stays = steps(FUSED[name])
-    arrays = FUSED[name].arrays(size, dtype)
-    for call in todo:
-        expected = outcome(BODIES, call, copied(arrays, np.float64))
-        again = copied(arrays)
-        result = on_the_device(call, arrays)
-        with reversed_order(dtype):
-            result_again = on_the_device(call, again)
-        for word in result:
-            assert result[word].tobytes() == result_again[word].tobytes(), f"{word}: other bits"
-            if word != "a" or a_stays:
-                scale = max(1.0, np.abs(expected[word]).max())
-                accuracy = 32 * np.finfo(dtype).eps * scale
-                np.testing.assert_allclose(result[word], expected[word], 0, accuracy, err_msg=word)
-
-
-# Where exp overflows or underflows, in float32 and in float64; what is rounded to zero; no number.
-EXTREMES = [-1e4, -709.8, -89, -30, -1, -1e-29, 0, 1e-31, 1e-40, 1e-310, 30, 89, 709.8, 1e4, np.nan]
+    like_the_body(DEVICE, name, KERNELS, dtype, size, again=lambda: reversed_order(dtype))
 
 
 @shim
 @each_case
 @each_dtype
 def test_extremes_come_out_as_the_body_has_them(name, dtype):
-    """One element at a time, so that no sum hides another: finite where finite, NaN where NaN."""
-    todo, a_stays = steps(FUSED[name])
-    rng = np.random.default_rng(0)
-    normal = [word for word, spec in FUSED[name].given.items() if isinstance(spec, str)]
-    for _ in range(40):
-        arrays = FUSED[name].arrays(SIZES["ones"], dtype)
-        for word in (*normal, *("d_" + v for v in FUSED[name].upstream)):
-            arrays[word][...] = rng.choice(EXTREMES, arrays[word].shape)
-        for call in todo:
-            inputs = [arrays[w] for w in call.words("", "~") if isinstance(arrays[w], np.ndarray)]
-            largest = max(np.abs(v[np.isfinite(v)]).max(initial=1) for v in inputs)
-            body = copied(arrays)
-            with np.errstate(all="ignore"):
-                expected = outcome(BODIES, call, body)
-            result = on_the_device(call, arrays)
-            for word in result if a_stays else result.keys() - {"a"}:
-                eps = np.finfo(dtype).eps  # the same formula, some roundings in another order
-                absolute = 8 * eps * min(largest, 1e4)
-                np.testing.assert_allclose(
-                    result[word], expected[word], 32 * eps, absolute, err_msg=word
-                )
+    extremes_like_the_body(DEVICE, name, KERNELS, dtype)
 
 
 @shim
@@ -238,11 +155,11 @@ def test_more_elements_than_threads(name, monkeypatch):
     many = FUSED[name].arrays(SIZES["odd"], np.float32)
     few = copied(many)
     elementwise = KERNELS[call.op].layout in (layouts.elements, layouts.matrix)
-    expected = on_the_device(call, many)
+    expected = by_kernels(DEVICE, call, many)
     monkeypatch.setattr(layouts, "THREADS", 2)
     monkeypatch.setattr(layouts, "MAX_THREADS", 2 * layouts.STRIP)
     monkeypatch.setattr(layouts, "MAX_BLOCKS", 2)
-    for word, value in on_the_device(call, few).items():
+    for word, value in by_kernels(DEVICE, call, few).items():
         if elementwise:
             assert value.tobytes() == expected[word].tobytes(), word
         else:  # sums in another order
