@@ -15,7 +15,7 @@ import numpy
 from npvae import install
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
-from npvae.ops.cpu import on_host
+from npvae.ops.cpu import on_host, twins
 from npvae.ops.cpu.blas import held_for, one_thread_each
 
 capturing = RLock()  # by one thread at a time
@@ -55,6 +55,11 @@ class Backend:
         number = self.xp.cuda.Device().id
         name = self.xp.cuda.runtime.getDeviceProperties(number)["name"].decode()
         return f"{name}, with CuPy {self.xp.__version__}"
+
+    @property
+    def twins(self) -> str:
+        """Which fused twins of the ops it runs, in a word: results differ in their last bits."""
+        return (twins.library()[1] or "none") if self.xp is numpy else "cuda"
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
         """What repeats in one launch all that ``work`` asks of the device: a CUDA graph.

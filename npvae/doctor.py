@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from npvae import __version__, data, install
 from npvae.backend import get_backend, why_no_gpu
-from npvae.ops.cpu import blas
+from npvae.ops.cpu import blas, twins
 from npvae.ops.cpu.threads import count
 
 EXTRAS = {
@@ -28,6 +28,8 @@ def report() -> Iterator[str]:
     yield "matrix products"
     yield from _blas()
     yield from _threads()
+    yield "what lies between them"
+    yield f"  {_twins()}"
     yield "GPU"
     yield from _gpu()
     yield "data"
@@ -61,6 +63,12 @@ def _threads() -> Iterator[str]:
             f"  training takes 1 thread where all products have fewer than {blas.SMALL:,} "
             f"multiply-adds, else {count()}; OPENBLAS_NUM_THREADS overrules it"
         )
+
+
+def _twins() -> str:
+    """Which compiled twins run on this processor."""
+    _, level = twins.library()
+    return f"compiled for {level}" if level else f"NumPy; not compiled: {twins.why_none()}"
 
 
 def _gpu() -> Iterator[str]:

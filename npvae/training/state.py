@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -101,6 +102,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
     if state.best is not None:
         arrays["best"] = state.best
     progress = {name: getattr(state, name) for name in COUNTERS}
+    progress["twins"] = state.engine.backend.twins
     write_archive(
         path,
         "checkpoint",
@@ -200,6 +202,12 @@ def load_checkpoint(
             )
     batch_size = min(config["batch_size"], config["n_data"])
     check_progress(path, progress, -(-config["n_data"] // batch_size))
+    before, here = progress.get("twins"), state.engine.backend.twins
+    if isinstance(before, str) and before != here:
+        warn(
+            f"{path} was made with compiled ops for {before:.20}, and here they are for {here}: "
+            "what follows differs in the last bits", stacklevel=2,
+        )  # fmt: skip
     into = {"theta": state.engine.theta} | state.state_arrays()
     expected = {name: array.shape for name, array in into.items()}
     units = standardization_in(path, arrays, state.engine.model.n_features)

@@ -8,19 +8,19 @@ import threading
 import numpy as np
 import pytest
 from kernel_checks import BODIES, WIDE, extremes_like_the_body, like_the_body
-from op_cases import CASES, SIZES, copied
+from op_cases import CASES, SIZES
 
 from npvae import random
 from npvae.ops import DECLARED
 from npvae.ops.cpu import twins
 
-MODULE, WHY = twins.library()
+MODULE, LEVEL = twins.library()
 TWINS = twins.with_twins(BODIES)
 KERNELS = {name: op for name, op in DECLARED.items()
            if getattr(TWINS, name) is not getattr(BODIES, name)}  # fmt: skip
 SERVED = [name for name, case in CASES.items() if any(c.op in KERNELS for c in case.calls)]
 
-compiled = pytest.mark.skipif(MODULE is None, reason=f"no compiled twins: {WHY}")
+compiled = pytest.mark.skipif(MODULE is None, reason=f"no compiled twins: {twins.why_none()}")
 each_case = pytest.mark.parametrize("name", SERVED)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 each_size = pytest.mark.parametrize("size", [*SIZES.values(), WIDE], ids=[*SIZES, "wide"])
@@ -152,11 +152,34 @@ def test_many_threads_at_once_leave_the_bits_of_one():
     assert all(h.tobytes() == expected.tobytes() for h in results)
 
 
-def test_the_environment_turns_them_off(monkeypatch):
-    monkeypatch.setenv("NPVAE_PURE_PYTHON", "1")
+@pytest.fixture
+def anew():
+    """The build is looked for once a process."""
     twins.library.cache_clear()
-    try:
-        assert twins.library() == (None, "NPVAE_PURE_PYTHON is set")
-        assert twins.with_twins(BODIES) is BODIES
-    finally:
-        twins.library.cache_clear()
+    yield
+    twins.library.cache_clear()
+
+
+def test_the_environment_turns_them_off(monkeypatch, anew):
+    monkeypatch.setenv("NPVAE_PURE_PYTHON", "1")
+    assert twins.library() == (None, "")
+    assert twins.why_none() == "NPVAE_PURE_PYTHON is set"
+    assert twins.with_twins(BODIES) is BODIES
+
+
+def test_an_old_processor_runs_the_bodies(monkeypatch, anew):
+    monkeypatch.setenv("NPVAE_TWINS", "v2")
+    assert twins.library() == (None, "") and "AVX2" in twins.why_none()
+
+
+@compiled
+@pytest.mark.skipif(LEVEL != "x86-64-v4", reason="no processor with AVX-512, or no build for it")
+def test_a_processor_without_avx_512_takes_the_build_for_avx2(monkeypatch, anew):
+    """And the bits may be others, but the numbers are the same."""
+    monkeypatch.setenv("NPVAE_TWINS", "v3")
+    assert twins.library()[1] == "x86-64-v3"
+    a, bias = np.linspace(-9, 9, 600).reshape(2, 300), np.zeros(300)
+    v3, v4 = np.empty_like(a), np.empty_like(a)
+    twins.with_twins(BODIES).tanh(a, bias, v3)
+    TWINS.tanh(a, bias, v4)
+    np.testing.assert_allclose(v3, v4, 1e-15)

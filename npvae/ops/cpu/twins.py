@@ -19,32 +19,44 @@ from npvae.ops import DECLARED, Ops
 from npvae.ops.declare import Op
 
 # Instruction sets that there are builds for, the best first, and what NumPy calls what they need.
+OFF, MOST = "NPVAE_PURE_PYTHON", "NPVAE_TWINS"  # variables: 1, and the highest level to use
 LEVELS = {"v4": ("AVX512_SKX",), "v3": ("AVX2", "FMA3")}
 DTYPES = ("float32", "float64")
 
 
 @cache
 def library() -> tuple[ModuleType | None, str]:
-    """The build for this processor if there is one, and why or why not in a few words."""
-    if os.environ.get("NPVAE_PURE_PYTHON", "0") not in ("", "0"):
-        return None, "NPVAE_PURE_PYTHON is set"
-    supported = features()
-    for level, needed in LEVELS.items():
-        if all(supported.get(feature) for feature in needed):
+    """The build for this processor, and its instruction set; None and "" if there is none."""
+    if not turned_off():
+        for level in supported():
             try:
                 return import_module(f"npvae.ops.cpu._twins_{level}"), f"x86-64-{level}"
             except ImportError:
                 continue
-    return None, "none was built when npvae was installed, for want of a C++ compiler"
+    return None, ""
 
 
-def features() -> dict[str, bool]:
-    """What NumPy has found out about the processor."""
-    try:
-        from numpy._core._multiarray_umath import __cpu_features__
-    except ImportError:
-        return {}
-    return dict(__cpu_features__)
+def why_none() -> str:
+    """Why there is none, in a few words."""
+    if turned_off():
+        return f"{OFF} is set"
+    if not supported():
+        return "they are for x86-64 processors with AVX2; below that NumPy is as fast"
+    return "npvae was installed without them, for want of a C++ compiler"
+
+
+def turned_off() -> bool:
+    """Whether the environment says that NumPy shall do all."""
+    return os.environ.get(OFF, "0") not in ("", "0")
+
+
+def supported() -> list[str]:
+    """The levels whose instructions this processor has, the best first."""
+    from numpy._core._multiarray_umath import __cpu_features__ as found
+
+    most = os.environ.get(MOST, "v4")
+    return [level for level, needed in LEVELS.items()
+            if level <= most and all(found.get(feature) for feature in needed)]  # fmt: skip
 
 
 def with_twins(ops: Ops) -> Ops:
