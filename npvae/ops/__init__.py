@@ -10,7 +10,7 @@ the parameter updates and the ops of a training step's scalars work in place.
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some. An op stands in one place:
 its body in a file of this folder or of ``likelihoods/``, its declaration above the body
-(:mod:`npvae.ops.declare`), and its CUDA twin in the ``.cu`` file beside. How a device runs ops is
+(:mod:`npvae.ops.declare`), and its compiled twin in the ``.cu`` file beside. How a device runs ops is
 in ``cpu/`` and ``gpu/``.
 """
 from collections.abc import Callable

@@ -3,7 +3,7 @@
     @op(matrix, "x", scratch="gathered", multi_dtype="data", int64="rows")
     def gather(xp, data, rows, scale, gathered, x, **options): ...
 
-says that its CUDA twin, in the ``.cu`` file beside, is launched as a matrix of the shape of ``x``,
+says that its twin, in the ``.cu`` file beside, is launched as a matrix of the shape of ``x``,
 needs no ``gathered``, reads ``data`` as they are stored and ``rows`` as int64. Arrays that no word
 names have the model's dtype, and numbers become float64. ``@op()`` declares an op without a twin,
 whose body runs on every device.
