@@ -14,6 +14,7 @@ from npvae.plotting.estimators import gradient_estimators
 from npvae.plotting.experiments import Trace, experiment, sheets
 from npvae.plotting.latent_space import latent_scatter
 from npvae.plotting.manifold import manifold, manifold_pixels
+from npvae.plotting.mistakes import mistakes
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
 from npvae.plotting.tiles import tile
@@ -29,6 +30,7 @@ __all__ = [
     "learning_curves",
     "manifold",
     "manifold_pixels",
+    "mistakes",
     "reconstructions",
     "samples",
     "save",
