@@ -7,10 +7,10 @@
                    formulas with their backward passes, for one datapoint
 =================  =============================================================================
 """
-from npvae.explain.page import page
+from npvae.explain.page import pack, page
 from npvae.explain.weights import describe
 
-__all__ = ["describe", "page"]
+__all__ = ["describe", "pack", "page"]
 
 
 def __dir__() -> list[str]:

@@ -4,17 +4,20 @@ The browser itself is told to make none, by a Content-Security-Policy that allow
 page and nothing else.
 """
 import json
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+
 STATIC = Path(__file__).parent / "static"
 SHARED = ("ops", "model", "rng", "state")  # scripts of every page, in the order they need
 
 
-def page(name: str, title: str, data: Mapping[str, Any]) -> str:
+def page(name: str, title: str, data: Mapping[str, Any], parts: Sequence[str] = ()) -> str:
     """One self-contained HTML page.
 
     Parameters
@@ -24,7 +27,9 @@ def page(name: str, title: str, data: Mapping[str, Any]) -> str:
     title : str
         Plain text.
     data : mapping
-        What the script finds in ``DATA``: anything that JSON holds.
+        What the script finds in ``DATA``: anything that JSON holds; arrays by :func:`pack`.
+    parts : sequence of str
+        Further scripts that ``name.js`` is made of, in the order they need.
 
     Returns
     -------
@@ -35,7 +40,7 @@ def page(name: str, title: str, data: Mapping[str, Any]) -> str:
     ValueError
         If a number of the data is not finite, which JSON has no word for.
     """
-    scripts = [_read(f"{script}.js") for script in (*SHARED, name)]
+    scripts = [_read(f"{script}.js") for script in (*SHARED, *parts, name)]
     return Template(_read("page.html")).substitute(
         title=escape(title),
         style=_read("style.css") + _read(f"{name}.css"),
@@ -43,6 +48,18 @@ def page(name: str, title: str, data: Mapping[str, Any]) -> str:
         data=json.dumps(data, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c"),
         scripts="\n".join(f"<script>\n{code}</script>" for code in scripts),
     )
+
+
+def pack(array: np.ndarray) -> dict[str, str]:
+    """An array as JSON holds it, which ``unpack`` of ``static/model.js`` makes one again: flat.
+
+    Examples
+    --------
+    >>> pack(np.array([1.5, -2.0], np.float32))
+    {'dtype': 'float32', 'base64': 'AADAPwAAAMA='}
+    """
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return {"dtype": array.dtype.name, "base64": b64encode(little.tobytes()).decode()}
 
 
 def _read(name: str) -> str:

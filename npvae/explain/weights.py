@@ -1,5 +1,4 @@
 """A model as JSON: what it is, and its parameters as the bytes that they are."""
-from base64 import b64encode
 from math import isfinite
 from typing import Any
 
@@ -18,6 +17,7 @@ from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
 from npvae.errors import ParameterError
 from npvae.estimators.base import GenerativeModel
 from npvae.estimators.feature_names import known_names
+from npvae.explain.page import pack
 from npvae.models.vae import VAEModel
 from npvae.models.wake_sleep import WakeSleepModel
 from npvae.networks import MLP
@@ -97,9 +97,8 @@ def describe(model: GenerativeModel) -> dict[str, Any]:
         },
         "image_shape": model.image_shape_,
         "feature_names": None if names is None else list(names),
-        "dtype": dtype.name,
         "shapes": {name: list(array.shape) for name, array in parameters.items()},
-        "parameters": b64encode(flat.astype(dtype.newbyteorder("<")).tobytes()).decode(),
+        "parameters": pack(flat),
     }  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_float32_weights_are_not_rounded(name, blank):
     compare(blank, model, X, rng, 1e-4, 1e-4)
     wide = trained(X.astype(float), rng, **LIKELIHOODS[name])
     wide.set_parameters(model.parameters, model.standardization_)
-    assert describe(model)["dtype"] == "float32"
+    assert describe(model)["parameters"]["dtype"] == "float32"
     z = rng.standard_normal((1, 2))
     ask = "([description, z]) => npvae.decode(npvae.read_model(description), z)"
     found = blank.evaluate(ask, [describe(model), z[0].tolist()])

@@ -5,12 +5,18 @@
    x is in the data's own units wherever a function takes or gives it; x̃ = (x − shift)/scale, where
    there is a standardization, is what the networks see. Everything is in nats. */
 
+/* The flat array of what pack of npvae/explain/page.py wrote. */
+function unpack({ dtype, base64 }) {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  return new ARRAYS[dtype](bytes.buffer);
+}
+const ARRAYS = {
+  float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array,
+};
+
 /* The model of what npvae/explain/weights.py wrote. */
 function read_model(description) {
-  const bytes = Uint8Array.from(atob(description.parameters), (c) => c.charCodeAt(0));
-  const stored = description.dtype === "float32" ? Float32Array : Float64Array;
-  const flat = Float64Array.from(new stored(bytes.buffer));
-  const P = {};
+  const flat = Float64Array.from(unpack(description.parameters)), P = {};
   let start = 0;
   for (const [name, shape] of Object.entries(description.shapes)) {
     const size = shape.reduce((n, width) => n * width, 1);
