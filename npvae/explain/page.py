@@ -1,0 +1,49 @@
+"""A page that opens from the disk: markup, style, script and data in one file, and no request.
+
+The browser itself is told to make none, by a Content-Security-Policy that allows what stands in the
+page and nothing else.
+"""
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+STATIC = Path(__file__).parent / "static"
+SHARED = ("ops", "model", "rng", "state")  # scripts of every page, in the order they need
+
+
+def page(name: str, title: str, data: Mapping[str, Any]) -> str:
+    """One self-contained HTML page.
+
+    Parameters
+    ----------
+    name : str
+        Of its files in ``static/``: ``name.html`` (what is in the body), ``name.css``, ``name.js``.
+    title : str
+        Plain text.
+    data : mapping
+        What the script finds in ``DATA``: anything that JSON holds.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If a number of the data is not finite, which JSON has no word for.
+    """
+    scripts = [_read(f"{script}.js") for script in (*SHARED, name)]
+    return Template(_read("page.html")).substitute(
+        title=escape(title),
+        style=_read("style.css") + _read(f"{name}.css"),
+        body=_read(f"{name}.html"),
+        data=json.dumps(data, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c"),
+        scripts="\n".join(f"<script>\n{code}</script>" for code in scripts),
+    )
+
+
+def _read(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")

@@ -1,0 +1,147 @@
+"use strict";
+/* The model: its parameters as they were written into the page, its forward page, and the same page
+   read upside down. npvae/models/vae.py and npvae/networks.py, for one datapoint.
+
+   x is in the data's own units wherever a function takes or gives it; x̃ = (x − shift)/scale, where
+   there is a standardization, is what the networks see. Everything is in nats. */
+
+/* The model of what npvae/explain/weights.py wrote. */
+function read_model(description) {
+  const bytes = Uint8Array.from(atob(description.parameters), (c) => c.charCodeAt(0));
+  const stored = description.dtype === "float32" ? Float32Array : Float64Array;
+  const flat = Float64Array.from(new stored(bytes.buffer));
+  const P = {};
+  let start = 0;
+  for (const [name, shape] of Object.entries(description.shapes)) {
+    const size = shape.reduce((n, width) => n * width, 1);
+    P[name] = flat.subarray(start, start += size);
+  }
+  const limit = description.likelihood.limit ?? Infinity;
+  return { ...description, P, likelihood: { ...description.likelihood, limit } };
+}
+
+/* Layers of a network from its input on, [{name, W, b}], and those of its heads. */
+function layers(model, network) {
+  const { hidden, heads } = model[network];
+  const layer = (name) => ({ name, W: model.P[name + ".weight"], b: model.P[name + ".bias"] });
+  return {
+    hidden: hidden.map((_, i) => layer(`${network}.hidden.${i}`)),
+    heads: heads.map((head) => layer(`${network}.${head}`)),
+  };
+}
+
+// ---- a network
+
+/* x → a, the outputs of all heads one after the other; and h, what each layer reads, and u, what
+   each activation reads. A head without weights is its bias. */
+function mlp_forward(model, network, x) {
+  const { hidden, heads } = layers(model, network), f = ACTIVATIONS[model.activation].forward;
+  const u = [], h = [x];
+  for (const { W, b } of hidden) {
+    u.push(affine(h.at(-1), W, b));
+    h.push(f(u.at(-1)));
+  }
+  const a = zeros(sum(heads, ({ b }) => b.length));
+  let start = 0;
+  for (const { W, b } of heads) {
+    const part = a.subarray(start, start += b.length);
+    if (W) affine(h.at(-1), W, b, part);
+    else part.set(b);
+  }
+  return { a, u, h };
+}
+
+/* d_a → d_x, and the gradients of all parameters by name in G. */
+function mlp_backward(model, network, d_a, cache, G = {}) {
+  const { hidden, heads } = layers(model, network);
+  const { backward, reads } = ACTIVATIONS[model.activation], { u, h } = cache;
+  let d_h = zeros(h.at(-1).length), start = 0;
+  for (const { name, W, b } of heads) {
+    const part = d_a.slice(start, start += b.length);
+    G[name + ".bias"] = part;
+    if (!W) continue;
+    const { d_x, d_W } = affine_backward(part, h.at(-1), W);
+    G[name + ".weight"] = d_W;
+    d_h = map(d_h, (d, i) => d + d_x[i]);
+  }
+  for (let i = hidden.length - 1; i >= 0; i--) {
+    const d_u = backward(d_h, reads === "output" ? h[i + 1] : u[i]);
+    const { d_x, d_W } = affine_backward(d_u, h[i], hidden[i].W);
+    G[hidden[i].name + ".weight"] = d_W;
+    G[hidden[i].name + ".bias"] = d_u;
+    d_h = d_x;
+  }
+  return { d_x: d_h, G };
+}
+
+// ---- data in their own units, and as the networks see them
+
+/* x → x̃ */
+function standardize(model, x) {
+  const units = model.standardization;
+  return units ? map(x, (y, d) => (y - units.shift[d]) / units.scale[d]) : x;
+}
+
+/* x̃ → x */
+function restore(model, x) {
+  const units = model.standardization;
+  return units ? map(x, (y, d) => y * units.scale[d] + units.shift[d]) : x;
+}
+
+// ---- what the explorer asks
+
+/* x (D,) → the parameters of q(z|x): mu, logvar (J,). */
+function encode(model, x) {
+  const { a } = mlp_forward(model, "encoder", standardize(model, x)), J = model.latent_dim;
+  return { mu: a.slice(0, J), logvar: a.slice(J) };
+}
+
+/* z (J,) → E[x|z] (D,). */
+function decode(model, z) {
+  const { a } = mlp_forward(model, "decoder", z), { likelihood } = model;
+  return restore(model, LIKELIHOODS[likelihood.name].mean(a, model.n_features, likelihood));
+}
+
+/* log p(x|z) */
+function log_likelihood(model, x, z) {
+  const { a } = mlp_forward(model, "decoder", z), { likelihood } = model;
+  const nll = LIKELIHOODS[likelihood.name].nll(a, standardize(model, x), likelihood);
+  return -nll - likelihood.log_scale;
+}
+
+/* The lower bound with the noise eps, L rows of J: total = reconstruction − kl, where the
+   reconstruction is the mean of log p(x|z_l)   (eq. 7). */
+function elbo(model, x, eps) {
+  const { mu, logvar } = encode(model, x);
+  const each = eps.map((row) => log_likelihood(model, x, sample(mu, logvar, row)));
+  const reconstruction = sum(each) / each.length, kl = normal_kl(mu, logvar);
+  return { total: reconstruction - kl, reconstruction, kl };
+}
+
+// ---- the forward page and the backward page, for one datapoint and one draw eps (J,)
+
+function forward(model, x, eps) {
+  const { likelihood } = model, J = model.latent_dim;
+  const x_in = standardize(model, x);                                   // (D,)
+  const encoder = mlp_forward(model, "encoder", x_in);                  // a (2J,)
+  const mu = encoder.a.slice(0, J), logvar = encoder.a.slice(J);        // (J,)
+  const z = sample(mu, logvar, eps);                                    // (J,)
+  const decoder = mlp_forward(model, "decoder", z);                     // a (Σ heads,)
+  const nll = LIKELIHOODS[likelihood.name].nll(decoder.a, x_in, likelihood) + likelihood.log_scale;
+  const kl = normal_kl(mu, logvar);
+  return { x_in, encoder, mu, logvar, eps, z, decoder, nll, kl, loss: nll + kl };
+}
+
+/* The gradient of loss = d_nll nll + d_kl kl: G by name, and what is on the way. What reaches mu and
+   logvar through the sample and what from the KL stay apart, as d_sample and d_prior. */
+function backward(model, cache, d_nll = 1, d_kl = 1) {
+  const { likelihood } = model, { x_in, encoder, mu, logvar, eps, decoder } = cache;
+  const d_a_x = LIKELIHOODS[likelihood.name].nll_backward(d_nll, decoder.a, x_in, likelihood);
+  const { d_x: d_z, G } = mlp_backward(model, "decoder", d_a_x, decoder);
+  const d_sample = sample_backward(d_z, logvar, eps);
+  const d_prior = normal_kl_backward(d_kl, mu, logvar);
+  const d_mu = map(mu, (_, j) => d_sample.d_mu[j] + d_prior.d_mu[j]);
+  const d_logvar = map(mu, (_, j) => d_sample.d_logvar[j] + d_prior.d_logvar[j]);
+  const { d_x } = mlp_backward(model, "encoder", [...d_mu, ...d_logvar], encoder, G);
+  return { d_a_x, d_z, d_sample, d_prior, d_mu, d_logvar, d_x, G };
+}
