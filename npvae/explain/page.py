@@ -20,7 +20,8 @@ def page(name: str, title: str, data: Mapping[str, Any]) -> str:
     Parameters
     ----------
     name : str
-        Of its files in ``static/``: ``name.html`` (what is in the body), ``name.css``, ``name.js``.
+        Of its files in ``static/``: ``name.html`` (what is in the body), ``name.css``, ``name.js``;
+        ``name-*.js``, if there are any, are functions that the last one calls.
     title : str
         Plain text.
     data : mapping
@@ -35,7 +36,8 @@ def page(name: str, title: str, data: Mapping[str, Any]) -> str:
     ValueError
         If a number of the data is not finite, which JSON has no word for.
     """
-    scripts = [_read(f"{script}.js") for script in (*SHARED, name)]
+    parts = sorted(file.stem for file in STATIC.glob(f"{name}-*.js"))
+    scripts = [_read(f"{script}.js") for script in (*SHARED, *parts, name)]
     return Template(_read("page.html")).substitute(
         title=escape(title),
         style=_read("style.css") + _read(f"{name}.css"),
