@@ -5,7 +5,7 @@ page and nothing else.
 """
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
@@ -17,19 +17,18 @@ STATIC = Path(__file__).parent / "static"
 SHARED = ("ops", "model", "rng", "state")  # scripts of every page, in the order they need
 
 
-def page(name: str, title: str, data: Mapping[str, Any], parts: Sequence[str] = ()) -> str:
+def page(name: str, title: str, data: Mapping[str, Any]) -> str:
     """One self-contained HTML page.
 
     Parameters
     ----------
     name : str
-        Of its files in ``static/``: ``name.html`` (what is in the body), ``name.css``, ``name.js``.
+        Of its files in ``static/``: ``name.html`` (what is in the body), ``name.css``, ``name.js``;
+        ``name-*.js``, if there are any, are functions that the last one calls.
     title : str
         Plain text.
     data : mapping
         What the script finds in ``DATA``: anything that JSON holds; arrays by :func:`pack`.
-    parts : sequence of str
-        Further scripts that ``name.js`` is made of, in the order they need.
 
     Returns
     -------
@@ -40,6 +39,7 @@ def page(name: str, title: str, data: Mapping[str, Any], parts: Sequence[str] = 
     ValueError
         If a number of the data is not finite, which JSON has no word for.
     """
+    parts = sorted(file.stem for file in STATIC.glob(f"{name}-*.js"))
     scripts = [_read(f"{script}.js") for script in (*SHARED, *parts, name)]
     return Template(_read("page.html")).substitute(
         title=escape(title),

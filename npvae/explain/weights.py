@@ -92,6 +92,7 @@ def describe(model: GenerativeModel) -> dict[str, Any]:
         "encoder": _network(built.encoder),
         "decoder": _network(built.decoder),
         "likelihood": _likelihood(likelihood, dtype),
+        "kl_weight": float(model.kl_weight),
         "standardization": units and {
             "shift": to_numpy(units.shift).tolist(), "scale": to_numpy(units.scale).tolist(),
         },

@@ -1,6 +1,6 @@
 "use strict";
-/* The model: its parameters as they were written into the page, its forward page, and the same page
-   read upside down. npvae/models/vae.py and npvae/networks.py, for one datapoint.
+/* The model: its parameters as they were written into the page, and its networks, forward and
+   backward. npvae/networks.py, for one datapoint.
 
    x is in the data's own units wherever a function takes or gives it; x̃ = (x − shift)/scale, where
    there is a standardization, is what the networks see. Everything is in nats. */
@@ -38,14 +38,17 @@ function layers(model, network) {
 
 // ---- a network
 
+const untouched = (name, values) => values;
+
 /* x → a, the outputs of all heads one after the other; and h, what each layer reads, and u, what
-   each activation reads. A head without weights is its bias. */
-function mlp_forward(model, network, x) {
+   each activation reads. A head without weights is its bias. `touch` sees what each hidden layer
+   gives, by name, and may move it. */
+function mlp_forward(model, network, x, touch = untouched) {
   const { hidden, heads } = layers(model, network), f = ACTIVATIONS[model.activation].forward;
   const u = [], h = [x];
-  for (const { W, b } of hidden) {
+  for (const { name, W, b } of hidden) {
     u.push(affine(h.at(-1), W, b));
-    h.push(f(u.at(-1)));
+    h.push(touch(name, f(u.at(-1))));
   }
   const a = zeros(sum(heads, ({ b }) => b.length));
   let start = 0;
@@ -57,10 +60,10 @@ function mlp_forward(model, network, x) {
   return { a, u, h };
 }
 
-/* d_a → d_x, and the gradients of all parameters by name in G. */
-function mlp_backward(model, network, d_a, cache, G = {}) {
+/* d_a → d_x, and by name the gradients of all parameters in G and of hidden layers in H. */
+function mlp_backward(model, network, d_a, cache) {
   const { hidden, heads } = layers(model, network);
-  const { backward, reads } = ACTIVATIONS[model.activation], { u, h } = cache;
+  const { backward, reads } = ACTIVATIONS[model.activation], { u, h } = cache, G = {}, H = {};
   let d_h = zeros(h.at(-1).length), start = 0;
   for (const { name, W, b } of heads) {
     const part = d_a.slice(start, start += b.length);
@@ -71,13 +74,14 @@ function mlp_backward(model, network, d_a, cache, G = {}) {
     d_h = map(d_h, (d, i) => d + d_x[i]);
   }
   for (let i = hidden.length - 1; i >= 0; i--) {
+    H[hidden[i].name] = d_h;
     const d_u = backward(d_h, reads === "output" ? h[i + 1] : u[i]);
     const { d_x, d_W } = affine_backward(d_u, h[i], hidden[i].W);
     G[hidden[i].name + ".weight"] = d_W;
     G[hidden[i].name + ".bias"] = d_u;
     d_h = d_x;
   }
-  return { d_x: d_h, G };
+  return { d_x: d_h, G, H };
 }
 
 // ---- data in their own units, and as the networks see them
@@ -122,32 +126,4 @@ function elbo(model, x, eps) {
   const each = eps.map((row) => log_likelihood(model, x, sample(mu, logvar, row)));
   const reconstruction = sum(each) / each.length, kl = normal_kl(mu, logvar);
   return { total: reconstruction - kl, reconstruction, kl };
-}
-
-// ---- the forward page and the backward page, for one datapoint and one draw eps (J,)
-
-function forward(model, x, eps) {
-  const { likelihood } = model, J = model.latent_dim;
-  const x_in = standardize(model, x);                                   // (D,)
-  const encoder = mlp_forward(model, "encoder", x_in);                  // a (2J,)
-  const mu = encoder.a.slice(0, J), logvar = encoder.a.slice(J);        // (J,)
-  const z = sample(mu, logvar, eps);                                    // (J,)
-  const decoder = mlp_forward(model, "decoder", z);                     // a (Σ heads,)
-  const nll = LIKELIHOODS[likelihood.name].nll(decoder.a, x_in, likelihood) + likelihood.log_scale;
-  const kl = normal_kl(mu, logvar);
-  return { x_in, encoder, mu, logvar, eps, z, decoder, nll, kl, loss: nll + kl };
-}
-
-/* The gradient of loss = d_nll nll + d_kl kl: G by name, and what is on the way. What reaches mu and
-   logvar through the sample and what from the KL stay apart, as d_sample and d_prior. */
-function backward(model, cache, d_nll = 1, d_kl = 1) {
-  const { likelihood } = model, { x_in, encoder, mu, logvar, eps, decoder } = cache;
-  const d_a_x = LIKELIHOODS[likelihood.name].nll_backward(d_nll, decoder.a, x_in, likelihood);
-  const { d_x: d_z, G } = mlp_backward(model, "decoder", d_a_x, decoder);
-  const d_sample = sample_backward(d_z, logvar, eps);
-  const d_prior = normal_kl_backward(d_kl, mu, logvar);
-  const d_mu = map(mu, (_, j) => d_sample.d_mu[j] + d_prior.d_mu[j]);
-  const d_logvar = map(mu, (_, j) => d_sample.d_logvar[j] + d_prior.d_logvar[j]);
-  const { d_x } = mlp_backward(model, "encoder", [...d_mu, ...d_logvar], encoder, G);
-  return { d_a_x, d_z, d_sample, d_prior, d_mu, d_logvar, d_x, G };
 }

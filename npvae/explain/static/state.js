@@ -58,6 +58,6 @@ function publish(page) {
     softplus, softplus_backward, elu, elu_backward, leaky_relu, leaky_relu_backward, silu,
     silu_backward, gelu, gelu_backward, identity, identity_backward, sample, sample_backward,
     normal_kl, normal_kl_backward, ACTIVATIONS, LIKELIHOODS, read_model, mlp_forward, mlp_backward,
-    encode, decode, log_likelihood, elbo, forward, backward, uniforms, normals, ...page,
+    encode, decode, log_likelihood, elbo, uniforms, normals, ...page,
   };
 }
