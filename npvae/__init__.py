@@ -14,7 +14,17 @@ from npvae import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from npvae import data, distributions, estimators, evaluation, lab, optim, plotting, testing
+    from npvae import (
+        data,
+        distributions,
+        estimators,
+        evaluation,
+        explain,
+        lab,
+        optim,
+        plotting,
+        testing,
+    )
     from npvae.errors import (
         BackendError,
         DataError,
@@ -28,7 +38,8 @@ if TYPE_CHECKING:
     from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
 
 _PACKAGES = (
-    "data", "distributions", "estimators", "evaluation", "lab", "optim", "plotting", "testing",
+    "data", "distributions", "estimators", "evaluation", "explain", "lab", "optim", "plotting",
+    "testing",
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
@@ -44,8 +55,8 @@ __getattr__ = lazy.names(__name__, _HOMES)
 __all__ = [
     "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "MissingExtraError",
     "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError", "ParameterError",
-    "WakeSleep", "data", "distributions", "estimators", "evaluation", "lab", "load",
-    "load_state_dict", "optim", "plotting", "testing",
+    "WakeSleep", "data", "distributions", "estimators", "evaluation", "explain", "lab",
+    "load", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 
