@@ -30,8 +30,9 @@ def add_to(commands: Commands) -> None:
     with_json(p)
     p.add_argument("--zoo", nargs="?", const=EVERY, metavar="NAME",
                    help="train with a mistake that public code has made and say what sees it; "
-                        "with every one of them, in a minute, if no NAME is given")
-    with_out(p, "FILE.png", "with --zoo, a picture of what each does to training")
+                        "with every one, in a minute, if NAME is not given")
+    with_out(p, "FILE.png", "of --zoo, a picture of what each does to training; no file if not "
+             "given")
     add_options(p, "the run", RUN[:2])
     options = (option for option in MODEL if option.name != "dtype")
     add_options(p, "the model, a small one", options, SMALL)

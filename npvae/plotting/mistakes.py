@@ -47,7 +47,8 @@ def mistakes(findings: Sequence[Any]) -> "Figure":
         for name, (_, style) in CURVES.items():
             curve = vars(found)[name]
             ax.plot(range(1, len(curve) + 1), curve, **style)
-        ends = [curve[-1] for curve in (found.reported, found.worth) if isfinite(curve[-1])]
+        ends = [curve[-1] for curve in (found.reported, found.worth) if curve]
+        ends = [end for end in ends if isfinite(end) and end]
         reach = max((1.4 * abs(end - found.right[-1]) for end in ends), default=0.0) + 2
         if reach < RUNAWAY:
             ax.set_ylim(found.right[-1] - reach, found.right[-1] + reach)
