@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
     with_json(p)
     p.add_argument("--zoo", nargs="?", const=EVERY, metavar="NAME",
                    help="train with a mistake that public code has made and say what sees it; "
-                        "with every one, in a minute, if NAME is not given")
+                        "with every one, which takes a minute, if not given a NAME")
     with_out(p, "FILE.png", "of --zoo, a picture of what each does to training; no file if not "
              "given")
     add_options(p, "the run", RUN[:2])
