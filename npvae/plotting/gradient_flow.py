@@ -8,7 +8,7 @@ import numpy as np
 from npvae.errors import DataError, optional_import
 from npvae.evaluation.latent import THRESHOLD
 from npvae.plotting.style import COLOURS, GREY, INK, ONE, OTHER, chart, new_figure
-from npvae.training.gradient_flow import EDGES, WAYS, FlowRecord
+from npvae.training.gradient_flow import EDGES, WAYS, FlowRecord, GradientFlow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WAY_COLOURS = {"sample": COLOURS[1], "kl": OTHER, "score": COLOURS[3]}
 
 
-def gradient_flow(records: Sequence[FlowRecord]) -> "Figure":
+def gradient_flow(flow: GradientFlow | Sequence[FlowRecord]) -> "Figure":
     """The gradient along training.
 
     Above: the norm of each layer's weights; what reaches the heads of q(z|x), by the way that it
@@ -25,8 +25,8 @@ def gradient_flow(records: Sequence[FlowRecord]) -> "Figure":
 
     Parameters
     ----------
-    records : sequence of FlowRecord
-        Of a :class:`~npvae.training.GradientFlow`.
+    flow : GradientFlow or sequence of FlowRecord
+        The callback of a training, or its records.
 
     Returns
     -------
@@ -37,6 +37,7 @@ def gradient_flow(records: Sequence[FlowRecord]) -> "Figure":
     DataError
         If there is none.
     """
+    records = flow.records if isinstance(flow, GradientFlow) else flow
     if not records:
         raise DataError("there is no record of the gradient to plot: train for an epoch first")
     epochs, last = [record.epoch for record in records], records[-1]

@@ -10,7 +10,7 @@ one epoch to the next. It is computed on buffers of its own: training is the sam
 """
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from npvae.models.latent import last_d_a
 from npvae.options import whole_number
 from npvae.row_noise import row_keys
 from npvae.training.state import TrainingState
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 EDGES = np.linspace(-10, 2, 25)  # of the histograms, in log₁₀ |g|; below the first is in its bin
 WAYS = {"sample": "through the sample", "kl": "from the KL", "score": "from the score"}
@@ -73,6 +70,8 @@ class FlowRecord:
 
 class GradientFlow:
     """A callback of ``fit`` that keeps a :class:`FlowRecord` every few epochs.
+
+    :func:`npvae.plotting.gradient_flow` draws them.
 
     Parameters
     ----------
@@ -124,20 +123,6 @@ class GradientFlow:
 
     def __repr__(self) -> str:
         return f"GradientFlow({len(self.records)} records, every={self.every})"
-
-    def plot(self) -> "Figure":
-        """Draw norms, ways, histograms and activity along training.
-
-        Raises
-        ------
-        DataError
-            If there is no record yet.
-        MissingExtraError
-            Without matplotlib.
-        """
-        from npvae import plotting
-
-        return plotting.gradient_flow(self.records)
 
 
 def gradient_flow(engine: Engine, X: Any, n_samples: int = 1, epoch: int = 0) -> FlowRecord:

@@ -184,7 +184,7 @@ def test_its_picture_has_every_part(tmp_path):
     pytest.importorskip("matplotlib")
     flow = npvae.GradientFlow(X)
     npvae.VAE(**SETTINGS).fit(X, callbacks=flow)
-    fig = flow.plot()
+    fig = npvae.plotting.gradient_flow(flow)
     assert [ax.get_title(loc="left") for ax in fig.axes] == [
         "Norm of the gradient", "At mean of q(z|x)", "At logvar of q(z|x)",
         "Var(E z) of each latent, of the prior's", *flow.records[0].histograms,
