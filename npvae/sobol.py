@@ -57,7 +57,8 @@ def sobol_normals(words: np.ndarray, L: int, n: int) -> np.ndarray:
 
     Examples
     --------
-    >>> eps = sobol_normals(np.arange(30, dtype=np.uint64).reshape(5, 6), L=4, n=2)
+    >>> from npvae import random
+    >>> eps = sobol_normals(random.words(0, 0, 0, 30).reshape(5, 6), L=4, n=2)
     >>> sorted(np.digitize(eps[:, 0, 0], [-0.6745, 0, 0.6745]).tolist())  # one in each quarter
     [0, 1, 2, 3]
     """
