@@ -1,0 +1,2 @@
+"use strict";
+publish({ ready: Promise.resolve(), state: () => ({}) });
