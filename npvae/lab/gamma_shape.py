@@ -85,7 +85,7 @@ def rejection_sampling(
     dz = dy * np.exp(y)
     d_log_slope = (0.5 - ce / (1 + ce)) / d  # of log ∂z/∂ε = ½ log d + 2 log(1 + c ε)
     # π = q(z) ∂z/∂ε, log q(z) = (α − 1) y − z − log Γ(α)
-    score = y - digamma(shape) + (shape - 1) * dy - dz + d_log_slope
+    score = y - digamma(np.asarray(shape)) + (shape - 1) * dy - dz + d_log_slope
     for i in range(B):
         log_u = np.log(1 - rng.random(n))
         y += log_u / (alpha + i)
