@@ -76,7 +76,7 @@ class NormalLatent(Latent):
         L, M, J = eps.shape
         sigma, z = ctx.work("sigma", M, J), ctx.work("z", L, M, J)
         kl = ctx.work("kl", 1 if analytic_kl else L, M)
-        if noise.rng_key:
+        if noise.rng_key and not noise.filled:
             op = ops.fill_noise_normal_kl if analytic_kl else ops.fill_noise_normal_log_ratio
             op(*noise.rng_key, a, bias, eps, sigma, z, kl)
         else:
@@ -123,7 +123,7 @@ class FamilyLatent(Latent):
         p: Density | None = None,
     ) -> FamilyCache:  # fmt: skip
         eps = noise.eps
-        if noise.rng_key:
+        if noise.rng_key and not noise.filled:
             ctx.ops.fill_noise(*noise.rng_key, 0, eps)
         a += bias
         J = self.q.J(eps.shape[-1])
