@@ -12,6 +12,7 @@ from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.estimators import gradient_estimators
 from npvae.plotting.experiments import Trace, experiment, sheets
+from npvae.plotting.gradient_flow import gradient_flow
 from npvae.plotting.latent_space import latent_scatter
 from npvae.plotting.manifold import manifold, manifold_pixels
 from npvae.plotting.mistakes import mistakes
@@ -24,6 +25,7 @@ __all__ = [
     "Trace",
     "experiment",
     "gradient_estimators",
+    "gradient_flow",
     "interpolations",
     "latent_scatter",
     "learning_curve",
