@@ -8,8 +8,9 @@ derivative of a loss is without bias as it stands, so E[∂loss/∂θ] of the bo
     exact         ε enters the loss by its square at most: a normal q(z|x), a linear decoder, a
                   normal likelihood. The points ±√n e_j, n the number of noises, have exactly
                   the normal's mean of such a polynomial, as has any closed form
-    quadrature    few noises, an activation without kinks: tensor Gauss-Hermite; its error is the
-                  distance to a rule of fewer points
+    quadrature    few noises, independent where a bound is of several samples; an activation
+                  without kinks: tensor Gauss-Hermite; its error is the distance to a rule of
+                  fewer points
     paired        otherwise: the difference to the bound's own gradient at the same noise, whose
                   mean is the bias; that gradient has none by what it is
     unknown       for an objective of one's own that derives from none that is exact
@@ -66,10 +67,13 @@ def bound_of(objective: Objective) -> Objective:
     return kind(**{name: value for name, value in vars(objective).items() if name in names})
 
 
-def truth_of(bound: Objective, engine: Engine, x: Array, k: int) -> Truth:
+def truth_of(
+    bound: Objective, engine: Engine, x: Array, k: int, noise: str = "independent"
+) -> Truth:
     """The truth of a bound of k samples, for x (M, D).
 
-    The ELBO of any number of samples has the mean of one's.
+    The ELBO of any number of samples has the mean of one's, whatever they have to do with one
+    another; other bounds do not.
     """
     if not bound.exact:
         return Truth("unknown")
@@ -77,7 +81,8 @@ def truth_of(bound: Objective, engine: Engine, x: Array, k: int) -> Truth:
     n = k * engine.model.n_noise
     if isinstance(bound, SampledELBO) and quadratic_in_noise(engine.base):
         return Truth("exact", mean_over(corners(n), bound, engine, x, k))
-    if n > MOST or {engine.model.decoder.activation} & {*KINKED}:
+    coupled = noise != "independent" and not isinstance(bound, SampledELBO)
+    if n > MOST or coupled or {engine.model.decoder.activation} & {*KINKED}:
         return Truth("paired")
     fine, coarse = (mean_over(tensor(n, m), bound, engine, x, k) for m in POINTS[n])
     if np.linalg.norm(fine - coarse) > CLOSE * np.linalg.norm(fine):
@@ -128,17 +133,22 @@ def mean_over(
 
 def truths_of(every: list[Draws], engine: Engine, x: Array) -> list[tuple[Truth, Draws | None]]:
     """The truth of each, and of a paired one whose gradient it is: added where nobody asked."""
-    keys: list[tuple[Objective, int]] = []  # no dict: an objective of one's own may have no hash
+    keys: list[tuple[Objective, int, str]] = []  # no dict: one's own may have no hash
     found: list[tuple[Truth, Draws | None]] = []
     for draws in list(every):
-        bound, k = key = bound_of(draws.objective), draws.samples
+        bound, k, noise = key = key_of(draws)
         if key in keys:
             continue
-        truth, reference = truth_of(bound, engine, x, k), None
+        truth, reference = truth_of(bound, engine, x, k, noise), None
         if truth.kind == "paired":
-            reference = next((d for d in every if (d.objective, d.samples) == key), None)
+            reference = next((d for d in every if (d.objective, d.samples, d.noise) == key), None)
             if reference is None:
-                every.append(reference := empty(bound.name, bound, k, engine, asked=False))
+                every.append(reference := empty(bound.name, bound, k, noise, engine, asked=False))
         keys.append(key)
         found.append((truth, reference))
-    return [found[keys.index((bound_of(draws.objective), draws.samples))] for draws in every]
+    return [found[keys.index(key_of(draws))] for draws in every]
+
+
+def key_of(draws: Draws) -> tuple[Objective, int, str]:
+    """What the truth is a function of."""
+    return bound_of(draws.objective), draws.samples, draws.noise

@@ -237,15 +237,41 @@ def test_an_objective_of_ones_own_without_a_bound_has_no_truth():
     assert (found.differences[-1].difference, found.differences[-1].ratio) == (0, 1)
 
 
-def test_fewer_samples_are_the_first_of_more():
-    """So that L = 1 beside L = 5 is not L = 1 alone, but with its noise: to the bit in each run."""
+def test_what_is_compared_beside_does_not_matter():
+    """Noise of L samples is the same beside others, and other estimators: to the bit."""
     model = vae(5)
-    one = lab.compare(["A"], model, X, n_draws=64, rng=0, samples=[2, 5])
-    two = lab.compare(["A", "B"], model, X, n_draws=64, rng=0, samples=[2, 5])
-    assert [row.variance for row in one.rows] == [
-        row.variance for row in two.rows if row.estimator == "A"
+    alone = lab.compare(["A"], model, X, n_draws=64, rng=0, samples=5)
+    beside = lab.compare(["B", "A"], model, X, n_draws=64, rng=0, samples=[2, 5])
+    assert [row.variance for row in alone.rows] == [
+        row.variance for row in beside.select(estimator="A", samples=5)
     ]
-    assert [row.samples for row in one.select(block="all")] == [2, 5]
+    assert [row.samples for row in beside.select(estimator="A", block="all")] == [2, 5]
+
+
+def test_kinds_of_noise_are_told_apart():
+    """In the rows, the table, the picture; no pair is of two kinds."""
+    kinds = ["independent", "antithetic", "sobol"]
+    found = lab.compare(["A", "B"], vae(5), X, 64, rng=0, samples=2,
+                        noise=["Independent", "antithetic", "sobol"])  # fmt: skip
+    assert [row.noise for row in found.select(block="all", estimator="B")] == kinds
+    assert "B, sobol" in str(found)
+    assert "A, antithetic" in [t.get_text() for t in found.plot().axes[0].get_yticklabels()]
+    assert [row.noise for row in found.differences if row.block == "all"] == kinds
+    own = lab.compare(["A"], vae(5, noise="sobol", n_samples=2), X, 64, rng=0)
+    assert own.rows[0].variance == found.select(estimator="A", noise="sobol")[0].variance
+    several = lab.compare(["A"], vae(5), X, 64, rng=0, samples=[2, 4], noise=kinds)
+    labels = [t.get_text() for t in several.plot().legends[0].get_texts()]
+    assert labels == [f"A, {kind}" for kind in kinds]
+
+
+def test_a_bound_of_dependent_samples_has_no_quadrature():
+    """Which is of independent ones; the ELBO has the same mean."""
+    engine = vae(J=1).engine_
+    assert truth_of(IWAE(), engine, X, 2, "antithetic").kind == "paired"
+    assert truth_of(ELBO(), engine, X, 2, "antithetic").kind == "quadrature"
+    (row,) = lab.compare(["iwae-stl"], vae(J=1), X, 200, rng=0, samples=2, noise="sobol").select(
+        block="encoder")  # fmt: skip
+    assert row.truth == "paired" and row.bias > 4 * row.bias_se
 
 
 def test_models_by_their_labels():
@@ -331,6 +357,11 @@ def test_a_picture_has_every_estimator_and_its_intervals(found):
     (["C"], {}, "not known"), (["score-loo"], {"samples": 1}, "n_samples to 2 or more"),
     (["A"], {"samples": 0}, "samples=0"), (["A"], {"samples": []}, "samples=\\[\\]"),
     (["A"], {"samples": [1, 1]}, "samples="), (["A"], {"rng": -1}, "rng=-1"),
+    (["A"], {"noise": "sobol", "samples": 1}, "n_samples to 2 or more"),
+    (["A"], {"noise": ["sobol", "Sobol"], "samples": 2}, "noise="),
+    (["A"], {"noise": []}, "noise="),
+    (["A"], {"noise": "white"}, "noise='white' is not known"),
+    (["A", "vimco"], {"noise": "sobol", "samples": 2}, "needs them independent"),
 ])  # fmt: skip
 def test_what_cannot_be_compared_is_refused(estimators, options, match):
     with pytest.raises(ParameterError, match=match):
