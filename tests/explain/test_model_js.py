@@ -74,6 +74,13 @@ def compare(blank, model, X, rng, rtol, atol):
         )
 
 
+@pytest.fixture(scope="module")
+def blank(blank):
+    """With the forward and the backward page."""
+    blank.add_script_tag(path=STATIC / "explain-gradient.js")
+    return blank
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_every_likelihood(name, blank):
     rng = np.random.default_rng(1)
