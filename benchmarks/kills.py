@@ -91,6 +91,8 @@ def content(folder: Path) -> dict[str, Any]:
             config, arrays = read_archive(path, "checkpoint")
             config["progress"]["history"].pop("seconds", None)
             return config, {name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()}
+        if path.name == "report.html":  # it tells seconds, and when it was written
+            return path.read_bytes().endswith(b"</html>\n")
         return path.read_bytes()
 
     return {
@@ -102,6 +104,7 @@ def unreadable(folder: Path) -> list[str]:
     """The files of a run, by their proper names, that cannot be read; none if all is well."""
     readers: dict[str, Callable[[Path], Any]] = {
         "config.toml": read_toml, "data.json": read_record, "history.jsonl": read_jsonl,
+        "gradient_flow.jsonl": read_jsonl,
         "checkpoint.npz": lambda path: read_archive(path, "checkpoint"), "model.npz": load,
     }  # fmt: skip
     wrong = []

@@ -14,7 +14,17 @@ from npvae import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from npvae import data, distributions, estimators, evaluation, lab, optim, plotting, testing
+    from npvae import (
+        data,
+        distributions,
+        estimators,
+        evaluation,
+        explain,
+        lab,
+        optim,
+        plotting,
+        testing,
+    )
     from npvae.errors import (
         BackendError,
         DataError,
@@ -26,9 +36,11 @@ if TYPE_CHECKING:
         ParameterError,
     )  # fmt: skip
     from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
+    from npvae.training import GradientFlow
 
 _PACKAGES = (
-    "data", "distributions", "estimators", "evaluation", "lab", "optim", "plotting", "testing",
+    "data", "distributions", "estimators", "evaluation", "explain", "lab", "optim", "plotting",
+    "testing",
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
@@ -37,15 +49,16 @@ _HOMES = {
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
          "NpvaeError", "NumericalError", "ParameterError"), "npvae.errors"),
+    "GradientFlow": "npvae.training",
     **{package: f"npvae.{package}" for package in _PACKAGES},
 }  # fmt: skip
 __getattr__ = lazy.names(__name__, _HOMES)
 
 __all__ = [
-    "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "MissingExtraError",
-    "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError", "ParameterError",
-    "WakeSleep", "data", "distributions", "estimators", "evaluation", "lab", "load",
-    "load_state_dict", "optim", "plotting", "testing",
+    "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "GradientFlow",
+    "MissingExtraError", "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError",
+    "ParameterError", "WakeSleep", "data", "distributions", "estimators", "evaluation", "explain",
+    "lab", "load", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

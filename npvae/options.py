@@ -208,6 +208,8 @@ MODEL = (
     Option("estimator", object, "B", "of the bound's gradient, or of another bound; a wrong name "
            "lists them", anything),
     Option("n_samples", int, 1, "L, samples of z a datapoint", whole_number),
+    Option("noise", str, "independent", "of the samples of a datapoint: independent, in pairs of "
+           "opposite sign, or by scrambled Sobol points", ("independent", "antithetic", "sobol")),
     Option("parameter_prior", bool, False, "log N(weights; 0, I) / N in the objective", flag),
     Option("kl_weight", float, 1.0, "beta, the weight of the KL in the objective", not_negative),
     Option("free_bits", float, 0.0, "nats of KL a latent that cost the objective nothing more",

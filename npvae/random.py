@@ -24,8 +24,8 @@ from npvae.errors import ParameterError
 # Streams: one for each use of noise, so that no two uses ever share a random number.
 (
     INITIALIZE, PERMUTE, POSTERIOR, BINARIZE, EVALUATE, BINARIZE_ONCE, CHAINS, DREAM, PARAMETERS,
-    ROWS, DRAW,
-) = range(11)  # fmt: skip
+    ROWS, DRAW, COMPARE,
+) = range(12)  # fmt: skip
 
 HALF_CELL = 2.0**-54  # uniforms lie 2⁻⁵³ apart: u = 1 stands for the middle of its cell
 

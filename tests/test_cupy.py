@@ -110,6 +110,28 @@ def test_every_estimator_trains_alike(estimator):
     both(dtype="float64", estimator=estimator, n_samples=3)
 
 
+@pytest.mark.parametrize("kind", [npvae.VAE, npvae.FullVB, npvae.WakeSleep])
+@pytest.mark.parametrize("noise", ["antithetic", "sobol"])
+def test_coupled_noise_trains_alike_without_a_word(noise, kind, recwarn):
+    """Antithetic noise is captured with its step; Sobol points are the host's, so no step is."""
+    numpy, cupy = both(dtype="float64", kind=kind, noise=noise, n_samples=4)
+    assert cupy.loss_and_grad(IMAGES)[0] == pytest.approx(numpy.loss_and_grad(IMAGES)[0], 1e-10)
+    graphs = graphs_of(cupy.fit)
+    assert not graphs if noise == "sobol" else graphs and None not in graphs
+    assert not recwarn.list
+
+
+def test_the_laboratory_draws_alike(cupy):
+    """The same noise, of every kind; of five latents, whose truth is no quadrature."""
+    rows = [
+        npvae.lab.compare(["A", "score-ema"], vae.initialize(64), IMAGES[:5], 64, rng=0, samples=2,
+                          noise=["independent", "antithetic", "sobol"]).rows
+        for vae in (model(name, dtype="float64", latent_dim=5) for name in ("numpy", "cupy"))
+    ]  # fmt: skip
+    for one, other in zip(*rows, strict=True):
+        assert (one.noise, other.variance) == (other.noise, pytest.approx(one.variance, 1e-9))
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_trains_alike(activation):
     both(activation=activation, hidden=(16, 8), likelihood="normal", likelihood_mean="sigmoid")

@@ -11,7 +11,8 @@ def test_what_is_declared_is_what_was_tried():
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     extras = project["optional-dependencies"]
-    users = [extras[name] for name in extras if name not in ("all", "bench", "test")]
+    ours = ("all", "bench", "browser", "notebooks", "test")
+    users = [extras[name] for name in extras if name not in ours]
     declared = {}
     for requirement in [*project["dependencies"], *(one for extra in users for one in extra)]:
         name, version = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement).groups()

@@ -31,15 +31,15 @@ LAST = "likelihood_std n_levels initial_std standardize likelihood_variance"
 ORDER = {  # of the arguments; after the * they are by name alone
     npvae.VAE: "latent_dim hidden activation likelihood likelihood_mean posterior prior estimator "
     f"n_samples parameter_prior {SAME} * decoder_hidden schedule binarize clip_norm "
-    f"early_stopping prior_components tf32 kl_weight kl_warmup free_bits {LAST}",
+    f"early_stopping prior_components tf32 kl_weight kl_warmup free_bits {LAST} noise",
     npvae.Autoencoder: f"latent_dim hidden activation likelihood likelihood_mean l2 {SAME} * "
     f"decoder_hidden schedule binarize clip_norm early_stopping tf32 {LAST}",
     npvae.WakeSleep: "latent_dim hidden activation likelihood likelihood_mean posterior prior "
     f"n_samples parameter_prior {SAME} * decoder_hidden schedule binarize clip_norm "
-    f"early_stopping tf32 {LAST}",
+    f"early_stopping tf32 {LAST} noise",
     npvae.FullVB: "latent_dim hidden activation likelihood likelihood_mean posterior prior "
     f"estimator n_samples {SAME} * decoder_hidden schedule binarize clip_norm early_stopping "
-    f"tf32 kl_weight kl_warmup free_bits {LAST}",
+    f"tf32 kl_weight kl_warmup free_bits {LAST} noise",
     npvae.MCEM: "latent_dim hidden activation likelihood likelihood_mean n_leapfrog n_updates "
     f"parameter_prior {SAME} * schedule binarize clip_norm tf32 {LAST}",
 }

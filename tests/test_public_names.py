@@ -6,7 +6,7 @@ import pytest
 
 import npvae
 
-PACKAGES = ["data", "distributions", "estimators", "evaluation", "optim", "plotting",
+PACKAGES = ["data", "distributions", "estimators", "evaluation", "explain", "optim", "plotting",
             "testing"]  # fmt: skip
 
 

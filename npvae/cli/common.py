@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from functools import partial
+from operator import length_hint
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from npvae.cli.terminal import say
@@ -15,6 +18,7 @@ from npvae.errors import ModelFileError, ParameterError, did_you_mean
 from npvae.options import READING
 
 DATA_KINDS = (".npy", ".csv", "")
+BETWEEN_LINES = 10.0  # seconds, of progress where no line can be written over
 
 
 def note(arguments: argparse.Namespace, *lines: str) -> None:
@@ -152,11 +156,24 @@ def write_data(arguments: argparse.Namespace, path: Path, X: Any, image_shape: A
 
 
 def progress_bar(arguments: argparse.Namespace, unit: str) -> Callable[[Iterable], Iterable]:
-    """tqdm on a terminal where it is installed; else, or with --quiet, nothing is shown."""
-    if arguments.quiet or not sys.stderr.isatty():
+    """tqdm on a terminal where it is installed, elsewhere plain lines; with --quiet nothing."""
+    if arguments.quiet:
         return iter
+    lines = partial(plain_lines, unit=unit)
+    if not sys.stderr.isatty():
+        return lines
     try:
         from tqdm import tqdm
     except ImportError:
-        return iter
+        return lines
     return lambda iterable: tqdm(iterable, unit=unit, leave=False)
+
+
+def plain_lines(iterable: Iterable, unit: str) -> Iterator:
+    """The iterable itself; a line of how far it is every ten seconds, and none if it takes less."""
+    n, told = length_hint(iterable), monotonic()
+    for done, item in enumerate(iterable):
+        if monotonic() - told >= BETWEEN_LINES:
+            told = monotonic()
+            print(f"{done} of {n} {unit}", file=sys.stderr, flush=True)
+        yield item

@@ -31,8 +31,9 @@ def add_to(commands: Commands) -> None:
     p.add_argument("other", metavar="OTHER_RUN", help="another")
     with_json(p)
     with_out(p, "FILE.png", "picture to write; RUN-OTHER_RUN.png here if not given")
-    p = add_command(commands, plot, "plot", "draw the pictures of a run again")
-    p.add_argument("folder", metavar="RUN", help="a run folder, in which plots/ is written anew")
+    p = add_command(commands, plot, "plot", "the pictures and the report of a run again")
+    p.add_argument("folder", metavar="RUN",
+                   help="a run folder, in which plots/ and report.html are written anew")
 
 
 def list_runs(arguments: argparse.Namespace) -> None:
@@ -147,7 +148,7 @@ def plot(arguments: argparse.Namespace) -> None:
     if run is None:
         raise ParameterError(f"{arguments.folder} is a file, not a run; name the folder of the run")
     paths = draw(run, model, overview.summarise(run.folder).columns())
-    note(arguments, *map(str, paths))
+    note(arguments, *map(str, paths), str(write_report(run, model)))
 
 
 def draw(run: Any, model: Any, history: Any) -> list[Path]:
@@ -158,3 +159,15 @@ def draw(run: Any, model: Any, history: Any) -> list[Path]:
     below = None if held_out is None else training
     shown = training if held_out is None else held_out
     return plotting.write_plots(model, history, shown, run.folder / "plots", below)
+
+
+def write_report(run: Any, model: Any) -> Path:
+    """Write the page that tells all there is of a run."""
+    from npvae.runs import overview
+    from npvae.runs.report import Report, likelihood, read_flow
+
+    training, held_out = run.datasets()
+    return Report(
+        run.folder, run.settings, overview.summarise(run.folder).columns(), read_flow(run.folder),
+        likelihood=likelihood(model, training if held_out is None else held_out),
+    ).write()

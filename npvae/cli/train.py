@@ -6,7 +6,7 @@ from typing import Any
 
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
-from npvae.cli.runs import draw
+from npvae.cli.runs import draw, write_report
 from npvae.cli.terminal import say
 from npvae.errors import ParameterError
 from npvae.interrupts import exit_code
@@ -79,9 +79,11 @@ def report(arguments: argparse.Namespace, run: Any, model: Any, shown: Any) -> N
         note(arguments, f"plots      none: {error}")
     else:
         note(arguments, f"plots      {', '.join(str(path) for path in paths)}")
+    page = str(write_report(run, model))
+    note(arguments, f"report     {page}")
     if arguments.json:
         print_json({"folder": str(run.folder), "model": str(run.model_file), **last,
-                    "plots": [str(path) for path in paths]})  # fmt: skip
+                    "plots": [str(path) for path in paths], "report": page})  # fmt: skip
 
 
 def describe(model: Any, last: dict[str, Any], n_held_out: int) -> Iterator[str]:

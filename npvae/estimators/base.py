@@ -76,6 +76,7 @@ class GenerativeModel:
     prior_components: int = 1
     estimator: Any = "B"
     n_samples: int = 1
+    noise: str = "independent"
     parameter_prior: bool = False
     kl_weight: float = 1.0
     kl_warmup: int = 0

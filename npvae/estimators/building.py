@@ -2,6 +2,7 @@
 from typing import TYPE_CHECKING
 from warnings import warn
 
+from npvae import sobol
 from npvae.distributions.compatibility import (
     closed_kl,
     compatible_priors,
@@ -109,6 +110,7 @@ def check_bound(model: "GenerativeModel") -> None:
             f"estimator={model.estimator!r} compares samples of a datapoint with one another; set "
             f"n_samples to {objective.min_samples} or more, not {model.n_samples}"
         )
+    check_coupling(model)
     if objective.analytic_kl and not closed_kl(q.name, p.name):
         raise ParameterError(
             f"estimator={model.estimator!r} needs a KL in closed form, and that of "
@@ -118,6 +120,31 @@ def check_bound(model: "GenerativeModel") -> None:
         raise ParameterError(
             f"estimator={model.estimator!r} leaves out the score of q(z|x), whose mean is not 0 "
             f"for posterior={q.name!r}, an interval with ends that move; take 'A' or 'iwae'"
+        )
+
+
+def check_coupling(model: "GenerativeModel") -> None:
+    """Raise a ParameterError unless the samples of a datapoint may be coupled as is asked."""
+    noise, L = model._name("noise"), model.n_samples
+    if noise == "independent":
+        return
+    if not model._objective().dependent_samples:
+        raise ParameterError(
+            f"noise={noise!r} makes the samples of a datapoint depend on one another, and "
+            f"estimator={model.estimator!r} needs them independent; leave noise='independent', or "
+            "choose estimator='A', 'stl' or 'iwae'"
+        )
+    if L == 1 or (noise == "antithetic" and L % 2):
+        even = "an even number" if noise == "antithetic" else "2 or more"
+        raise ParameterError(
+            f"noise={noise!r} couples the samples of a datapoint; set n_samples to {even}, not {L}"
+        )
+    n = model._latents()[0].n_noise(model.latent_dim)
+    if noise == "sobol" and n > sobol.MOST:
+        raise ParameterError(
+            f"noise='sobol' has points in {sobol.MOST} dimensions at most, and latent_dim="
+            f"{model.latent_dim} of posterior={model.posterior!r} takes {n}; lower latent_dim, or "
+            "choose 'antithetic'"
         )
 
 

@@ -58,7 +58,7 @@ class FullVB(GenerativeModel):
         kl_weight: float = 1.0, kl_warmup: int = 0, free_bits: float = 0.0,
         likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, standardize: bool = True,
-        likelihood_variance: str = "latent",
+        likelihood_variance: str = "latent", noise: str = "independent",
     ):  # fmt: skip
         self._store(locals())
 

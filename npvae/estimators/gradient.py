@@ -3,8 +3,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from npvae import random, sobol
 from npvae.backend import Array, array_module, is_device_array, to_numpy
 from npvae.errors import DataError, ParameterError
+from npvae.estimators.building import check_coupling
 from npvae.estimators.coding import as_input_type, data_of
 from npvae.estimators.model_file import changed_after_fit
 from npvae.evaluation.bound import row_noise
@@ -35,7 +37,8 @@ def loss_and_grad(
     X : array (M, D)
         Datapoints.
     eps : array (L, M, J), optional
-        Noise; from ``random_state`` and each row's values if not given.
+        Noise; from ``random_state`` and each row's values if not given, its samples coupled as
+        ``noise`` has them.
     per_example : bool
         Give the loss and the gradient of each datapoint as a minibatch of its own, with its own
         noise: their means are those of the minibatch.
@@ -59,6 +62,7 @@ def loss_and_grad(
     NumericalError
         If a parameter is not finite.
     ParameterError
+        If ``n_samples`` has been set to a number that ``noise`` cannot be of.
         If the loss of a minibatch is not the mean of its datapoints' and theirs are asked for: with
         free bits, which are of the mean KL.
 
@@ -103,7 +107,7 @@ def loss_and_grad_at(
         x = load_rows(engine, pixels[:], scale, engine.work)  # one minibatch, sparse or not
         if eps is None:
             keys = row_keys(to_numpy(x))
-            eps = row_noise(engine, model.seed_, model.n_samples, keys, 0, engine.work)
+            eps = coupled_noise(model, engine, keys)
         else:
             eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
         if per_example:
@@ -112,6 +116,21 @@ def loss_and_grad_at(
         loss = float(engine.loss_and_grad(x, Noise(eps, **more)))
         grads = engine.layout.named(engine.grad)
         return loss, {name: as_input_type(X, grad.copy()) for name, grad in grads.items()}
+
+
+def coupled_noise(model: "GenerativeModel", engine: Engine, keys: np.ndarray) -> Array:
+    """Noise of the rows with these keys, coupled as that of training.   (L, M, n_noise)"""
+    check_coupling(model)
+    kind, seed, L, n = model._name("noise"), model.seed_, model.n_samples, engine.model.n_noise
+    if kind == "sobol":
+        words = [random.words(seed, random.EVALUATE, 0, sobol.n_words(L, n), row=int(key))
+                 for key in keys]  # fmt: skip
+        normals = sobol.sobol_normals(np.array(words), L, n)
+        return engine.backend.asarray(normals, engine.theta.dtype)
+    if kind == "antithetic":
+        half = row_noise(engine, seed, L // 2, keys, 0, engine.work)
+        return engine.xp.concatenate([half, -half])
+    return row_noise(engine, seed, L, keys, 0, engine.work)
 
 
 def row_by_row(engine: Engine, x: Array, eps: Array) -> tuple[Array, dict[str, Array]]:

@@ -264,7 +264,7 @@ def run(
     train_config = TrainConfig(
         resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
         model.clip_norm, epochs, model.n_samples, model.seed_,
-        None if held_out is None else model.early_stopping,
+        None if held_out is None else model.early_stopping, model._name("noise"),
     )  # fmt: skip
     with model.engine_.backend.oom_guard():
         batches = Minibatches(

@@ -46,7 +46,7 @@ class WakeSleep(GenerativeModel):
         early_stopping: int | None = None, tf32: bool = False,
         likelihood_std: float | None = None, n_levels: int | None = None,
         initial_std: float | None = None, standardize: bool = True,
-        likelihood_variance: str = "latent",
+        likelihood_variance: str = "latent", noise: str = "independent",
     ):  # fmt: skip
         self._store(locals())
 
@@ -63,6 +63,7 @@ class WakeSleep(GenerativeModel):
                 f"wake-sleep dreams from N(0, I) and learns a normal q(z|x) from that, not "
                 f"posterior={q.name!r} and prior={p.name!r}; choose 'normal' for both, or a VAE"
             )
+        building.check_coupling(self)
 
     def _model(self, n_features: int) -> WakeSleepModel:
         vae = building.vae_model(self, n_features)

@@ -3,7 +3,7 @@
 A ``.npz`` is a zip of ``.npy`` members, each a one-line header followed by the raw numbers::
 
     format_version.npy   an integer: how to read the rest
-    kind.npy             "model" or "checkpoint"
+    kind.npy             "model", "checkpoint" or "comparison"
     config.npy           JSON: json.loads(str(np.load(path)["config"]))
     encoder.hidden.0.weight.npy, ...
 
@@ -27,7 +27,7 @@ from npvae.io.atomic import StrPath, atomic_write, reading
 from npvae.io.jsonl import to_json
 from npvae.io.strict_json import parse_json
 
-Kind = Literal["model", "checkpoint"]
+Kind = Literal["model", "checkpoint", "comparison"]
 FORMAT_VERSION = 1
 
 _METADATA = {"format_version": "iu", "kind": "U", "config": "U"}  # name: its kinds of dtype
@@ -48,6 +48,7 @@ _USE_INSTEAD = {
     "model": "load it with npvae.load, or resume from the checkpoint.npz of a run",
     "checkpoint": "resume it with npvae train --resume and its folder, "
                   "or load the model.npz beside it",
+    "comparison": "go on with it by npvae.lab.compare or npvae lab compare, with resume",
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def write_archive(
     path : path
         Replaced atomically; its folder must exist. Its name ends in ``.npz``, or has no suffix
         at all: then it is written under that very name, where ``numpy.savez`` would add one.
-    kind : {"model", "checkpoint"}
+    kind : {"model", "checkpoint", "comparison"}
         What :func:`read_archive` must ask for.
     config : dict
         Whatever JSON can hold. Tuples come back as lists.

@@ -6,9 +6,11 @@
 
 ======================  ===========================================================================
 :mod:`.compare`         the estimators of ``estimator=``, on a VAE: bias, variance, signal, time
+:mod:`.checkpoint`      a comparison that was interrupted, on disk
 :mod:`.truth`           what the mean of a gradient should be
 :mod:`.statistics`      what draws say of it, and how sure they are
 :mod:`.measure_valued`  derivatives of E[f(x)] for a normal x, where f is any function
+:mod:`.gamma_shape`     those for a gamma variable by its shape: implicit, and by rejection sampling
 ======================  ===========================================================================
 """
 from npvae.lab.compare import compare

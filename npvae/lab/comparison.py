@@ -34,6 +34,8 @@ class Gradient(Record):
         ``"encoder"``, ``"decoder"``, ``"all"``.
     samples, latents, n_draws : int
         L or k; J; gradients drawn.
+    noise : str
+        Of the samples of a datapoint, as ``noise=`` of a VAE has it.
     truth : str
         What the bias is against: :mod:`npvae.lab.truth`.
     bias, bias_se : float
@@ -48,7 +50,7 @@ class Gradient(Record):
     cosine, cosine_low, cosine_high : float
         Of the angle between E g and the truth; NaN where either may be 0.
     seconds, seconds_low, seconds_high : float
-        A gradient of the whole minibatch takes, the median over batches.
+        A gradient of the whole minibatch takes at noise that is there, the median over batches.
     cost, cost_low, cost_high : float
         variance × seconds: what a given accuracy costs.
     """
@@ -57,6 +59,7 @@ class Gradient(Record):
     estimator: str
     block: str
     samples: int
+    noise: str
     latents: int
     n_draws: int
     truth: str
@@ -90,6 +93,8 @@ class Difference(Record):
         As a :class:`Gradient` has them.
     samples : int
         L or k, of both.
+    noise : str
+        Of both.
     difference, difference_se : float
         ‖E g − E h‖ and its standard error.
     ratio, ratio_low, ratio_high : float
@@ -101,6 +106,7 @@ class Difference(Record):
     other: str
     block: str
     samples: int
+    noise: str
     difference: float
     difference_se: float
     ratio: float
@@ -136,11 +142,13 @@ class Comparison:
         heads = ("estimator", "block", "bias", "variance", "snr", "cosine", "µs", "var × s",
                  "truth")  # fmt: skip
         several_L = len({row.samples for row in self.rows}) > 1
+        several_kinds = len({row.noise for row in self.rows}) > 1
         lines = [heads]
         for row in self.rows:
             if row.block not in WHOLE:
                 continue
             name = f"{row.model} {row.estimator}".strip() + f", {row.samples}" * several_L
+            name += f", {row.noise}" * several_kinds
             lines.append((
                 name, row.block,
                 "–" if isnan(row.bias) else f"{row.bias:.2g} ± {row.bias_se:.1g}",
@@ -157,7 +165,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         rows = [row for row in self.rows if row.block in WHOLE]
-        names = ("model", "estimator", "samples", "block", "bias", "bias_se", "variance",
+        names = ("model", "estimator", "samples", "noise", "block", "bias", "bias_se", "variance",
                  "variance_low", "variance_high", "snr", "cosine", "seconds")  # fmt: skip
         columns = {name: [_cell(row[name]) for row in rows] for name in names}
         return html.table(f"{self.n_draws} gradients of {self.datapoints} datapoints", columns)

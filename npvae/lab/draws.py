@@ -1,23 +1,28 @@
 """Gradients of several estimators, drawn at the same noise, as far as they are kept.
 
-Each draw of noise is given to all estimators in turn; one that takes fewer samples takes the first
-of them. So the difference of two has far less noise than either, and what slows the machine down
-slows them all. Of each are kept a sum of squares a parameter and the means of 32 batches, in
-float64: 32 P numbers an estimator and number of samples, whatever the number of draws.
+Each draw of noise is given in turn to all estimators of as many samples. So the difference of two
+has far less noise than either, and what slows the machine down slows them all. Draw i is a function
+of (seed, i), so that a comparison may be interrupted and go on. Of each estimator, number of
+samples and noise are kept a sum of squares a parameter and the means of 32 batches, in float64:
+32 P numbers, whatever the number of draws.
 """
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from time import perf_counter
 
 import numpy as np
 
+from npvae import random
 from npvae.backend import Array, to_numpy
 from npvae.estimators import VAE
 from npvae.lab.statistics import BATCHES
 from npvae.memory import Layout
 from npvae.models import Engine, Noise
+from npvae.models.coupling import FILLS
 from npvae.objectives import Objective
 from npvae.objectives.objective import STATELESS, State
 from npvae.options import whole_number
@@ -28,7 +33,7 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 
 @dataclass
 class Draws:
-    """Gradients of one estimator with L samples, as far as they are kept.
+    """Gradients of one estimator with L samples of a kind of noise, as far as they are kept.
 
     ``shift`` is taken off every gradient before it is squared: variances do not depend on it, and
     keep their digits where they are far smaller than the mean.
@@ -37,6 +42,7 @@ class Draws:
     estimator: str
     objective: Objective
     samples: int
+    noise: str
     means: np.ndarray  # of each batch, less the shift        (B, P)
     squares: np.ndarray  # mean of ‖g − shift‖²               (B, parameters)
     seconds: np.ndarray  # a gradient                         (B,)
@@ -82,53 +88,66 @@ def parts_of(layout: Layout) -> dict[str, slice]:
 
 
 def prepare(
-    estimators: Mapping[str, str | Objective], vae: VAE, numbers: Sequence[int]
+    estimators: Mapping[str, str | Objective], vae: VAE, numbers: Sequence[int],
+    kinds: Sequence[str],
 ) -> list[Draws]:  # fmt: skip
-    """One an estimator and number of samples, checked as the VAE's own would be."""
+    """One an estimator, number of samples and noise, checked as the VAE's own would be."""
     every = []
-    for name, estimator in estimators.items():
-        for L in numbers:
-            whole_number("samples", L)
-            model = copy(vae)
-            model.estimator, model.n_samples = estimator, L
-            model._check_params()
-            every.append(empty(name, model._objective(), L, vae.engine_))
+    for (name, estimator), L, noise in product(estimators.items(), numbers, kinds):
+        whole_number("samples", L)
+        model = copy(vae)
+        model.estimator, model.n_samples, model.noise = estimator, L, noise
+        model._check_params()
+        every.append(empty(name, model._objective(), L, noise, vae.engine_))
     return every
 
 
-def empty(name: str, objective: Objective, L: int, engine: Engine, asked: bool = True) -> Draws:
+def empty(
+    name: str, objective: Objective, L: int, noise: str, engine: Engine, asked: bool = True
+) -> Draws:
     """No draws yet."""
     P, N = engine.layout.size, len(engine.layout.shapes)
     return Draws(
-        name, objective, L, np.zeros((BATCHES, P)), np.zeros((BATCHES, N)), np.zeros(BATCHES),
-        np.zeros(P), objective.init_state(engine.ctx), asked,
+        name, objective, L, noise, np.zeros((BATCHES, P)), np.zeros((BATCHES, N)),
+        np.zeros(BATCHES), np.zeros(P), objective.init_state(engine.ctx), asked,
     )  # fmt: skip
 
 
 def fill(
     every: Sequence[Draws], engine: Engine, x: Array, n_draws: int, seed: int, progress: Progress
-) -> None:
-    """Draw the noise, and give it to all; x (M, D)."""
-    rng, most = np.random.default_rng(seed), max(draws.samples for draws in every)
+) -> Iterator[None]:
+    """Draw the noise and give it to all, from where they stand on; yields after each draw.
+
+    x (M, D)
+    """
     starts = [part.start for part in parts_of(engine.layout).values()]
-    shape = (most, len(x), engine.model.n_noise)
+    step, n = engine.xp.zeros(1, "int64"), engine.model.n_noise
+    eps = {(draws.noise, draws.samples): engine.xp.empty(
+        (draws.samples, len(x), n), engine.theta.dtype) for draws in every}  # fmt: skip
 
-    def noise() -> Array:
-        return engine.backend.asarray(rng.standard_normal(shape), engine.theta.dtype)
+    def fill_noise(number: int) -> None:
+        step[...] = number
+        for (kind, _), some in eps.items():
+            FILLS[kind](engine.ctx, (seed, random.COMPARE, step), some)
 
-    for _ in range(BURN_IN if any(draws.state for draws in every) else 1):  # the first allocates
-        eps = noise()
-        for draws in every:
-            gradient(engine, draws.objective, x, eps[: draws.samples], draws.state)
+    def grad(draws: Draws) -> Array:
+        noise = eps[draws.noise, draws.samples]
+        return gradient(engine, draws.objective, x, noise, draws.state)
+
+    if not every[0].n_draws:
+        stateful = any(draws.state for draws in every)
+        for t in range(BURN_IN if stateful else 1):  # the first allocates
+            fill_noise(t)
+            for draws in every:
+                grad(draws)
     ends = [n_draws * (b + 1) // BATCHES for b in range(BATCHES)]
-    b, first = 0, 0
-    for i in progress(range(n_draws)):
-        if i == ends[b]:
-            b, first = b + 1, i
-        eps = noise()
+    sizes = np.diff(ends, prepend=0).tolist()
+    for i in progress(range(every[0].n_draws, n_draws)):
+        fill_noise(BURN_IN + i)
+        b = bisect(ends, i)
         for draws in every:
             began = perf_counter()
-            grad = gradient(engine, draws.objective, x, eps[: draws.samples], draws.state)
-            g = to_numpy(grad)
+            g = to_numpy(grad(draws))
             seconds = perf_counter() - began
-            draws.add(b, g, 1 / (ends[b] - first), seconds, starts)
+            draws.add(b, g, 1 / sizes[b], seconds, starts)
+        yield

@@ -75,7 +75,7 @@ def gradient_rows(
         seconds = median_interval(draws.seconds)
         rows += [
             Gradient(
-                label, draws.estimator, name, draws.samples, engine.model.decoder.n_in,
+                label, draws.estimator, name, draws.samples, draws.noise, engine.model.decoder.n_in,
                 draws.n_draws, truth.kind, float(bias[i]), float(bias_se[i]), float(norm[i]),
                 *triple(spread[:, i]), *triple(signal[:, i]), *triple(cosine[:, i]),
                 *triple(seconds), *product(triple(spread[:, i]), triple(seconds)),
@@ -119,7 +119,7 @@ def paired_rows(every: Sequence[Draws], label: str, engine: Engine) -> list[Diff
     """A record a block of each pair that took the same noise."""
     blocks, rows = Blocks(engine), []
     for one, other in combinations([draws for draws in every if draws.asked], 2):
-        if one.samples != other.samples:
+        if (one.samples, one.noise) != (other.samples, other.noise):
             continue
         off = one.means - other.means + (one.shift - other.shift)
         size, error = norm_of_mean(blocks.gram(off, off))
@@ -128,7 +128,7 @@ def paired_rows(every: Sequence[Draws], label: str, engine: Engine) -> list[Diff
         ratio = log_interval(over / np.where(known[:, None], under, 1))
         ratio = np.where(known, ratio, nan)
         rows += [
-            Difference(label, one.estimator, other.estimator, name, one.samples,
+            Difference(label, one.estimator, other.estimator, name, one.samples, one.noise,
                        float(size[i]), float(error[i]), *triple(ratio[:, i]))
             for i, name in enumerate(blocks.names)
         ]  # fmt: skip

@@ -8,18 +8,17 @@ derivative of a loss is without bias as it stands, so E[∂loss/∂θ] of the bo
     exact         ε enters the loss by its square at most: a normal q(z|x), a linear decoder, a
                   normal likelihood. The points ±√n e_j, n the number of noises, have exactly
                   the normal's mean of such a polynomial, as has any closed form
-    quadrature    few noises, an activation without kinks: tensor Gauss-Hermite; its error is the
-                  distance to a rule of fewer points
+    quadrature    few noises, independent where a bound is of several samples; an activation
+                  without kinks: tensor Gauss-Hermite; its error is the distance to a rule of
+                  fewer points
     paired        otherwise: the difference to the bound's own gradient at the same noise, whose
                   mean is the bias; that gradient has none by what it is
     unknown       for an objective of one's own that derives from none that is exact
 
 The first two are computed in float64, once for all estimators of a bound.
 """
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from itertools import product
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,12 @@ import numpy as np
 from npvae.backend import Array, to_numpy
 from npvae.distributions.likelihoods import FixedNormalLikelihood, NormalLikelihood
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
-from npvae.lab.draws import Draws, empty, gradient
-from npvae.models import Engine, VAEModel
+from npvae.evaluation.chunks import chunk_size, chunks
+from npvae.lab.draws import Draws, empty
+from npvae.models import Engine, Noise, VAEModel
 from npvae.objectives import Objective, SampledELBO
 
+Rule = tuple[np.ndarray, np.ndarray]  # weights (R,) and points (R, n) of normals
 MOST = 4  # noises that a tensor rule may have
 POINTS = {1: (64, 48), 2: (40, 30), 3: (16, 12), 4: (10, 8)}  # noises → of the rule, of the check
 CLOSE = 1e-2  # relative: a rule that is further from its check is no truth
@@ -66,10 +67,13 @@ def bound_of(objective: Objective) -> Objective:
     return kind(**{name: value for name, value in vars(objective).items() if name in names})
 
 
-def truth_of(bound: Objective, engine: Engine, x: Array, k: int) -> Truth:
+def truth_of(
+    bound: Objective, engine: Engine, x: Array, k: int, noise: str = "independent"
+) -> Truth:
     """The truth of a bound of k samples, for x (M, D).
 
-    The ELBO of any number of samples has the mean of one's.
+    The ELBO of any number of samples has the mean of one's, whatever they have to do with one
+    another; other bounds do not.
     """
     if not bound.exact:
         return Truth("unknown")
@@ -77,7 +81,8 @@ def truth_of(bound: Objective, engine: Engine, x: Array, k: int) -> Truth:
     n = k * engine.model.n_noise
     if isinstance(bound, SampledELBO) and quadratic_in_noise(engine.base):
         return Truth("exact", mean_over(corners(n), bound, engine, x, k))
-    if n > MOST or {engine.model.decoder.activation} & {*KINKED}:
+    coupled = noise != "independent" and not isinstance(bound, SampledELBO)
+    if n > MOST or coupled or {engine.model.decoder.activation} & {*KINKED}:
         return Truth("paired")
     fine, coarse = (mean_over(tensor(n, m), bound, engine, x, k) for m in POINTS[n])
     if np.linalg.norm(fine - coarse) > CLOSE * np.linalg.norm(fine):
@@ -98,47 +103,64 @@ def quadratic_in_noise(model: Any) -> bool:
     return linear and isinstance(p, FixedNormalLikelihood) and not p.sigmoid_mean
 
 
-def corners(n: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights and points of a rule for n normals, exact to degree 3 (Stroud 1971, Eₙʳ² 3-1)."""
-    for point in sqrt(n) * np.eye(n):
-        yield from ((0.5 / n, point), (0.5 / n, -point))
+def corners(n: int) -> Rule:
+    """A rule for n normals, exact to degree 3 (Stroud 1971, Eₙʳ² 3-1)."""
+    points = sqrt(n) * np.concatenate([np.eye(n), -np.eye(n)])
+    return np.full(2 * n, 0.5 / n), points
 
 
-def tensor(n: int, points: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights and points of tensor Gauss-Hermite for n normals."""
-    at, weights = np.polynomial.hermite_e.hermegauss(points)
-    weights = weights / weights.sum()
-    for index in product(range(points), repeat=n):
-        yield prod(float(weights[i]) for i in index), at[list(index)]
+def tensor(n: int, m: int) -> Rule:
+    """Tensor Gauss-Hermite of m points a normal, for n of them."""
+    at, weights = np.polynomial.hermite_e.hermegauss(m)
+    index = np.indices((m,) * n).reshape(n, -1).T  # (m^n, n)
+    return np.prod(weights[index] / weights.sum(), axis=1), at[index]
 
 
-def mean_over(
-    rule: Iterator[tuple[float, np.ndarray]], bound: Objective, engine: Engine, x: Array, k: int
-) -> np.ndarray:
-    """E[gradient], every datapoint at the same points: their losses are added up.   (P,) float64"""
+def mean_over(rule: Rule, bound: Objective, engine: Engine, x: Array, k: int) -> np.ndarray:
+    """E[gradient], every datapoint at the same points: their losses are added up.   (P,) float64
+
+    As many points as go together are one minibatch, the datapoints P times over; for the gradient
+    is linear in the seeds, and a point's share of them is its weight.
+    """
     double = Engine(engine.base, engine.backend, engine.theta.astype("float64"),
                     standardization=engine.standardization)  # fmt: skip
+    ctx, model, xp = double.ctx, double.model, engine.xp
     x, M, total = x.astype("float64"), len(x), np.zeros(engine.theta.size)
-    for weight, point in rule:
-        one = point.reshape(k, 1, -1)  # (k, 1, n_noise)
-        eps = engine.backend.asarray(np.repeat(one, M, axis=1))  # (k, M, n_noise)
-        total += weight * to_numpy(gradient(double, bound, x, eps))
+    together = max(1, chunk_size(engine, k) // M) if bound.separable else 1
+    weights, points = rule
+    for start, stop in chunks(len(weights), together):
+        P = stop - start
+        eps = points[start:stop].reshape(P, k, -1).swapaxes(0, 1)  # (k, P, n_noise)
+        eps = engine.backend.asarray(np.repeat(eps, M, axis=1))  # (k, PM, n_noise)
+        share = engine.backend.asarray(np.repeat(P * weights[start:stop], M))  # (PM,)
+        cache = model.forward(ctx, xp.tile(x, (P, 1)), Noise(eps), bound.analytic_kl)
+        seeds = bound(ctx, cache.terms).seeds
+        seeds = seeds._replace(
+            theta=share * seeds.theta, kl=share * seeds.kl, score=share * seeds.score
+        )
+        model.backward(ctx, cache, seeds)
+        total += to_numpy(double.grad)
     return total
 
 
 def truths_of(every: list[Draws], engine: Engine, x: Array) -> list[tuple[Truth, Draws | None]]:
     """The truth of each, and of a paired one whose gradient it is: added where nobody asked."""
-    keys: list[tuple[Objective, int]] = []  # no dict: an objective of one's own may have no hash
+    keys: list[tuple[Objective, int, str]] = []  # no dict: one's own may have no hash
     found: list[tuple[Truth, Draws | None]] = []
     for draws in list(every):
-        bound, k = key = bound_of(draws.objective), draws.samples
+        bound, k, noise = key = key_of(draws)
         if key in keys:
             continue
-        truth, reference = truth_of(bound, engine, x, k), None
+        truth, reference = truth_of(bound, engine, x, k, noise), None
         if truth.kind == "paired":
-            reference = next((d for d in every if (d.objective, d.samples) == key), None)
+            reference = next((d for d in every if (d.objective, d.samples, d.noise) == key), None)
             if reference is None:
-                every.append(reference := empty(bound.name, bound, k, engine, asked=False))
+                every.append(reference := empty(bound.name, bound, k, noise, engine, asked=False))
         keys.append(key)
         found.append((truth, reference))
-    return [found[keys.index((bound_of(draws.objective), draws.samples))] for draws in every]
+    return [found[keys.index(key_of(draws))] for draws in every]
+
+
+def key_of(draws: Draws) -> tuple[Objective, int, str]:
+    """What the truth is a function of."""
+    return bound_of(draws.objective), draws.samples, draws.noise

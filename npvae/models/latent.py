@@ -21,6 +21,8 @@ from npvae.memory import Context
 from npvae.models.model import Noise
 from npvae.objectives import NormalParameters, Seeds
 
+D_A = "z.d_a"  # the buffer of ∂loss/∂a, which no pass of an encoder uses up
+
 
 class NormalCache(NamedTuple):
     """What a normal layer leaves for its backward pass."""
@@ -74,7 +76,7 @@ class NormalLatent(Latent):
         L, M, J = eps.shape
         sigma, z = ctx.work("sigma", M, J), ctx.work("z", L, M, J)
         kl = ctx.work("kl", 1 if analytic_kl else L, M)
-        if noise.rng_key:
+        if noise.rng_key and not noise.filled:
             op = ops.fill_noise_normal_kl if analytic_kl else ops.fill_noise_normal_log_ratio
             op(*noise.rng_key, a, bias, eps, sigma, z, kl)
         else:
@@ -87,7 +89,7 @@ class NormalLatent(Latent):
         p: Density | None = None,
     ) -> tuple[Array, tuple[Any, ...]]:  # fmt: skip
         eps, (a, sigma) = cache.eps, cache.q
-        d_a = ctx.work("z.d_a", *a.shape)  # (M, 2J)
+        d_a = ctx.work(D_A, *a.shape)  # (M, 2J)
         if cache.analytic_kl and seeds.above_threshold is not None:
             ctx.ops.free_bits_backward(
                 d_z, seeds.kl, seeds.above_threshold, a, eps, sigma, d_a, d_bias
@@ -121,7 +123,7 @@ class FamilyLatent(Latent):
         p: Density | None = None,
     ) -> FamilyCache:  # fmt: skip
         eps = noise.eps
-        if noise.rng_key:
+        if noise.rng_key and not noise.filled:
             ctx.ops.fill_noise(*noise.rng_key, 0, eps)
         a += bias
         J = self.q.J(eps.shape[-1])
@@ -156,7 +158,7 @@ class FamilyLatent(Latent):
             d_y += d_y_q
             if seeds.score is not d_ratio:
                 _, directly = q.log_prob_backward(seeds.score, y)
-        d_a = q.sum_param_grads(ctx.work("z.d_a", *a.shape), q.rsample_backward(d_y, eps), directly)
+        d_a = q.sum_param_grads(ctx.work(D_A, *a.shape), q.rsample_backward(d_y, eps), directly)
         d_bias[...] = d_a.sum(axis=0)
         return d_a, d_prior
 
@@ -179,3 +181,8 @@ def latent_layer(q: LatentFamily, prior: Prior) -> Latent:
     if q == NORMAL and isinstance(prior, FamilyPrior) and prior.variables == NORMAL:
         return NormalLatent()
     return FamilyLatent(q, prior)
+
+
+def last_d_a(ctx: Context, M: int, width: int) -> Array:
+    """∂loss/∂a (M, Σ heads) of the last backward pass: all that reached the parameters of q."""
+    return ctx.work(D_A, M, width)

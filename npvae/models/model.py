@@ -21,6 +21,7 @@ class Noise(NamedTuple):
 
     eps: Array  # of the samples of q(z|x)                                     (L, M, n_noise)
     rng_key: RNGKey | None = None  # what eps is filled from in the pass; None: it is given
+    filled: bool = False  # whether eps is there for all that, and the key for what else is random
     zeta: Array | None = None  # of the parameters in full variational Bayes    (Q,)
     dream: RNGKey | None = None  # of the pixels that wake-sleep dreams, where no step says it
 

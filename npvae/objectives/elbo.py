@@ -45,6 +45,7 @@ class SampledELBO(Objective):
     kl_weight: float = 1.0
     kl_warmup: int = 0
     name: ClassVar[str] = "A"
+    dependent_samples: ClassVar[bool] = True  # a mean over samples
     maximised: ClassVar[str] = "the ELBO with its KL weighted or free"
 
     @property

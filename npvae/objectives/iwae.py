@@ -28,6 +28,7 @@ class IWAE(Objective):
     """Minus the bound of k samples, k being how many the terms are of."""
 
     name: ClassVar[str] = "iwae"
+    dependent_samples: ClassVar[bool] = True  # E[mean w] is p(x): another bound, and Jensen's too
     with_one_sample: ClassVar[str] = "A"
     maximised: ClassVar[str] = "the bound that the samples of a datapoint share"
 
@@ -47,7 +48,8 @@ class IWAE(Objective):
 
 @dataclass(frozen=True)
 class PathIWAE(IWAE):
-    """The same bound, its gradient for q without the score: biased where k > 1."""
+    """The same bound, its gradient for q without the score: biased where k > 1,
+    whether samples depend on one another or not."""
 
     name: ClassVar[str] = "iwae-stl"
     exact: ClassVar[bool] = False
@@ -65,6 +67,7 @@ class DReG(IWAE):
     name: ClassVar[str] = "dreg"
     exact: ClassVar[bool] = False
     moves_ends: ClassVar[bool] = False
+    dependent_samples: ClassVar[bool] = False  # the second path moves z_l, the others held
     with_one_sample: ClassVar[str] = "stl"
 
     def seeds(self, ctx: Context, w: Array, theta: Array) -> Seeds:

@@ -76,6 +76,10 @@ class Objective:
     moves_ends : bool
         Whether q(z|x) may be positive on an interval whose ends depend on φ. They may not where the
         seeds rest on E[∂log q/∂φ] = 0, which does not hold then.
+    dependent_samples : bool
+        Whether samples of a datapoint may depend on one another, each with the right distribution
+        by itself. They may where the loss asks no more, and the seeds are its derivative or a mean
+        over samples; and not where one sample's baseline or path is told by the others.
     with_one_sample : str
         The name of the simpler one that it is with L = 1; empty if it is itself.
     maximised : str
@@ -87,6 +91,7 @@ class Objective:
     analytic_kl: ClassVar[bool] = False
     exact: ClassVar[bool] = True
     moves_ends: ClassVar[bool] = True
+    dependent_samples: ClassVar[bool] = False
     with_one_sample: ClassVar[str] = ""
     maximised: ClassVar[str] = "the objective"
 

@@ -5,7 +5,8 @@
 
 q(z|x) is fitted to p(z|x) by the divergence that covers all of it, KL(p‖q), and not by the KL(q‖p)
 of the lower bound. Both are biased by the ratio w̃ of k weights, as 1/k; no derivative is taken by
-z, and the score's signal does not fade with k as IWAE's does (Le et al. 2019).
+z, and the score's signal does not fade with k as IWAE's does (Le et al. 2019). Such ratios ask of
+samples that each is one of q(z|x), and not that they are independent.
 
     A row of coefficients:    θ w̃/M,    path 0,    score w̃/M
 """

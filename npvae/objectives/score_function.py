@@ -84,6 +84,7 @@ class LeaveOneOut(ScoreFunction):
     """The same with the mean of a datapoint's other samples for a baseline."""
 
     name: ClassVar[str] = "score-loo"
+    dependent_samples: ClassVar[bool] = False
     min_samples: ClassVar[int] = 2
 
     def center(self, ctx: Context, cost: Array, state: State) -> None:

@@ -24,6 +24,7 @@ class VIMCO(IWAE):
     name: ClassVar[str] = "vimco"
     exact: ClassVar[bool] = False
     moves_ends: ClassVar[bool] = False
+    dependent_samples: ClassVar[bool] = False  # the others are the baseline
     with_one_sample: ClassVar[str] = ""
     min_samples: ClassVar[int] = 2
 

@@ -12,8 +12,10 @@ from npvae.plotting.curves import learning_curve, learning_curves
 from npvae.plotting.data_space import reconstructions, samples
 from npvae.plotting.estimators import gradient_estimators
 from npvae.plotting.experiments import Trace, experiment, sheets
+from npvae.plotting.gradient_flow import gradient_flow
 from npvae.plotting.latent_space import latent_scatter
 from npvae.plotting.manifold import manifold, manifold_pixels
+from npvae.plotting.mistakes import mistakes
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
 from npvae.plotting.tiles import tile
@@ -23,12 +25,14 @@ __all__ = [
     "Trace",
     "experiment",
     "gradient_estimators",
+    "gradient_flow",
     "interpolations",
     "latent_scatter",
     "learning_curve",
     "learning_curves",
     "manifold",
     "manifold_pixels",
+    "mistakes",
     "reconstructions",
     "samples",
     "save",

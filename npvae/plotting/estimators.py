@@ -43,7 +43,7 @@ def gradient_estimators(rows: Sequence[Any]) -> "Figure":
     stages = list(dict.fromkeys(row["model"] for row in rows))
     if several or len(stages) > 1:
         return _lines(rows, stages, several)
-    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    names = _names(rows)
     fig = new_figure(9, 1.3 + 0.42 * len(names), layout="constrained")
     for column, (measure, title) in enumerate(MEASURES.items()):
         ax = chart(fig, 131 + column, title=title)
@@ -61,10 +61,24 @@ def gradient_estimators(rows: Sequence[Any]) -> "Figure":
     return fig
 
 
+def _names(rows: Sequence[Any]) -> list[str]:
+    """The estimators, each with its noise where that is of several kinds."""
+    several = len({row["noise"] for row in rows}) > 1
+    return list(dict.fromkeys(
+        row["estimator"] + f", {row['noise']}" * several for row in rows
+    ))  # fmt: skip
+
+
+def _name(row: Any, names: Sequence[str]) -> str:
+    """The one of the names that is the row's."""
+    alone: str = row["estimator"]
+    return alone if alone in names else f"{alone}, {row['noise']}"
+
+
 def _dots(ax: "Axes", rows: Sequence[Any], names: list[str], side: str, measure: str) -> bool:
     """One side of the model; whether every number is positive, as a logarithm wants it."""
     some = [row for row in rows if row["block"] == side]
-    y = np.array([names.index(row["estimator"]) for row in some], float)
+    y = np.array([names.index(_name(row, names)) for row in some], float)
     y += 0.13 if side == "decoder" else -0.13
     x, low, high = _ranges(some, measure)
     ax.errorbar(x, y, xerr=(x - low, high - x), fmt="o", color=SIDES[side], markersize=4,
@@ -74,7 +88,7 @@ def _dots(ax: "Axes", rows: Sequence[Any], names: list[str], side: str, measure:
 
 def _lines(rows: Sequence[Any], stages: list[str], several: bool) -> "Figure":
     """Against the number of samples or, where that is one, along the models."""
-    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    names = _names(rows)
     colours = dict(zip(names, cycle(COLOURS[::2] + COLOURS[1::2]), strict=False))
     ticker = optional_import("matplotlib.ticker", "plot")
     fig = new_figure(9, 6, layout="constrained")
@@ -95,7 +109,7 @@ def _lines(rows: Sequence[Any], stages: list[str], several: bool) -> "Figure":
                 ax.set_xticks(range(len(stages)), stages)
             for name in names:
                 for stage in stages if several else [None]:
-                    some = [row for row in rows if (row["block"], row["estimator"]) == (side, name)
+                    some = [row for row in rows if (row["block"], _name(row, names)) == (side, name)
                             and row["model"] in (stages if stage is None else [stage])
                             and row[measure] > 0]  # fmt: skip
                     x = np.array([row["samples"] if several else stages.index(row["model"])
@@ -121,5 +135,5 @@ def _ranges(rows: Sequence[Any], measure: str) -> tuple[np.ndarray, np.ndarray, 
 def _legend(fig: "Figure", colours: dict[str, str]) -> None:
     ax = fig.axes[0]
     handles = [ax.plot([], [], "o-", color=colour, markersize=4)[0] for colour in colours.values()]
-    fig.legend(handles, list(colours), loc="outside lower center", ncols=len(colours),
+    fig.legend(handles, list(colours), loc="outside lower center", ncols=min(len(colours), 6),
                frameon=False, fontsize=8, labelcolor=INK)  # fmt: skip

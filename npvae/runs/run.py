@@ -5,6 +5,8 @@
     history.jsonl     one line an epoch
     checkpoint.npz    where to go on from, after every epoch and on Ctrl-C
     model.npz         the trained model: this file alone rebuilds it
+    gradient_flow.jsonl   how the gradient flowed, some epochs
+    report.html       all of it on a page, also while the run trains
     plots/*.png       what to look at
 
 While a process trains, the folder is its own (:mod:`npvae.io.locks`).
@@ -27,8 +29,11 @@ from npvae.io import read_jsonl, write_toml
 from npvae.io.locks import exclusive_folder
 from npvae.runs.folders import contents, first_vacant, vacant_folder
 from npvae.runs.record import DataRecord, read_record, write_record
+from npvae.runs.report import Report, ReportFile, read_flow
 from npvae.runs.settings import build, check, load_data, resolve_settings
-from npvae.training import HistoryFile, TrainingState, change_data
+from npvae.training import FlowRecord, GradientFlow, HistoryFile, TrainingState, change_data
+
+FOLLOWED, RECORDS = 100, 50  # datapoints whose gradient is followed, and how often in a run
 
 
 @dataclass(frozen=True)
@@ -244,16 +249,40 @@ def train(
     write_record(run.folder / "data.json", record)
     run.write_config()
     history = HistoryFile(run.folder / "history.jsonl")
-    model.fit(
-        training,
-        validation=held_out if model.takes_validation else None,
-        callbacks=[history, *callbacks],
-        checkpoint=run.checkpoint,
-        resume=resume,
-    )
+    flow = gradient_flow(run.settings, training, read_flow(run.folder) if resume else [])
+    following = [flow] if model.takes_validation else []  # what does not has no encoder either
+    report = ReportFile(Report(run.folder, run.settings, {}, state="running"), flow)
+    try:
+        model.fit(
+            training,
+            validation=held_out if model.takes_validation else None,
+            callbacks=[history, *following, report, *callbacks],
+            checkpoint=run.checkpoint,
+            resume=resume,
+        )
+    except BaseException:
+        with suppress(ModelFileError):  # of a full disk there is word already
+            report.end("stopped")
+        raise
     history(model._state)  # also where no epoch was left to do
     model.save(run.model_file)
+    report(model._state)
+    report.end("finished")
     return model, training if held_out is None else held_out
+
+
+def gradient_flow(
+    settings: dict[str, Any], training: Dataset, records: Iterable[FlowRecord]
+) -> GradientFlow:
+    """What follows the gradient of a run: of a few datapoints, as they are trained on."""
+    few = training.first(min(FOLLOWED, len(training)))
+    seen: Any = few
+    if settings["binarize"] != "none":
+        grey = few.images
+        random = np.random.default_rng(0).random(grey.shape)
+        seen = (grey > (0.5 if settings["binarize"] == "threshold" else random)).astype(float)
+    every = max(1, settings["epochs"] // RECORDS)
+    return GradientFlow(seen, every, settings.get("n_samples", 1), records)
 
 
 def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:

@@ -9,6 +9,7 @@ from npvae.training.batches import (
 )
 from npvae.training.config import TrainConfig
 from npvae.training.diagnosis import diagnose
+from npvae.training.gradient_flow import FlowRecord, GradientFlow
 from npvae.training.history import HistoryFile
 from npvae.training.loop import Callback, train
 from npvae.training.progress import Progress, is_told, progress_of
@@ -25,6 +26,8 @@ from npvae.training.step import TrainStep
 __all__ = [
     "BINARIZE",
     "Callback",
+    "FlowRecord",
+    "GradientFlow",
     "HistoryFile",
     "Minibatches",
     "Progress",

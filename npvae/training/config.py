@@ -27,6 +27,8 @@ class TrainConfig:
     patience : int or None
         Early stopping after so many epochs without a better validation ELBO, at the best. Epochs
         of the objective's warm-up do not count, and none of them is the best.
+    noise : str
+        How the samples of a datapoint are coupled: a name of :data:`npvae.models.coupling.FILLS`.
     """
 
     optimizer: Optimizer
@@ -37,3 +39,4 @@ class TrainConfig:
     n_samples: int
     seed: int
     patience: int | None = None
+    noise: str = "independent"

@@ -15,6 +15,7 @@ from npvae.backend import Array, to_numpy
 from npvae.errors import NumericalError
 from npvae.memory import aligned
 from npvae.models import Noise
+from npvae.models.coupling import FILLS
 from npvae.objectives import Loss, Terms
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
 from npvae.training.batches import Minibatches
@@ -131,7 +132,10 @@ class TrainStep:
         model, ctx = engine.model, engine.ctx
         x = self.fetch(M)  # (M, D)
         eps = ctx.work("eps", config.n_samples, M, model.n_noise)  # (L, M, n_noise)
-        noise = Noise(eps, (config.seed, random.POSTERIOR, self.step))
+        rng_key = config.seed, random.POSTERIOR, self.step
+        if coupled := config.noise != "independent":
+            FILLS[config.noise](ctx, rng_key, eps)
+        noise = Noise(eps, rng_key, filled=coupled)
         cache = engine.forward(x, noise)
         scalars, state = self.objective_scalars, self.state.objective_state
         loss = engine.objective(ctx, cache.terms, scalars, state)
@@ -201,7 +205,7 @@ class TrainStep:
 
     def _can_replay_graphs(self) -> bool:
         """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
-        if not self.batches.capturable:
+        if not self.batches.capturable or self.config.noise == "sobol":  # made on the host
             return False
         allocations = self.engine.work.allocations
         if self._buffers_ready and self._captured_at != allocations:

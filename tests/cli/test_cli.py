@@ -43,6 +43,7 @@ def one_line_error(capsys, *argv):
 def test_a_run_leaves_its_folder(run):
     assert {path.name for path in run.iterdir()} == {
         "config.toml", "data.json", "history.jsonl", "model.npz", "checkpoint.npz", "plots",
+        "gradient_flow.jsonl", "report.html",
     }  # fmt: skip
     assert {path.name for path in (run / "plots").iterdir()} == PLOTS
     config = tomllib.loads((run / "config.toml").read_text())

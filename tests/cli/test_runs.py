@@ -64,7 +64,7 @@ def test_plot_draws_the_pictures_of_train_again(folder, capsys):
         path.unlink()
     assert main(["plot", str(folder / "a")]) == 0
     assert {path.name: path.read_bytes() for path in plots.iterdir()} == before
-    assert len(capsys.readouterr().out.splitlines()) == len(before)
+    assert len(capsys.readouterr().out.splitlines()) == len(before) + 1  # and the report
 
 
 def test_a_model_file_is_no_run(folder, capsys):

@@ -6,7 +6,7 @@ its signal-to-noise ratio for φ falls as 1/√k while that for θ rises as √k
 """
 import numpy as np
 import pytest
-from estimators import toy
+from gradients.bounds import toy
 
 from npvae import lab
 

@@ -1,0 +1,138 @@
+"""Each lesson holds what it claims; its gap is told in a line, and its solution is right.
+
+Script and notebook have the same cells: the script is run with its gap filled, the notebook as it
+is.
+"""
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+LESSONS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
+
+
+def functions(path):
+    """The functions of a file by name."""
+    found = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name: node for node in found if isinstance(node, ast.FunctionDef)}
+
+
+def solution_of(lesson):
+    """The name of the function with the gap, and the functions of lesson and solution."""
+    gap, solution = functions(lesson), functions(EXAMPLES / "solutions" / lesson.name)
+    (name,) = solution
+    return name, gap[name], solution[name]
+
+
+def finished(lesson):
+    """The text of a lesson with its gap filled."""
+    _, gap, _ = solution_of(lesson)
+    text = lesson.read_text(encoding="utf-8").splitlines()
+    solution = (EXAMPLES / "solutions" / lesson.name).read_text(encoding="utf-8")
+    return "\n".join([*text[: gap.lineno - 1], solution, *text[gap.end_lineno :]])
+
+
+def run(arguments, folder):
+    """A fresh interpreter in a folder, which must end well and say nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", *map(str, arguments)], cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, EXAMPLES)))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+@each_lesson
+def test_a_solution_fills_the_gap_and_changes_nothing_else(lesson):
+    name, gap, solution = solution_of(lesson)
+    unwritten = [node for node in gap.body if isinstance(node, ast.Assign)
+                 and isinstance(node.value, ast.Constant) and node.value.value is ...]  # fmt: skip
+    assert unwritten and name.endswith("_backward")
+    assert ast.unparse(gap.body[-1]) == ast.unparse(solution.body[-1])  # what is returned
+    assert ast.unparse(gap.args) == ast.unparse(solution.args)
+    assert ast.get_docstring(gap) == ast.get_docstring(solution)
+
+
+@each_lesson
+def test_a_finished_lesson_is_right(lesson, tmp_path):
+    (tmp_path / "lesson.py").write_text(finished(lesson), encoding="utf-8")
+    *_, picture, verdict = run(["lesson.py"], tmp_path).splitlines()
+    assert picture == f"picture: pictures/{lesson.stem}.png"
+    assert (tmp_path / "pictures" / f"{lesson.stem}.png").stat().st_size > 5_000  # no blank
+    assert verdict.startswith(f"{solution_of(lesson)[0]}: right, ")
+
+
+@each_lesson
+def test_its_notebook_runs_and_says_what_is_to_be_written(lesson, tmp_path, monkeypatch):
+    for module in ("jupytext", "ipykernel"):
+        pytest.importorskip(module)
+    nbclient = pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, EXAMPLES))))
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from make_notebooks import notebook
+
+    cells = notebook(lesson)
+    nbclient.NotebookClient(
+        cells, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    outputs = [output for cell in cells.cells for output in cell.get("outputs", [])]
+    assert [o.name for o in outputs if o.output_type == "stream" and o.name != "stdout"] == []
+    assert any("image/png" in o.get("data", {}) for o in outputs)
+    name, last = solution_of(lesson)[0], outputs[-1].text.rstrip("\n")
+    assert last.startswith(f"{name}: still to be written: d_") and "\n" not in last
+    assert last.count(", by differences ") == last.count(" at [")
+
+
+@each_lesson
+def test_a_lesson_is_named_where_readers_look(lesson):
+    text = lesson.read_text(encoding="utf-8")
+    number, title = re.match(r"# %% \[markdown\]\n# # (\d+)\. (.+)\n", text).groups()
+    assert lesson.stem.startswith(f"{int(number):02}_")
+    assert f"solutions/{lesson.name}" in text
+    assert f"| [{number}]({lesson.name}) | {title} |" in (EXAMPLES / "README.md").read_text()
+
+
+def test_without_matplotlib_a_lesson_goes_on_in_a_line(tmp_path):
+    program = (
+        "import runpy, sys; sys.modules['matplotlib'] = None\n"
+        f"runpy.run_path({str(LESSONS[0])!r}, run_name='__main__')"
+    )
+    *_, picture, verdict = run(["-c", program], tmp_path).splitlines()
+    assert picture.startswith("no picture: ") and "pip install" in picture
+    assert verdict.startswith("affine_backward: still to be written: ")
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_one_command_makes_all_notebooks(tmp_path):
+    pytest.importorskip("jupytext")
+    nbformat = pytest.importorskip("nbformat")
+    made_before = shutil.ignore_patterns("*.ipynb")
+    copy = shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=made_before)
+    run([copy / "make_notebooks.py"], tmp_path)
+    made = sorted(copy.glob("*.ipynb"))
+    assert [path.stem for path in made] == [path.stem for path in LESSONS]
+    for path in made:
+        cells = nbformat.read(path, as_version=4).cells
+        assert not any(cell.get("outputs") for cell in cells)
+        assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+
+
+def test_without_jupytext_a_line_says_what_brings_it(tmp_path):
+    program = (
+        "import runpy, sys; sys.modules['jupytext'] = None\n"
+        f"runpy.run_path({str(EXAMPLES / 'make_notebooks.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("no notebooks: ")
+    assert "[notebooks]" in done.stderr and done.stderr.count("\n") == 1
