@@ -13,8 +13,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from npvae.ops import DECLARED, Ops
 from npvae.ops.declare import Op
 
@@ -52,8 +50,7 @@ def turned_off() -> bool:
 
 def supported() -> list[str]:
     """The levels whose instructions this processor has, the best first."""
-    from numpy._core._multiarray_umath import __cpu_features__ as found
-
+    found = import_module("numpy._core._multiarray_umath").__cpu_features__  # what NumPy goes by
     most = os.environ.get(MOST, "v4")
     return [level for level, needed in LEVELS.items()
             if level <= most and all(found.get(feature) for feature in needed)]  # fmt: skip
@@ -89,9 +86,9 @@ def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) ->
     sizes: dict[Any, tuple[int, ...]] = {}
     kernels: dict[Any, Any] = {}
 
-    def kernel(dtypes: tuple[np.dtype, ...]) -> Any:
-        kernels[dtypes] = module.find(" ".join(["_".join([name, *(d.name for d in dtypes[1:])]),
-                                                dtypes[0].name]))  # fmt: skip
+    def kernel(dtypes: tuple[Any, ...]) -> Any:
+        own, *stored = (dtype.name for dtype in dtypes)
+        kernels[dtypes] = module.find(f"{'_'.join([name, *stored])} {own}")
         return kernels[dtypes]
 
     def call(*values: Any, **options: Any) -> Any:
