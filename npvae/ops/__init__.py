@@ -10,8 +10,8 @@ the parameter updates and the ops of a training step's scalars work in place.
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some. An op stands in one place:
 its body in a file of this folder or of ``likelihoods/``, its declaration above the body
-(:mod:`npvae.ops.declare`), and its compiled twin in the ``.cu`` file beside. How a device runs ops is
-in ``cpu/`` and ``gpu/``.
+(:mod:`npvae.ops.declare`), and its compiled twin in the ``.cu`` file beside, for GPUs and for
+processors. How a device runs ops is in ``gpu/`` and ``cpu/``.
 """
 from collections.abc import Callable
 from dataclasses import make_dataclass
