@@ -13,8 +13,8 @@ from gradients.lines import T, slope
 from npvae.lab import Comparison, compare
 from npvae.plotting.style import COLOURS, INK, chart, new_figure
 
-DRAWS = 240
-SMALL, LARGE = (32, 64, 128, 256), (512, 1024)
+DRAWS = 80
+KS = (32, 64, 128, 256, 512, 1024)
 OFF = 0.01  # of the toy model's parameters
 PHI, THETA = "encoder.mean.weight", "decoder.mean.bias"
 ROWS = {"φ, IWAE": ("iwae", PHI), "φ, DReG": ("dreg", PHI),
@@ -55,7 +55,7 @@ def points(found: Comparison) -> list[dict[str, Any]]:
         for row in found.select(estimator=estimator, block=block):
             error = np.inf if row.snr == 0 else ((row.snr_high / row.snr) ** 2 - 1) / (2 * T)
             result.append({
-                "name": name, "k": row.samples, "draws": row.n_draws, "snr": row.snr,
+                "name": name, "k": row.samples, "snr": row.snr,
                 "low": row.snr_low, "high": row.snr_high, "error": error,
                 "with_floor": (row.snr**2 + 1 / row.n_draws) ** 0.5,
                 "bias_in_errors": row.bias / row.bias_se if row.bias_se else 0.0,
@@ -66,9 +66,10 @@ def points(found: Comparison) -> list[dict[str, Any]]:
             point = dreg[pair.samples]
             snr = point["snr"] / pair.ratio**0.5
             error = np.hypot(point["error"], np.log(pair.ratio_high / pair.ratio_low) / (4 * T))
-            ends = {"low": snr * np.exp(-T * error), "high": snr * np.exp(T * error)}
-            result.append(point | ends | {
-                "name": MEAN, "snr": snr, "error": float(error), "with_floor": snr,
+            low, high = (float(snr * np.exp(sign * T * error)) for sign in (-1, 1))
+            result.append(point | {
+                "name": MEAN, "snr": snr, "low": low, "high": high, "error": float(error),
+                "with_floor": snr,
             })  # fmt: skip
     return result
 
@@ -90,12 +91,10 @@ def slopes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def run(draws: int) -> tuple[Any, Any]:
-    """Signal-to-noise ratios by k, with their slopes; of the largest k a third of the draws."""
+    """Signal-to-noise ratios by k, with their slopes, and their picture."""
     vae, X = toy()
     names = list(dict.fromkeys(estimator for estimator, _ in ROWS.values()))
-    rows = []
-    for ks, n in ((SMALL, draws), (LARGE, draws // 3)):
-        rows += points(compare(names, vae, X, n, rng=0, samples=ks))
+    rows = points(compare(names, vae, X, draws, rng=0, samples=KS))
     result = slopes(rows)
     return {"draws": draws, "rows": rows, "slopes": result}, picture(rows, result)
 
@@ -105,8 +104,7 @@ def picture(rows: Sequence[Mapping[str, Any]], slopes: Mapping[str, Any]) -> Any
     fig = new_figure(6, 4.2, layout="constrained")
     ax = chart(fig, title="Signal-to-noise ratio, D = 20, N = 1,024", x="k")
     ax.set(xscale="log", yscale="log")
-    ks = SMALL + LARGE
-    ax.set_xticks(ks, [str(k) for k in ks])
+    ax.set_xticks(KS, [str(k) for k in KS])
     ax.minorticks_off()
     for colour, (name, of) in zip(COLOURS[::2], slopes.items(), strict=False):
         some = [row for row in rows if row["name"] == name and row["snr"] > 0]

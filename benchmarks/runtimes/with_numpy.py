@@ -1,4 +1,4 @@
-"""NumPy alone: the same file, and the lines of ``examples/numpy_alone.py``; nothing is checked."""
+"""NumPy alone: the same file, and the lines of lesson 11 in ``examples/``; nothing is checked."""
 import numpy as np
 
 

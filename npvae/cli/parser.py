@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from npvae.cli import (
     codes,
     evaluate,
+    explore,
     gradcheck,
     lab,
     machine,
@@ -19,7 +20,9 @@ from npvae.cli import (
 from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
-COMMANDS = (train, evaluate, codes, pictures, paths, runs, gradcheck, lab, reproduce, machine)
+COMMANDS = (
+    train, evaluate, codes, pictures, paths, explore, runs, gradcheck, lab, reproduce, machine,
+)  # fmt: skip
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
 
 

@@ -1,16 +1,18 @@
 """Pages for a browser: a model, drawn and computed by the page itself, in one file.
 
 =================  =============================================================================
+:mod:`.explore`    the latent space, to move through
 :mod:`.page`       puts a page together: one HTML file that asks nothing of anyone
 :mod:`.weights`    a model as JSON, and which models a page can hold
 ``static/``        style, markup and plain JavaScript; ``ops.js`` and ``model.js`` are npvae's
                    formulas with their backward passes, for one datapoint
 =================  =============================================================================
 """
+from npvae.explain.explore import explore
 from npvae.explain.page import pack, page
 from npvae.explain.weights import describe
 
-__all__ = ["describe", "pack", "page"]
+__all__ = ["describe", "explore", "pack", "page"]
 
 
 def __dir__() -> list[str]:

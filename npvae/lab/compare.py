@@ -1,6 +1,7 @@
 """Estimators of a gradient, side by side: bias, variance, signal-to-noise ratio and time."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from npvae.objectives import OBJECTIVES, Objective
 from npvae.options import OPTIONS, one_of
 
 FEWEST = 2 * BATCHES  # draws: two a batch
+BETWEEN_SAVES = 30.0  # seconds
 
 
 def compare(
@@ -54,7 +56,7 @@ def compare(
         ``"independent"``, ``"antithetic"``, ``"sobol"``, as ``noise=`` of a VAE takes them; the
         model's own if not given.
     checkpoint : path, optional
-        A ``.npz`` that is written after every batch of draws, of which there are 32, and on Ctrl-C.
+        A ``.npz`` that is written at the start, every half a minute, on Ctrl-C and in the end.
     resume : bool
         Go on from ``checkpoint``: to the same numbers as without an interruption, but for seconds.
     progress : callable
@@ -117,19 +119,22 @@ def compare(
         f"{name} of {run.label}" if run.label else name: value
         for run in runs for name, value in model_settings(run.engine, run.x, run.every).items()
     }  # fmt: skip
-    if resume and checkpoint is not None:
-        load_draws(checkpoint, settings, every)
-    ends = {n_draws * (b + 1) // BATCHES for b in range(BATCHES)}
+    if checkpoint is not None:  # one that cannot be written is told of now, and not in an hour
+        (load_draws if resume else save_draws)(checkpoint, settings, every)
+    began = monotonic()
     with interrupts() as interrupted:
         for run in runs:
             with run.engine.backend.oom_guard():
-                for done in fill(run.every, run.engine, run.x, n_draws, seed, progress):
-                    if checkpoint is not None and (done in ends or interrupted()):
+                for _ in fill(run.every, run.engine, run.x, n_draws, seed, progress):
+                    if checkpoint is not None and monotonic() - began >= BETWEEN_SAVES:
                         save_draws(checkpoint, settings, every)
+                        began = monotonic()
                     if interrupted():
                         break
             if interrupted():
                 break
+        if checkpoint is not None:
+            save_draws(checkpoint, settings, every)
     rows = [r for run in runs for r in gradient_rows(run.every, run.truths, run.label, run.engine)]
     differences = [r for run in runs for r in paired_rows(run.every, run.label, run.engine)]
     return Comparison(rows, differences, len(runs[0].x), n_draws, BATCHES)

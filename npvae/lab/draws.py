@@ -115,10 +115,10 @@ def empty(
 
 def fill(
     every: Sequence[Draws], engine: Engine, x: Array, n_draws: int, seed: int, progress: Progress
-) -> Iterator[int]:
-    """Draw the noise, and give it to all; x (M, D). Yields how many draws there are.
+) -> Iterator[None]:
+    """Draw the noise and give it to all, from where they stand on; yields after each draw.
 
-    Goes on where they stand.
+    x (M, D)
     """
     starts = [part.start for part in parts_of(engine.layout).values()]
     step, n = engine.xp.zeros(1, "int64"), engine.model.n_noise
@@ -150,4 +150,4 @@ def fill(
             g = to_numpy(grad(draws))
             seconds = perf_counter() - began
             draws.add(b, g, 1 / sizes[b], seconds, starts)
-        yield i + 1
+        yield

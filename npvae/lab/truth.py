@@ -17,10 +17,8 @@ derivative of a loss is without bias as it stands, so E[∂loss/∂θ] of the bo
 
 The first two are computed in float64, once for all estimators of a bound.
 """
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from itertools import product
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -28,10 +26,12 @@ import numpy as np
 from npvae.backend import Array, to_numpy
 from npvae.distributions.likelihoods import FixedNormalLikelihood, NormalLikelihood
 from npvae.distributions.priors import NORMAL, STANDARD_NORMAL
-from npvae.lab.draws import Draws, empty, gradient
-from npvae.models import Engine, VAEModel
+from npvae.evaluation.chunks import chunk_size, chunks
+from npvae.lab.draws import Draws, empty
+from npvae.models import Engine, Noise, VAEModel
 from npvae.objectives import Objective, SampledELBO
 
+Rule = tuple[np.ndarray, np.ndarray]  # weights (R,) and points (R, n) of normals
 MOST = 4  # noises that a tensor rule may have
 POINTS = {1: (64, 48), 2: (40, 30), 3: (16, 12), 4: (10, 8)}  # noises → of the rule, of the check
 CLOSE = 1e-2  # relative: a rule that is further from its check is no truth
@@ -103,31 +103,43 @@ def quadratic_in_noise(model: Any) -> bool:
     return linear and isinstance(p, FixedNormalLikelihood) and not p.sigmoid_mean
 
 
-def corners(n: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights and points of a rule for n normals, exact to degree 3 (Stroud 1971, Eₙʳ² 3-1)."""
-    for point in sqrt(n) * np.eye(n):
-        yield from ((0.5 / n, point), (0.5 / n, -point))
+def corners(n: int) -> Rule:
+    """A rule for n normals, exact to degree 3 (Stroud 1971, Eₙʳ² 3-1)."""
+    points = sqrt(n) * np.concatenate([np.eye(n), -np.eye(n)])
+    return np.full(2 * n, 0.5 / n), points
 
 
-def tensor(n: int, points: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights and points of tensor Gauss-Hermite for n normals."""
-    at, weights = np.polynomial.hermite_e.hermegauss(points)
-    weights = weights / weights.sum()
-    for index in product(range(points), repeat=n):
-        yield prod(float(weights[i]) for i in index), at[list(index)]
+def tensor(n: int, m: int) -> Rule:
+    """Tensor Gauss-Hermite of m points a normal, for n of them."""
+    at, weights = np.polynomial.hermite_e.hermegauss(m)
+    index = np.indices((m,) * n).reshape(n, -1).T  # (m^n, n)
+    return np.prod(weights[index] / weights.sum(), axis=1), at[index]
 
 
-def mean_over(
-    rule: Iterator[tuple[float, np.ndarray]], bound: Objective, engine: Engine, x: Array, k: int
-) -> np.ndarray:
-    """E[gradient], every datapoint at the same points: their losses are added up.   (P,) float64"""
+def mean_over(rule: Rule, bound: Objective, engine: Engine, x: Array, k: int) -> np.ndarray:
+    """E[gradient], every datapoint at the same points: their losses are added up.   (P,) float64
+
+    As many points as go together are one minibatch, the datapoints P times over; for the gradient
+    is linear in the seeds, and a point's share of them is its weight.
+    """
     double = Engine(engine.base, engine.backend, engine.theta.astype("float64"),
                     standardization=engine.standardization)  # fmt: skip
+    ctx, model, xp = double.ctx, double.model, engine.xp
     x, M, total = x.astype("float64"), len(x), np.zeros(engine.theta.size)
-    for weight, point in rule:
-        one = point.reshape(k, 1, -1)  # (k, 1, n_noise)
-        eps = engine.backend.asarray(np.repeat(one, M, axis=1))  # (k, M, n_noise)
-        total += weight * to_numpy(gradient(double, bound, x, eps))
+    together = max(1, chunk_size(engine, k) // M) if bound.separable else 1
+    weights, points = rule
+    for start, stop in chunks(len(weights), together):
+        P = stop - start
+        eps = points[start:stop].reshape(P, k, -1).swapaxes(0, 1)  # (k, P, n_noise)
+        eps = engine.backend.asarray(np.repeat(eps, M, axis=1))  # (k, PM, n_noise)
+        share = engine.backend.asarray(np.repeat(P * weights[start:stop], M))  # (PM,)
+        cache = model.forward(ctx, xp.tile(x, (P, 1)), Noise(eps), bound.analytic_kl)
+        seeds = bound(ctx, cache.terms).seeds
+        seeds = seeds._replace(
+            theta=share * seeds.theta, kl=share * seeds.kl, score=share * seeds.score
+        )
+        model.backward(ctx, cache, seeds)
+        total += to_numpy(double.grad)
     return total
 
 

@@ -23,3 +23,15 @@ def shape_of(model: Any, image_shape: Shape, data: Any = None) -> Shape:
     if image_shape is None and isinstance(data, Dataset):
         image_shape = data.image_shape
     return model.image_shape_ if image_shape is None else image_shape
+
+
+def read_labels(labels: np.ndarray | None, N: int) -> tuple[list[str], np.ndarray]:
+    """Names and each datapoint's index into them; or no names and a value each."""
+    if labels is not None:
+        labels = np.asarray(labels)
+        names, index = np.unique(labels, return_inverse=True)
+        if len(names) <= 20 and labels.dtype.kind != "f":
+            return [str(name) for name in names], index
+        if labels.dtype.kind in "uif":
+            return [], labels
+    return [""], np.zeros(N, int)  # no labels, or more names than can be told apart

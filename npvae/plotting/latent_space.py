@@ -5,7 +5,7 @@ import numpy as np
 
 from npvae.backend import to_numpy
 from npvae.data import Dataset
-from npvae.plotting.inputs import values_of
+from npvae.plotting.inputs import read_labels, values_of
 from npvae.plotting.manifold import NORMAL, has_quantiles, quantiles
 from npvae.plotting.style import COLOURS, GREY, INK, chart, new_figure
 
@@ -55,7 +55,7 @@ def latent_scatter(
     variance = z.var(axis=0)
     shown = np.sort(np.argsort(-variance, kind="stable")[:2])
     axes = [f"$z_{{{j + 1}}}$" + f"   (variance {variance[j]:.2f})" * (J > 2) for j in shown]
-    names, values = _read(labels, N)
+    names, values = read_labels(labels, N)
 
     fig = new_figure(6.6, 5.9 if J > 1 else 4, layout="constrained")
     ax = chart(fig, title=f"Latent space: {N:,} datapoints" + ", by label" * (len(names) != 1),
@@ -149,15 +149,3 @@ def _legend(fig: "Figure", ax: "Axes", names: list[str]) -> None:
         handles, keys = ax.get_legend_handles_labels()
         ax.legend(handles[-len(names):], keys[-len(names):], fontsize=9, handletextpad=0.2,
                   loc="center left", bbox_to_anchor=(1, 0.5), **look)
-
-
-def _read(labels: np.ndarray | None, N: int) -> tuple[list[str], np.ndarray]:
-    """Names and each datapoint's index into them; or no names and a value each."""
-    if labels is not None:
-        labels = np.asarray(labels)
-        names, index = np.unique(labels, return_inverse=True)
-        if len(names) <= 20 and labels.dtype.kind != "f":
-            return [str(name) for name in names], index
-        if labels.dtype.kind in "uif":
-            return [], labels
-    return [""], np.zeros(N, int)  # no labels, or more names than can be told apart

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from npvae.explain.page import SHARED, STATIC
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -40,6 +42,17 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def blank(browser):
+    """The formulas that all pages share, to be asked, and nothing else."""
+    scripts = [(STATIC / f"{name}.js").read_text("utf-8") for name in SHARED]
+    tags = "".join(f"<script>{script}</script>" for script in [*scripts, "publish({})"])
+    view = browser.new_page()
+    view.set_content(f'<script type="application/json" id="npvae-data">{{}}</script>{tags}')
+    yield view
+    view.close()
 
 
 @pytest.fixture

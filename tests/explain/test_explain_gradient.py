@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae.explain import describe, page
+from npvae.explain import describe
 from npvae.explain.page import STATIC
 
 D = 6
@@ -32,14 +32,11 @@ def fitted(name, estimator="B"):
 
 
 @pytest.fixture(scope="module")
-def blank(browser):
-    """A page with the functions, of which nothing is shown."""
-    view = browser.new_page()
-    view.set_content(page("explore", "t", {}))
+def blank(blank):
+    """With the functions of the page, of which nothing is shown."""
     for file in sorted(STATIC.glob("explain-*.js")):
-        view.add_script_tag(path=file)
-    yield view
-    view.close()
+        blank.add_script_tag(path=file)
+    return blank
 
 
 @pytest.mark.filterwarnings("ignore:no latent is active")

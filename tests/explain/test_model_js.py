@@ -4,7 +4,7 @@ import pytest
 
 import npvae
 from npvae.errors import NotFittedError, ParameterError
-from npvae.explain import describe, page
+from npvae.explain import describe
 from npvae.explain.page import STATIC
 from npvae.ops import ACTIVATIONS
 
@@ -75,13 +75,10 @@ def compare(blank, model, X, rng, rtol, atol):
 
 
 @pytest.fixture(scope="module")
-def blank(browser):
-    """A page to ask: its own content does not matter."""
-    view = browser.new_page()
-    view.set_content(page("explore", "t", {}))
-    view.add_script_tag(path=STATIC / "explain-gradient.js")
-    yield view
-    view.close()
+def blank(blank):
+    """With the forward and the backward page."""
+    blank.add_script_tag(path=STATIC / "explain-gradient.js")
+    return blank
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from npvae.explain import page
+import npvae
+from npvae.explain import explore, page
 
 NASTY = "</script><script>alert(1)</script><!-- ]]> & \u2028 é"
 
@@ -61,7 +62,7 @@ def test_own_code_is_small():
 
 def test_a_page_that_asks_for_something_is_told_of(open_page):
     """So that the tests of other pages can fail."""
-    html = page("explore", "t", {})
+    html = explore(npvae.VAE(hidden=(2,)).initialize(3))
     open_page(html + '<img src="https://example.org/x.png" alt="">')
     open_page(html.replace("default-src", "nothing") + '<img src="file:///x.png" alt="">')
     open_page(html + "<script>missing()</script>")

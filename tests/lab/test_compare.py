@@ -115,7 +115,7 @@ ELBOS = ("A", "B", "stl", "score", "score-loo")
 @pytest.fixture(scope="module")
 def found():
     model = linear()
-    return lab.compare(ELBOS, model, X, n_draws=2000, rng=0, samples=2)
+    return lab.compare(ELBOS, model, X, n_draws=1000, rng=0, samples=2)
 
 
 def test_estimators_of_the_bound_are_without_bias(found):
@@ -128,11 +128,11 @@ def test_estimators_of_the_bound_are_without_bias(found):
 
 @pytest.mark.parametrize("name", ["A", "stl", "score-loo"])
 def test_variance_and_signal_are_those_of_draws_of_ones_own(found, name):
-    """2,000 others, by loss_and_grad; intervals of 95 % widened to the quotient's 4 deviations."""
+    """1,000 others, by loss_and_grad; intervals of 95 % widened to the quotient's 4 deviations."""
     model, noise = linear(estimator=name, n_samples=2), np.random.default_rng(1)
     flat = np.array([
         np.concatenate([g.ravel() for g in model.loss_and_grad(X, eps)[1].values()])
-        for eps in noise.standard_normal((2000, 2, M, J))
+        for eps in noise.standard_normal((1000, 2, M, J))
     ])  # fmt: skip
     own, truth = flat.var(axis=0, ddof=1), closed_form(model)
     side = np.concatenate([
@@ -179,8 +179,9 @@ def test_differences_are_paired(found):
 
 @pytest.mark.parametrize("J", [1, 5], ids=["quadrature", "paired"])
 def test_the_bias_of_iwaes_path_derivative_is_found(J):
-    """In the encoder, and of the size that the other truth gives; in the decoder there is none."""
-    found = lab.compare(["iwae-stl", "dreg"], vae(J), X, n_draws=3000, rng=0, samples=2)
+    """In the encoder, and of the size that the other truth gives; in the decoder there is none.
+    Over seeds it stands out by 10 errors and more."""
+    found = lab.compare(["iwae-stl", "dreg"], vae(J), X, n_draws=1000, rng=0, samples=2)
     (biased,), (free,) = (found.select(estimator=n, block="encoder") for n in ("iwae-stl", "dreg"))
     assert biased.truth == ("quadrature" if J == 1 else "paired")
     assert biased.bias > 4 * biased.bias_se
@@ -194,7 +195,7 @@ def test_paired_and_quadrature_agree(monkeypatch):
     model, rows = vae(1), []
     for most in (4, 0):
         monkeypatch.setattr("npvae.lab.truth.MOST", most)
-        found = lab.compare(["iwae-stl"], model, X, n_draws=2000, rng=0, samples=3)
+        found = lab.compare(["iwae-stl"], model, X, n_draws=1000, rng=0, samples=3)
         rows += found.select(block="encoder")
     one, other = rows
     assert (one.truth, other.truth) == ("quadrature", "paired")
@@ -323,7 +324,7 @@ def test_memory_does_not_grow_with_draws():
 def test_a_result_is_read_and_kept(found, tmp_path):
     text = str(found)
     assert "score-loo" in text
-    assert "2000 gradients of 3 datapoints in 32 batches" in text
+    assert "1000 gradients of 3 datapoints in 32 batches" in text
     assert "<table>" in found._repr_html_()
     assert found.rows[0]["bias"] == found.rows[0].bias
     with open(found.to_csv(tmp_path / "rows.csv"), newline="", encoding="utf-8") as file:

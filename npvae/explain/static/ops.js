@@ -49,7 +49,7 @@ function affine_backward(d_a, x, W, d_x = zeros(x.length), d_W = zeros(W.length)
   return { d_x, d_W, d_b: d_a };
 }
 
-// ---- activations: h = f(u); most derivatives read the output h, those of gelu and silu the input u
+// ---- activations h = f(u): derivatives read the output h, those of gelu and silu the input u
 
 /* h = tanh(u) */
 const tanh = (u, h) => map(u, Math.tanh, h);
