@@ -27,7 +27,7 @@ from npvae.training.gradient_flow import EDGES, WAYS
 
 NAME, FLOW = "report.html", "gradient_flow.jsonl"
 FEW, SAMPLES = 100, 500  # datapoints whose likelihood is told, and of z for each
-PART = 0.05  # of the time of a training, at most, is for its report
+PART = 0.02  # of the time of a training, at most, is for its report
 STATES = {
     "running": "training", "stopped": "stopped before the end", "finished": "finished",
 }  # fmt: skip

@@ -33,7 +33,7 @@ from npvae.runs.report import Report, ReportFile, read_flow
 from npvae.runs.settings import build, check, load_data, resolve_settings
 from npvae.training import FlowRecord, GradientFlow, HistoryFile, TrainingState, change_data
 
-FOLLOWED, RECORDS = 100, 50  # datapoints whose gradient is followed, and how often in a run
+FOLLOWED, RECORDS = 100, 25  # datapoints whose gradient is followed, and how often in a run
 
 
 @dataclass(frozen=True)
