@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in ("README.md", "examples/README.md", "benchmarks/README.md", "ARCHITECTURE.md",
-                 "CONTRIBUTING.md", "CHANGELOG.md")
+                 "CONTRIBUTING.md", "CHANGELOG.md", "examples/paper_map.md")
 }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def compare(
         ``"independent"``, ``"antithetic"``, ``"sobol"``, as ``noise=`` of a VAE takes them; the
         model's own if not given.
     checkpoint : path, optional
-        A ``.npz`` that is written every half a minute, on Ctrl-C, and in the end.
+        A ``.npz`` that is written at the start, every half a minute, on Ctrl-C and in the end.
     resume : bool
         Go on from ``checkpoint``: to the same numbers as without an interruption, but for seconds.
     progress : callable
@@ -119,8 +119,8 @@ def compare(
         f"{name} of {run.label}" if run.label else name: value
         for run in runs for name, value in model_settings(run.engine, run.x, run.every).items()
     }  # fmt: skip
-    if resume and checkpoint is not None:
-        load_draws(checkpoint, settings, every)
+    if checkpoint is not None:  # one that cannot be written is told of now, and not in an hour
+        (load_draws if resume else save_draws)(checkpoint, settings, every)
     began = monotonic()
     with interrupts() as interrupted:
         for run in runs:

@@ -152,6 +152,11 @@ def test_what_is_no_such_file_is_refused(begun, tmp_path):
         compare(path, True)
 
 
+def test_a_checkpoint_that_cannot_be_written_is_told_of_before_the_first_draw(tmp_path):
+    with pytest.raises(ModelFileError, match="there is no folder"):
+        compare(tmp_path / "none" / "found.npz", progress=lambda draws: pytest.fail("drawn"))
+
+
 def test_without_a_name_nothing_is_written(tmp_path):
     before = os.getcwd()
     os.chdir(tmp_path)
