@@ -27,7 +27,7 @@ from npvae.training.gradient_flow import EDGES, WAYS
 
 NAME, FLOW = "report.html", "gradient_flow.jsonl"
 FEW, SAMPLES = 100, 500  # datapoints whose likelihood is told, and of z for each
-PART = 0.05  # of the time of a training, at most, is for its report
+PART = 0.02  # of the time of a training, at most, is for its report
 STATES = {
     "running": "training", "stopped": "stopped before the end", "finished": "finished",
 }  # fmt: skip
@@ -105,7 +105,7 @@ class Report:
                     self._pictures(), self._configuration())  # fmt: skip
         reload = '<meta http-equiv="refresh" content="10">\n' * (self.state == "running")
         return PAGE.substitute(
-            title=escape(f"{self.folder.name}: a run of npvae"), style=style, reload=reload,
+            title=escape(f"{self.folder.resolve().name}: a run of npvae"), style=style, reload=reload,
             body="\n".join(filter(None, sections)),
         )
 

@@ -50,7 +50,8 @@ class FlowRecord:
         ``"kl"`` and, of estimators that have one, ``"score"``. Empty where no bound is descended.
     activity : list of float
         Of each latent, the variance of its posterior mean over that of the prior: it is active
-        above 0.01. Empty without a posterior, or where the prior's variance has no formula.
+        above 0.01. Empty without a posterior, by one datapoint, or where the prior's variance has
+        no formula.
     """
 
     epoch: int
@@ -71,7 +72,8 @@ class FlowRecord:
 class GradientFlow:
     """A callback of ``fit`` that keeps a :class:`FlowRecord` every few epochs.
 
-    :func:`npvae.plotting.gradient_flow` draws them.
+    :func:`npvae.plotting.gradient_flow` draws them. The loss is that of ``loss_and_grad``: while the
+    KL's weight is warmed up, that of after it.
 
     Parameters
     ----------
@@ -189,7 +191,9 @@ def two_ways(engine: Engine, x: Array, eps: Array) -> dict[str, dict[str, float]
 
 def latent_activity(engine: Engine, rows: Array) -> list[float]:
     """Var_x(E_q[z_j]) over the prior's variance, of each latent; see :class:`FlowRecord`."""
-    if engine.model.posterior is None or (variance := variance_by_formula(engine)) is None:
+    if engine.model.posterior is None or len(rows) < 2:
+        return []
+    if (variance := variance_by_formula(engine)) is None:
         return []
     Z = to_numpy(encode(engine, rows)).astype(np.float64)  # (M, J)
     return (Z.var(axis=0) / variance).tolist()

@@ -119,6 +119,7 @@ def test_activity_is_that_of_burda():
     vae = npvae.VAE(**SETTINGS).fit(X)
     activity = gradient_flow(vae.engine_, X).activity
     np.testing.assert_allclose(activity, vae.transform(X).var(axis=0), rtol=1e-5)
+    assert gradient_flow(vae.engine_, X[:1]).activity == []  # one mean has no variance
     assert [a > 0.01 for a in activity] == active_units(vae.transform(X)).tolist()
 
 
