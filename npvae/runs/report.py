@@ -105,8 +105,8 @@ class Report:
                     self._pictures(), self._configuration())  # fmt: skip
         reload = '<meta http-equiv="refresh" content="10">\n' * (self.state == "running")
         return PAGE.substitute(
-            title=escape(f"{self.folder.resolve().name}: a run of npvae"), style=style,
-            reload=reload, body="\n".join(filter(None, sections)),
+            title=escape(f"{self.folder.name}: a run of npvae"), style=style, reload=reload,
+            body="\n".join(filter(None, sections)),
         )
 
     def _head(self) -> str:

@@ -1,13 +1,13 @@
 """A training run as a folder: its configuration, history, checkpoint and model.
 
-    config.toml           every setting, enough to repeat the run
-    data.json             what it was trained on, and which rows were held out
-    history.jsonl         one line an epoch
-    gradient_flow.jsonl   how the gradient flowed, after some of the epochs
-    checkpoint.npz        where to go on from, after every epoch and on Ctrl-C
-    model.npz             the trained model: this file alone rebuilds it
-    plots/*.png           what to look at
-    report.html           all of this on one page, also while the run trains
+    config.toml       every setting, enough to repeat the run
+    data.json         what it was trained on, and which rows were held out
+    history.jsonl     one line an epoch
+    checkpoint.npz    where to go on from, after every epoch and on Ctrl-C
+    model.npz         the trained model: this file alone rebuilds it
+    gradient_flow.jsonl   how the gradient flowed, some epochs
+    report.html       all of it on a page, also while the run trains
+    plots/*.png       what to look at
 
 While a process trains, the folder is its own (:mod:`npvae.io.locks`).
 """
