@@ -73,8 +73,8 @@ class FlowRecord:
 class GradientFlow:
     """A callback of ``fit`` that keeps a :class:`FlowRecord` every few epochs.
 
-    :func:`npvae.plotting.gradient_flow` draws them. The loss is that of ``loss_and_grad``: while the
-    KL's weight is warmed up, that of after it.
+    :func:`npvae.plotting.gradient_flow` draws them. The loss is that of ``loss_and_grad``, during a
+    warm-up of the KL's weight too, with what the weight is after it.
 
     Parameters
     ----------
