@@ -273,7 +273,7 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"), known_names(model),
         )
-        follow(model, callbacks, pixels, scale)
+        offer_rows(model, callbacks, pixels, scale)
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     found = activity(model, pixels, scale), validator(model, held_out)
@@ -290,7 +290,7 @@ def run(
     return model
 
 
-def follow(
+def offer_rows(
     model: "GenerativeModel", callbacks: tuple[Callback, ...], pixels: Array, scale: float
 ) -> None:
     """Offer every GradientFlow some evenly spaced datapoints, binarised as they are scored."""
