@@ -121,8 +121,8 @@ show("01_affine_layer", draw, width=6)
 # ## Your turn
 #
 # Write the whole backward pass, without a loop: each line is a product of two matrices, or a sum.
-# If you forget which is transposed, let the shapes tell you. d_W has the shape of W, and of d_a
-# (M, H) and x (M, D) there is only one product that is (H, D).
+# If you forget which is transposed, let the shapes tell you. d_W has the shape of W, and of d_a (M,
+# H) and x (M, D) there is only one product that is (H, D).
 #
 # The last line holds what you wrote against central differences, for a d_a at random. A finished
 # version is in `solutions/01_affine_layer.py`.

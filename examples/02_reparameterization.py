@@ -42,8 +42,8 @@ def f(z):
 #
 #     z = μ + σ ε,    ε ~ N(0, 1)
 #
-# Throw the dice first, and hold them. What is left is an ordinary formula with ∂z/∂μ = 1 and
-# ∂z/∂σ = ε, and gradients flow through it. That is the **reparameterization**.
+# Throw the dice first, and hold them. What is left is an ordinary formula with ∂z/∂μ = 1 and ∂z/∂σ
+# = ε, and gradients flow through it. That is the **reparameterization**.
 
 # %%
 s = 1e-3
@@ -121,9 +121,9 @@ show("02_reparameterization", draw)
 # %% [markdown]
 # ## Your turn
 #
-# The backward pass of eq. 4, as a network has it. The encoder gives log σ² rather than σ
-# (the next lesson says why), so σ = exp(½ log σ²). There are L samples of the same μ and log σ²:
-# what is used several times gets the sum of what comes back.
+# The backward pass of eq. 4, as a network has it. The encoder gives log σ² rather than σ (the next
+# lesson says why), so σ = exp(½ log σ²). There are L samples of the same μ and log σ²: what is used
+# several times gets the sum of what comes back.
 #
 # Mind the half, which much public VAE code has lost or doubled: ∂σ/∂log σ² is ½ σ. A finished
 # version is in `solutions/02_reparameterization.py`.

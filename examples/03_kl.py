@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3. The KL by hand, and why log σ²
 #
-# The lower bound has two terms (eq. 3). One asks that z tells enough of x; the other,
-# −KL(q(z|x) ‖ p(z)), asks that q stays near the prior. Where both are normal, q(z|x) = N(μ, σ²) and
-# p(z) = N(0, I), it can be done by hand.
+# The lower bound has two terms (eq. 3). One asks that z tells enough of x; the other, −KL(q(z|x) ‖
+# p(z)), asks that q stays near the prior. Where both are normal, q(z|x) = N(μ, σ²) and p(z) = N(0,
+# I), it can be done by hand.
 #
 # KL is the mean under q of log q(z) − log p(z). Of one latent, with z = μ + σ ε:
 #
@@ -72,8 +72,7 @@ assert sigma_next > 5 > 0.0011 > np.exp(logvar_next / 2)
 
 # %% [markdown]
 # One step by σ, and the posterior is ten times as wide as the prior: all that the encoder knew of x
-# is gone. By log σ² the same step changes σ² by half a percent. It is the same KL, walked along
-# another axis.
+# is gone. By log σ² the same step is half a percent. It is the same KL, walked along another axis.
 
 # %%
 def draw(fig):

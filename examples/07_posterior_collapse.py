@@ -76,7 +76,7 @@ assert other_forces[-1].min() > 20 * its_forces[-1].max()
 # %% [markdown]
 # That is how to tell. A **healthy** model at rest has two large forces that hold each other in
 # balance. A **collapsed** one has none: it is a stationary point, and gradient descent has no
-# reason to leave. `npvae.GradientFlow(X)`, a callback of `fit`, keeps both forces of any training.
+# reason to leave.
 #
 # ## What to do
 #

@@ -53,9 +53,8 @@ for name, (vae, found) in runs.items():
 # %% [markdown]
 # The three start out with norms that differ by thirteen powers of ten. Adam divides every gradient
 # by its own size, so even the first model comes to life; plain gradient descent with such gradients
-# would stand still. (`npvae.GradientFlow(X)` keeps such norms of any training.) But look at *how*
-# it comes to life: from the output backwards, layer by layer, and only when the last layers have
-# found something can the first ones hear of it.
+# would stand still. But look at *how* it comes to life: from the output backwards, layer by layer,
+# and only when the last layers have found something can the first ones hear of it.
 
 # %%
 vanishing, balanced, exploding = (found for _, found in runs.values())

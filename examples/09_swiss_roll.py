@@ -12,7 +12,8 @@
 # 1. The error becomes −log p(x|z), of a normal likelihood with deviation σ_x. That is the same
 #    error, in nats.
 # 2. The code becomes a distribution, q(z|x) = N(μ, σ²), and z a draw from it. Now neighbouring
-#    codes have to mean neighbouring points.
+# codes
+#    have to mean neighbouring points.
 # 3. The KL is added. Now codes are asked to lie where p(z) = N(0, I) puts them.
 
 # %%

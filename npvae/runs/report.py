@@ -6,7 +6,7 @@ often as that takes a small part of the time, and a browser that shows it loads 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from math import isfinite
 from pathlib import Path
@@ -82,7 +82,7 @@ class Report:
     history: Mapping[str, Sequence[Any]]
     flow: Sequence[FlowRecord] = ()
     state: str = "finished"
-    likelihood: Sequence[str] = field(default_factory=list)
+    likelihood: Sequence[str] = ()
 
     def write(self) -> Path:
         """Write it to the run's folder; its path.
@@ -105,8 +105,8 @@ class Report:
                     self._pictures(), self._configuration())  # fmt: skip
         reload = '<meta http-equiv="refresh" content="10">\n' * (self.state == "running")
         return PAGE.substitute(
-            title=escape(f"{self.folder.resolve().name}: a run of npvae"), style=style,
-            reload=reload, body="\n".join(filter(None, sections)),
+            title=escape(f"{self.folder.name}: a run of npvae"), style=style, reload=reload,
+            body="\n".join(filter(None, sections)),
         )
 
     def _head(self) -> str:
