@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy
@@ -36,6 +37,9 @@ class BackwardCheck:
 
     def __str__(self) -> str:
         return self.verdict
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.verdict)}</p>"
 
 
 def check_backward(
