@@ -38,6 +38,7 @@ for make in (npvae.VAE, npvae.Autoencoder):
     assert np.isfinite(loaded.score(held_out))
     if make is npvae.VAE:
         assert loaded.sample(3, rng=0).shape == (3, 64)
+        assert "</html>" in npvae.explain.explore(loaded, held_out)
         assert np.isfinite(loaded.log_likelihood(held_out, 50, rng=0).estimate).all()
     assert npvae.testing.check_gradients(model, held_out.images[:2]).ok
 """

@@ -31,7 +31,7 @@ def explore(
     model : VAE or WakeSleep
         As :func:`describe` takes it.
     data : array (N, D) or Dataset, optional
-        Of which the page has codes: mean and deviation of q(z|x), and ELBO, of each datapoint. If
+        Of which the page has codes: mean and log variance of q(z|x), and ELBO, of each. If
         not given it has 2,000 samples of the prior.
     labels : array (N,), optional
         Shown by colour; those of a Dataset if not given.
@@ -71,8 +71,9 @@ def explore(
     return page("explore", f"Latent space of {name}" if name else "Latent space", {
         "model": described | {"image_shape": shape},
         "points": points,
-        "low": x.min(axis=0).tolist(), "high": x.max(axis=0).tolist(),  # of each feature
-        "white": float(x.max()) if counts else 1.0,  # of an image
+        "low": [] if shape else x.min(axis=0).tolist(),  # of each feature
+        "high": [] if shape else x.max(axis=0).tolist(),
+        "white": (float(x.max()) if counts else 0) or 1.0,  # of an image
         "binarized": model._name("binarize") != "none",
     })  # fmt: skip
 
@@ -89,9 +90,9 @@ def _codes(
     """What the page knows of the data: the columns of ``npvae encode``."""
     if labels is None and isinstance(data, Dataset):
         labels = data.labels
-    q = model.posterior_of(data)
-    z, std, elbo = (to_numpy(a) for a in (q.mean, q.std, model.score_samples(data)))
-    found = {"z": z, "n": len(z), "mean": pack(z), "std": pack(std), "elbo": pack(elbo)}
+    q = model.posterior_of(data).parameters
+    z, logvar, elbo = map(to_numpy, (q["mu"], q["logvar"], model.score_samples(data)))
+    found = {"z": z, "n": len(z), "mean": pack(z), "logvar": pack(logvar), "elbo": pack(elbo)}
     if embed_data:
         pixels, scale = data_of(model, data)
         rows = to_numpy(pixels)

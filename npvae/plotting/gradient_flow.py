@@ -51,7 +51,8 @@ def gradient_flow(flow: GradientFlow | Sequence[FlowRecord]) -> "Figure":
     for name, colour in zip(weights, cycle(COLOURS), strict=False):
         curve = [record.norms[name] for record in records]
         ax.plot(epochs, curve, color=colour, linewidth=1.4, label=name.removesuffix(".weight"))
-    ax.set_yscale("log")
+    if any(record.norms[name] > 0 for record in records for name in weights):
+        ax.set_yscale("log")
     ax.legend(frameon=False, fontsize=6, labelcolor=INK)
     for i, head in enumerate(last.ways):
         ax = chart(top, grid[1 + i], x="epoch", title=f"At {head} of q(z|x)")

@@ -1,12 +1,14 @@
 """A page is one file: it asks nothing of anyone, and what is in it cannot end its scripts."""
 import json
 import re
+import tomllib
 from html.parser import HTMLParser
 
 import pytest
 
 import npvae
 from npvae.explain import explore, page
+from npvae.explain.page import STATIC
 
 NASTY = "</script><script>alert(1)</script><!-- ]]> & \u2028 é"
 
@@ -54,6 +56,12 @@ def test_whatever_the_data_say_they_stay_data():
 def test_what_json_cannot_hold_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
         page("explore", "t", {"z": float("nan")})
+
+
+def test_every_file_of_a_page_is_part_of_the_package():
+    with (STATIC.parents[2] / "pyproject.toml").open("rb") as file:
+        kinds = tomllib.load(file)["tool"]["setuptools"]["package-data"]["*"]
+    assert {"*" + file.suffix for file in STATIC.iterdir()} <= set(kinds)
 
 
 def test_own_code_is_small():

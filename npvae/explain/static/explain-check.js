@@ -45,26 +45,32 @@ function error_curve(f, analytic) {
 function check_gradients(model, x, eps, gradient, { estimator, own }) {
   const rms = Object.keys(model.P).map((name) => norm(gradient[name]) / gradient[name].length ** 0.5);
   const floor = 1e-3 * Math.max(...rms);
-  return Object.keys(model.P).map((name, k) => {
-    const n = gradient[name].length, v = normals(k + 1, n), length = norm(v);
-    const analytic = sum(v, (w, i) => w / length * gradient[name][i]);
+  return Object.entries(directions(model)).map(([name, v]) => {
+    let analytic = 0;
+    for (let i = 0, d = gradient[name]; i < v.length; i++) analytic += v[i] * d[i];
     const errors = {};
     for (const [bound, ops] of [["own", own], ["right", RIGHT]]) {
       if (bound === "right" && own === RIGHT) errors.right = errors.own;
-      else errors[bound] = directional_error(model, x, eps, name, v, length, analytic, floor,
-        { estimator, ops });
+      else errors[bound] = directional_error(model, x, eps, name, v, analytic, floor, { estimator, ops });
     }
     return { name, analytic, ...errors };
   });
 }
 
+/* A random direction of each parameter, always the same, of length 1. */
+const directions = (model) => model.directions ??= Object.fromEntries(
+  Object.keys(model.P).map((name, k) => {
+    const v = normals(k + 1, model.P[name].length), length = norm(v);
+    return [name, v.map((one) => one / length)];
+  }));
+
 /* |numeric − analytic|/scale. Where a relu switches beside θ, the error shrinks with the step, as that
    of a wrong gradient does not: so smaller steps are tried before it is called one. */
-function directional_error(model, x, eps, name, v, length, analytic, floor, how) {
+function directional_error(model, x, eps, name, v, analytic, floor, how) {
   const P = model.P[name], W = P.slice(), moved = { ...model, P: { ...model.P, [name]: W } };
   const held = { ...forward(model, x, eps, how), model };
   const f = (h) => {
-    for (let i = 0; i < W.length; i++) W[i] = P[i] + h * v[i] / length;
+    for (let i = 0; i < W.length; i++) W[i] = P[i] + h * v[i];
     return surrogate(moved, x, eps, held, how);
   };
   const loss = Math.abs(f(0)), first = STEP * Math.sqrt(v.length);
@@ -79,4 +85,8 @@ function directional_error(model, x, eps, name, v, length, analytic, floor, how)
   return best;
 }
 
-const norm = (v) => Math.sqrt(sum(v, (x) => x * x));
+function norm(v) {
+  let total = 0;
+  for (let i = 0; i < v.length; i++) total += v[i] * v[i];
+  return Math.sqrt(total);
+}

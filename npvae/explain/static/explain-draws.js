@@ -15,8 +15,8 @@ function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backwar
     const z = ops.sample(mu, logvar, eps), decoder = mlp_forward(model, "decoder", z);
     const nll = p.nll(decoder.a, x_in, likelihood) + likelihood.log_scale;
     const d_a_x = p.nll_backward(1, decoder.a, x_in, likelihood);
-    const { d_x, H, G } = mlp_backward(model, "decoder", d_a_x, decoder);
-    const below = { a_x: d_a_x, ...H, ...G };
+    const { d_x, G: below } = mlp_backward(model, "decoder", d_a_x, decoder);
+    below.a_x = d_a_x;
     for (const estimator of Object.keys(found)) {
       const kl = ESTIMATORS[estimator].closed ? normal_kl(mu, logvar) : log_ratio(mu, logvar, z);
       const cache = { mu, logvar, eps, z, nll, kl };
@@ -38,9 +38,7 @@ function encoder_row(model, encoder, name, index) {
   const J = model.latent_dim, unit = (k) => map(zeros(2 * J), (_, i) => +(i === k));
   const by = (k) => {
     if (name === "mu" || name === "logvar") return +(k === index + (name === "mu" ? 0 : J));
-    const { H, G } = mlp_backward(model, "encoder", unit(k), encoder);
-    const found = { ...H, ...G }[name];
-    return found ? found[index] : 0;
+    return mlp_backward(model, "encoder", unit(k), encoder).G[name]?.[index] ?? 0;
   };
   return { mu: map(zeros(J), (_, j) => by(j)), logvar: map(zeros(J), (_, j) => by(J + j)) };
 }

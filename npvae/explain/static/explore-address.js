@@ -36,6 +36,9 @@ function read_latents(text) {
 
 function read_state() {
   const { point, own, z, axes, a, b, t, images } = read_address();
+  Object.assign(state, START);
+  datapoint = null;
+  view.axes = [0, Math.min(1, J - 1)];
   const pair = (axes ?? "").split(",").map((word) => Number(word) - 1);
   if (pair.length === 2 && pair.every((j) => j in sliders) && pair[0] !== pair[1]) view.axes = pair;
   view.tiles = Boolean(images);
@@ -45,7 +48,7 @@ function read_state() {
   if (own) {
     sketch.read(own);
     sketched();
-  } else if (point !== undefined && points.std && Number(point) in points.labels) {
+  } else if (point !== undefined && points.logvar && Number(point) in points.labels) {
     choose(Number(point));
   }
   state.z = read_latents(z) ?? state.z;

@@ -6,16 +6,15 @@ const on = (id, event, listener) => by_id(id).addEventListener(event, listener);
 function listen() {
   listen_to_plane();
   listen_to_buttons();
-  addEventListener("resize", refresh);
+  addEventListener("resize", refresh_all);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    plane.changed();
     legend();
-    refresh();
+    refresh_all();
   });
   addEventListener("hashchange", () => {
     read_state();
     mark_axes();
-    refresh();
+    refresh_all();
   });
 }
 
@@ -24,8 +23,8 @@ function listen_to_plane() {
   const place = (event) => plane.values_at(event.offsetX, event.offsetY);
   let down = null;
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
-    stop();
     down = [event.offsetX, event.offsetY];
     go_to(moved_to(place(event)));
   });
@@ -54,7 +53,9 @@ function listen_to_plane() {
     event.preventDefault();
     zoom(1.002 ** event.deltaY, place(event));
   }, { passive: false });
-  canvas.addEventListener("keydown", key_of_plane);
+  addEventListener("keydown", (event) => {
+    if ([canvas, document.body].includes(document.activeElement)) key_of_plane(event);
+  });
 }
 
 function listen_to_buttons() {
@@ -123,7 +124,8 @@ function change_axes({ target }) {
   axes[k] = chosen;
   view.axes = axes;
   mark_axes();
-  whole();
+  plane.whole();
+  refresh_all();
 }
 
 function key_of_plane(event) {

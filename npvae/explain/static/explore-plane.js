@@ -10,7 +10,7 @@ const CELL = 46;  // pixels an image of the tiles
 const RING = 2.2;  // deviations of the prior that are seen at least
 const BUDGET = 8;  // milliseconds a frame for tiles
 
-/* points: n, mean (n·J), std or null, names, labels. */
+/* points: n, mean (n·J), names, labels. */
 function latent_plane(canvas, points, J) {
   const view = { axes: [0, Math.min(1, J - 1)], x: 0, y: 0, span: 8, tiles: false };
   const dots = layer(), tiles = { ...layer(), next: 0, cells: [] };
@@ -81,8 +81,8 @@ function latent_plane(canvas, points, J) {
     dots.stale = tiles.stale = true;
   }
 
-  /* z: where one is; look: where one looks; posterior {mu, sigma}; path {a, b}; decoded(z) an image.
-     Returns whether there is more to draw. */
+  /* z: where one is; look: where one looks; posterior {mu, sigma}; path {a, b}; decoded(z): an
+     image. Returns whether there is more to draw. */
   function draw({ z, look, posterior, path, decoded }) {
     const before = size;
     const { context, width, height } = fitted(canvas);
@@ -119,22 +119,31 @@ function latent_plane(canvas, points, J) {
     return context;
   }
 
-  /* All points, by colour. */
+  /* All points, each over those before it, written dot by dot: a path a point takes ten times as
+     long, and would put one colour over the others. */
   function draw_dots() {
-    const context = cleared(dots), { n } = points;
-    const r = n > 20_000 ? 0.9 : n > 3000 ? 1.5 : 2.3;
-    context.globalAlpha = n > 20_000 ? 0.4 : view.tiles ? 0.9 : 0.6;
-    point_colours(points).forEach(({ fill, second, members }) => {
-      context.fillStyle = fill;
-      context.beginPath();
-      for (const i of members) {
-        const [x, y] = place(i);
-        if (x < -r || y < -r || x > size.width + r || y > size.height + r) continue;
-        if (second || n > 3000) context.rect(x - r, y - r, 2 * r, 2 * r);
-        else context.moveTo(x + r, y), context.arc(x, y, r, 0, 2 * Math.PI);
+    const context = cleared(dots), { width, height } = dots.canvas, dot = width / size.width;
+    const image = context.createImageData(width, height), { data } = image, { n } = points;
+    const radius = dot * (n > 20_000 ? 0.8 : n > 3000 ? 1.4 : 2.3);
+    const opacity = n > 20_000 ? 0.4 : view.tiles ? 0.9 : 0.65;
+    const disc = stamp(radius, opacity, true), square = stamp(radius, opacity, false);
+    const inks = point_inks(points), middle = disc.side / 2;
+    for (let i = 0; i < n; i++) {
+      const [x, y] = place(i), ink = inks[points.ink[i]];
+      const left = Math.round(dot * x - middle), top = Math.round(dot * y - middle);
+      if (left < 0 || top < 0 || left + disc.side > width || top + disc.side > height) continue;
+      const { side, cover } = points.ink[i] >= COLOURS && points.names.length ? square : disc;
+      for (let k = 0; k < cover.length; k++) {
+        const at = 4 * ((top + Math.floor(k / side)) * width + left + k % side);
+        const below = data[at + 3] / 255 * (1 - cover[k]), total = cover[k] + below;
+        if (total === 0) continue;
+        for (let c = 0; c < 3; c++) {
+          data[at + c] = (ink[c] * cover[k] + data[at + c] * below) / total;
+        }
+        data[at + 3] = 255 * total;
       }
-      context.fill();
-    });
+    }
+    context.putImageData(image, 0, 0);
     dots.stale = false;
   }
 
@@ -341,33 +350,36 @@ function extent(values) {
   return [low, high];
 }
 
-/* Points by colour: [{fill, second, members}]. Names have a colour each, the second ten another
-   shape; a scale goes through shades. */
-function point_colours(points) {
-  points.groups ??= group(points);
-  return points.groups.map(({ shade, label, members }) => ({
-    members, second: label >= COLOURS,
-    fill: shade === undefined ? label_colour(points, label) : shade_colour(shade),
-  }));
+/* How much of each dot a disc or a square covers.   side², row by row */
+function stamp(radius, opacity, round) {
+  const side = Math.ceil(2 * radius) + 1, middle = (side - 1) / 2;
+  const cover = Float32Array.from({ length: side * side }, (_, k) => {
+    const x = Math.abs(k % side - middle), y = Math.abs(Math.floor(k / side) - middle);
+    const inside = radius + 0.5 - (round ? Math.hypot(x, y) : Math.max(x, y));
+    return opacity * Math.min(Math.max(inside, 0), 1);
+  });
+  return { side, cover };
 }
 
-function group({ names, labels }) {
-  const [low, high] = names.length ? [] : extent(labels), groups = new Map();
-  labels.forEach((label, i) => {
-    const key = names.length ? label : Math.round(share(label, low, high) * (SHADES - 1));
-    if (!groups.has(key)) groups.set(key, { label: names.length ? key : 0, members: [],
-      shade: names.length ? undefined : key / (SHADES - 1) });
-    groups.get(key).members.push(i);
-  });
-  return [...groups.values()];
+/* The colours of points, [r, g, b] each: of names one each, of a scale its shades. points.ink says
+   which a point has. */
+function point_inks(points) {
+  const { names, labels } = points, [low, high] = names.length ? [] : extent(labels);
+  points.ink ??= names.length ? labels
+    : Uint8Array.from(labels, (label) => Math.round(share(label, low, high) * (SHADES - 1)));
+  return names.length ? names.map((_, label) => rgb(label_colour(points, label)))
+    : Array.from({ length: SHADES }, (_, shade) => shade_ink(shade / (SHADES - 1)));
 }
+
+/* #rrggbb → [r, g, b] */
+const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
 
 const label_colour = ({ names }, label) =>
   colour(names.length > 1 ? `--label-${label % COLOURS}` : "--sample");
 
 /* From one end of the scale to the other, 0 to 1. */
-function shade_colour(at) {
-  const ends = ["--label-0", "--label-6", "--label-3"];
-  const [from, to] = at < 0.5 ? [0, 1] : [1, 2], part = 100 * (at < 0.5 ? 2 * at : 2 * at - 1);
-  return `color-mix(in oklab, ${colour(ends[to])} ${part}%, ${colour(ends[from])})`;
+function shade_ink(at) {
+  const [low, middle, high] = [0, 6, 3].map((k) => rgb(colour(`--label-${k}`)));
+  const [from, to, part] = at < 0.5 ? [low, middle, 2 * at] : [middle, high, 2 * at - 1];
+  return between(from, to, part).map(Math.round);
 }

@@ -121,7 +121,7 @@ function number_form(where, { model, low, high }, changed) {
   const rows = feature_names(model).map((name, d) => {
     const start = Number(((low[d] + high[d]) / 2).toPrecision(4));
     const slider = element("input", { type: "range", step: "any", "aria-label": `${name}, slider`,
-      min: low[d], max: high[d], input: () => enter(Number(slider.value.slice(0, 9))) });
+      min: low[d], max: high[d], input: () => enter(Number(slider.valueAsNumber.toPrecision(6))) });
     const number = element("input", { type: "number", step: "any", "aria-label": name,
       input: () => enter(number.valueAsNumber, false) });
     function enter(value, rewrite = true) {

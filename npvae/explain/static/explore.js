@@ -2,12 +2,15 @@
 /* The explorer: its state, what can be done, and the order of a frame.
 
    Of the state, z is where one is, look where the pointer looks for a moment, choice the datapoint
-   that was taken, own whether it is the reader's own, a and b the ends of the path. Everything on
-   the page follows from it, and it is in the address. */
+   that was taken, own whether it is the reader's own, a and b the ends of the path, along how far one
+   is on it. Everything on the page follows from it, and it is in the address.
+
+   Numbers are shown as z1, z2, …; elbo, reconstruction, kl, mu1, sigma1, … of the datapoint; and by
+   the names of features. */
 
 const model = read_model(DATA.model), { latent_dim: J, n_features: D } = model;
 const points = { ...DATA.points };
-for (const name of ["mean", "std", "elbo", "labels", "rows"]) {
+for (const name of ["mean", "logvar", "elbo", "labels", "rows"]) {
   if (points[name]) points[name] = unpack(points[name]);
 }
 const EPS = Array.from({ length: 16 }, (_, l) => normals(l, J));  // of the ELBO of one's own
@@ -16,11 +19,13 @@ const ROUND = 1e4;  // places that are gone to by hand have four decimals, as th
 
 const code = (i) => points.mean.slice(i * J, (i + 1) * J);
 const round = (z) => Array.from(z, (v) => Math.round(v * ROUND) / ROUND);
+const deviations = (logvar) => map(logvar, (v) => Math.exp(0.5 * v));
 const between = (a, b, t) => a.map((v, j) => (1 - t) * v + t * b[j]);
 
-const state = {
+const START = {
   z: round(zeros(J)), look: null, choice: null, own: false, ...first_path(), along: 0,
 };
+const state = { ...START };
 let datapoint = null;  // what is known of it: x or null, mu, sigma, elbo, reconstruction, kl
 
 // ---- what is on the page
@@ -61,8 +66,13 @@ function first_path() {
 
 // ---- what can be done
 
-/* Go to a place; by hand it is a round one. */
+/* Go to a place by hand, which is a round one, and stop whatever moves. */
 function go_to(z) {
+  stop();
+  move_to(z);
+}
+
+function move_to(z) {
   state.z = round(z);
   state.look = null;
   plane.reveal(on_plane(state.z));
@@ -80,9 +90,10 @@ function moved_to([u, v]) {
 
 /* Take the ith datapoint, and go to its code. Samples of the prior are codes alone. */
 function choose(i) {
+  stop();
   state.z = [...code(i)];
   state.look = null;
-  if (points.std) {
+  if (points.logvar) {
     state.choice = i;
     state.own = false;
     datapoint = known(i);
@@ -92,8 +103,8 @@ function choose(i) {
 
 /* What is known of datapoint i. Its ELBO is the one that npvae has found. */
 function known(i) {
-  const mu = code(i), sigma = points.std.slice(i * J, (i + 1) * J);
-  const kl = normal_kl(mu, map(sigma, (s) => 2 * Math.log(s))), elbo = points.elbo[i];
+  const mu = code(i), logvar = points.logvar.subarray(i * J, (i + 1) * J);
+  const kl = normal_kl(mu, logvar), sigma = deviations(logvar), elbo = points.elbo[i];
   const row = points.rows?.subarray(i * D, (i + 1) * D);
   const x = row ? map(row, (v) => v * points.scale) : null;
   return { x, mu, sigma, elbo, reconstruction: elbo + kl, kl };
@@ -101,11 +112,11 @@ function known(i) {
 
 /* The reader's own datapoint: encoded here and now. */
 function sketched() {
+  stop();
   const x = as_data(sketch.value()), { mu, logvar } = encode(model, x);
   const { total, reconstruction, kl } = elbo(model, x, EPS);
   Object.assign(state, { choice: null, own: true, z: [...mu], look: null });
-  const sigma = map(logvar, (v) => Math.exp(0.5 * v));
-  datapoint = { x, mu, sigma, elbo: total, reconstruction, kl };
+  datapoint = { x, mu, sigma: deviations(logvar), elbo: total, reconstruction, kl };
   refresh();
 }
 
@@ -126,7 +137,7 @@ function draw_own(on) {
 /* Go along the path, 0 to 1. */
 function go_along(t) {
   state.along = t;
-  go_to(between(state.a, state.b, t));
+  move_to(between(state.a, state.b, t));
 }
 
 let playing = 0;  // when the path began, milliseconds; 0 if it is not gone along by itself
@@ -163,8 +174,7 @@ function draw() {
   const more = plane.draw({
     z: state.z, look: state.look, posterior: datapoint, path: state, decoded: tile,
   });
-  const x = decode(model, z);
-  decoded.draw(x);
+  decoded.draw(decode(model, z));
   sliders.forEach(({ input, number }, j) => {
     if (input.valueAsNumber !== z[j]) input.value = z[j];
     show(number, `z${j + 1}`, z[j], rounded(z[j], 2));
@@ -173,7 +183,7 @@ function draw() {
   if (shown.a !== state.a || shown.b !== state.b) draw_strip();
   by_id("along").value = state.along;
   by_id("play").textContent = playing ? "Pause" : reduced_motion() ? "Step" : "Play";
-  shown = { datapoint, a: state.a, b: state.b, z, x };
+  shown = { datapoint, a: state.a, b: state.b };
   keep();
   if (more) refresh();
 }
@@ -190,7 +200,7 @@ function draw_datapoint() {
   by_id("draw").textContent = own ? "Close" : model.image_shape ? "Draw one" : "Type one";
   by_id("index").value = state.choice ?? "";
   by_id("nobody").hidden = own || Boolean(x);
-  by_id("nobody").textContent = !points.std
+  by_id("nobody").textContent = !points.logvar
     ? "The points are samples of the prior: no datapoint lies behind them."
     : datapoint ? "" : "Click a point, or give its number.";
   if (x && !own && model.image_shape) x_picture.draw(x);
@@ -245,7 +255,7 @@ function legend() {
     element("li", {}, element("i", { style: `background: ${label_colour(points, k)}`,
       class: k >= COLOURS ? "second" : "" }), name)) : [];
   if (!names.length) {
-    const [low, high] = extent(labels), stops = [0, 0.25, 0.5, 0.75, 1].map(shade_colour);
+    const [low, high] = extent(labels), stops = [0, 0.5, 1].map((at) => `rgb(${shade_ink(at)})`);
     items.push(element("li", {}, short(low), element("i", { class: "scale",
       style: `background: linear-gradient(90deg, ${stops})` }), short(high)));
   }
@@ -256,21 +266,23 @@ function mark_axes() {
   by_id("across").value = view.axes[0];
   by_id("up").value = view.axes[1];
   sliders.forEach(({ row }, j) => row.classList.toggle("shown", J > 2 && view.axes.includes(j)));
-  shown.datapoint = undefined;
+  by_id("tiles").checked = view.tiles;
+}
+
+/* Draw all of it anew, as at first. */
+function refresh_all() {
+  shown = {};
+  plane.changed();
+  refresh();
 }
 
 function begin() {
   by_id("title").textContent = document.title;
-  const what = points.std ? `${points.n.toLocaleString("en")} datapoints by their codes`
-    : `${points.n.toLocaleString("en")} samples of the prior`;
+  const n = points.n.toLocaleString("en");
+  const what = points.logvar ? `${n} datapoints by their codes` : `${n} samples of the prior`;
   by_id("latents-title").textContent = J > 1 ? "Plane" : "Line";
   by_id("about").textContent = `${J} latent${J > 1 ? "s" : ""}, ${D} features; ${what}. `
     + `${J > 1 ? "Rings" : "Grey lines"} are one and two deviations of the prior.`;
-  by_id("plane-keys").replaceChildren("Point to look, drag to go, click a point to take it. Keys: ",
-    element("kbd", {}, "←"), " ", element("kbd", {}, "→"), " ", element("kbd", {}, "↑"), " ",
-    element("kbd", {}, "↓"), ", with ", element("kbd", {}, "Shift"), " farther, ",
-    element("kbd", {}, "+"), " ", element("kbd", {}, "−"), " zoom, ", element("kbd", {}, "0"),
-    " whole.");
   by_id("reconstruction-caption").textContent = model.image_shape ? "decoded at μ"
     : D > MOST_BARS ? "decoded at μ; grey: x" : "decoded at μ; mark and left number: x";
   by_id("axes").hidden = J <= 2;
@@ -278,10 +290,9 @@ function begin() {
   by_id("plane").classList.toggle("flat", J === 1);
   by_id("decoded").classList.toggle("features", !model.image_shape);
   by_id("pair").classList.toggle("features", !model.image_shape);
-  by_id("index-label").hidden = !points.std;
+  by_id("index-label").hidden = !points.logvar;
   by_id("index").max = points.n - 1;
   by_id("draw").hidden = !model.image_shape && D > MOST_BARS;
-  by_id("strip").setAttribute("aria-label", "Images on the path from A to B");
   if (!model.image_shape) by_id("save").textContent = "Save plane";
   for (const select of ["across", "up"]) {
     by_id(select).append(...sliders.map((_, j) => element("option", { value: j }, latent_name(j))));
@@ -291,7 +302,6 @@ function begin() {
   legend();
   listen();
   read_state();
-  by_id("tiles").checked = view.tiles;
   mark_axes();
   plane.whole();
   draw();
@@ -302,11 +312,11 @@ publish({
   model, points, ready: new Promise((done) => { requestAnimationFrame(() => done()); }),
   state: () => ({
     ...state, point: state.choice, axes: view.axes.slice(0, J).map((j) => j + 1),
-    shown: plain(shown.z), mean: plain(shown.x), eps: EPS.map(plain), playing: Boolean(playing),
+    shown: state.look ?? state.z, mean: plain(decode(model, state.look ?? state.z)),
+    eps: EPS.map(plain), playing: Boolean(playing),
     datapoint: datapoint && Object.fromEntries(
       Object.entries(datapoint).map(([name, value]) => [name, plain(value)])),
   }),
-  draw,
 });
 
 /* A typed array as a plain one. */
