@@ -144,7 +144,8 @@ class Workspace:
         flat = self._memory.get(name)
         if flat is None or flat.size < prod(shape):
             self.allocations += 1
-            flat = self._memory[name] = aligned(self.xp.empty, prod(shape), self.xp.dtype(dtype))
+            # zeros: a twin leaves working space as it is, where nobody shall find chance's numbers
+            flat = self._memory[name] = aligned(self.xp.zeros, prod(shape), self.xp.dtype(dtype))
             for key in [key for key in self._views if key[0] == name]:
                 del self._views[key]  # views of the smaller buffer
         view = self._views[name, shape] = flat[: prod(shape)].reshape(shape)

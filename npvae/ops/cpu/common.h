@@ -44,18 +44,18 @@ template <class T, class F> INLINE T sum_share(Index n, F value)
     return sum_every<1, T>(0, 1, n, value);
 }
 
-// Σ_d value(d) over d < D: some values, and then their sum, in as many parts as a vector has numbers.
+// Σ_d value(d) over d < D: 64 sums side by side, and then a tree, whatever a vector's width.
 template <class T, class F> INLINE T sum_row(Index D, F value)
 {
-    constexpr Index MOST = 256;
-    T values[MOST], sum = 0;
-    for (Index first = 0; first < D; first += MOST) {
-        const Index n = D - first < MOST ? D - first : MOST;
-        FOR_EACH(i, n) values[i] = value(first + i);
-        _Pragma("omp simd reduction(+ : sum)")
-        for (Index i = 0; i < n; i++) sum += values[i];
-    }
-    return sum;
+    constexpr Index WIDTH = 64;
+    T part[WIDTH] = {};
+    Index first = 0;
+    for (; first + WIDTH <= D; first += WIDTH)
+        FOR_EACH(i, WIDTH) part[i] += value(first + i);
+    FOR_EACH(i, D - first) part[i] += value(first + i);
+    for (Index half = WIDTH / 2; half > 0; half /= 2)
+        for (Index i = 0; i < half; i++) part[i] += part[i + half];
+    return part[0];
 }
 
 // d_bias[c] = Σ_r value(r, c) over r < R: blocks of rows, and then the sum of these, as

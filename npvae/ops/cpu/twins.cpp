@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <map>
+#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -80,17 +81,27 @@ template <class N, class = decltype(N::array)> bool get(PyObject* object, Buffer
 
 typedef int (*Call)(void (*)(), PyObject* const*, Py_ssize_t);
 
-// Whether the arguments fit; if they do, the kernel has run. Others' threads may meanwhile.
+constexpr Py_ssize_t LONG = 1 << 15;  // bytes worth letting go of the interpreter for
+
+// Whether the arguments fit; if they do, the kernel has run.
 template <class... P, size_t... I>
 int unpack(void (*kernel)(P...), PyObject* const* arguments, std::index_sequence<I...>)
 {
     Buffer buffers[sizeof...(P)];
     std::tuple<std::remove_const_t<P>...> parameters;
     if (!(get(arguments[I], buffers[I], std::get<I>(parameters)) && ...)) return 0;
-    Py_BEGIN_ALLOW_THREADS
-    kernel(std::get<I>(parameters)...);
-    Py_END_ALLOW_THREADS
-    return 1;
+    Py_ssize_t bytes = 0;
+    for (const Buffer& buffer : buffers) bytes += buffer.held ? buffer.view.len : 0;
+    PyThreadState* others = bytes > LONG ? PyEval_SaveThread() : nullptr;
+    bool room = true;
+    try {
+        kernel(std::get<I>(parameters)...);
+    } catch (const std::bad_alloc&) {
+        room = false;
+    }
+    if (others) PyEval_RestoreThread(others);
+    if (!room) PyErr_NoMemory();
+    return room ? 1 : -1;
 }
 template <class... P> int call(void (*kernel)(), PyObject* const* arguments, Py_ssize_t n)
 {
