@@ -9,7 +9,10 @@ KERNEL(importance_weights)(const REAL* __restrict__ nll, const REAL* __restrict_
         const auto log_w = [=](Index l) { return -(nll[l * M + m] + kl[l * M + m]); };
         REAL top = lowest, total = 0;
         for (Index l = 0; l < k; l++) top = !(log_w(l) <= top) ? log_w(l) : top;
-        for (Index l = 0; l < k; l++) total += w[l * M + m] = exp(log_w(l) - top);
+        for (Index l = 0; l < k; l++) {
+            const REAL below = log_w(l) - top;
+            total += w[l * M + m] = below <= -46 ? 0 : exp(below);  // NEGLIGIBLE
+        }
         for (Index l = 0; l < k; l++) theta[l * M + m] = (w[l * M + m] /= total) / M;
         loss[m] = log(REAL(k)) - top - log(total);
     }
