@@ -110,6 +110,7 @@ def loss_and_grad_at(
             eps = coupled_noise(model, engine, keys)
         else:
             eps = engine.backend.asarray(eps, engine.theta.dtype)  # (L, M, J)
+            eps = engine.xp.ascontiguousarray(eps)  # as kernels read it
         if per_example:
             losses, grads = row_by_row(engine, x, eps)
             return as_input_type(X, losses), {k: as_input_type(X, g) for k, g in grads.items()}

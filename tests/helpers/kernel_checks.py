@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import numpy as np
 from op_cases import CASES, SIZES, copied
 
-from npvae.ops import DECLARED, reference
+from npvae.ops import reference
 
 BODIES = reference(np)
 # More rows, columns and elements than a block has threads, and none a multiple of anything.
@@ -35,7 +35,7 @@ def guarded(call, arrays):
 def outcome(ops, call, arrays):
     """What a call returns or leaves behind in what it writes, working space aside."""
     returned = call(ops, arrays)
-    written = {w: arrays[w] for w in call.words("!", "~") if w not in DECLARED[call.op].scratch}
+    written = {word: arrays[word] for word in call.results}
     return written if returned is None else {"returned": np.asarray(returned)}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from npvae.ops import ACTIVATIONS, Ops
+from npvae.ops import ACTIVATIONS, DECLARED, Ops
 
 Arrays = dict[str, Any]
 
@@ -40,6 +40,12 @@ class Call:
     def words(self, *marks: str) -> list[str]:
         """The arguments that carry one of these marks, in order; "" is a plain word."""
         return [name for name, mark in self.arguments if mark in marks]
+
+    @property
+    def results(self) -> list[str]:
+        """The arguments that it leaves results in: twins do without working space."""
+        scratch = DECLARED[self.op].scratch
+        return [word for word in self.words("!", "~") if word not in scratch]
 
     def __call__(self, ops: Ops, arrays: Arrays) -> Any:
         return getattr(ops, self.op)(*(look_up(arrays, name) for name, _ in self.arguments))

@@ -79,7 +79,7 @@ def test_float32_agrees_with_float64(name, size):
     for call in case.calls:
         call(OPS, single)
         call(OPS, double)
-        for word in call.words("!", "~"):
+        for word in call.results:
             kept = double[word].dtype.kind != "f" or word in DOUBLE  # whatever the model's dtype
             assert single[word].dtype == (double[word].dtype if kept else np.float32), word
             assert relative_error(single[word].astype(float), double[word]) <= 1e-4, word
@@ -107,9 +107,9 @@ def test_outputs_are_written_whole_and_inputs_left_alone(name, size):
     case = CASES[name]
     for call, (before, after) in zip(case.calls, pairwise(snapshots(case, size)), strict=True):
         for word, value in before.items():
-            if word in call.words("!", "~"):
+            if word in call.results:
                 assert np.isfinite(after[word]).all(), word  # it was full of NaN
-            elif isinstance(value, np.ndarray):
+            elif isinstance(value, np.ndarray) and word not in call.words("!"):
                 assert same_bits(after[word], value), word
 
 
@@ -123,7 +123,7 @@ def test_a_second_call_writes_the_same_bits(name, size):
         for word in call.words("~"):
             again[word] = before[word]
         call(OPS, again)
-        for word in call.words("!", "~"):
+        for word in call.results:
             assert same_bits(again[word], after[word]), word
 
 
