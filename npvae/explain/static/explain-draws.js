@@ -1,10 +1,10 @@
 "use strict";
-/* The gradient of one number over many draws of ε, by all estimators at once and with the same noise. */
+/* The gradient of one number over many draws of ε, by all estimators at once and with the same
+   noise. */
 
 /* A generator that gives the number of draws done, now and then, and in the end
    {estimator: Float64Array(n)}. `name` is a parameter or a unit. */
-function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backward: back } =
-  { forward: RIGHT, backward: RIGHT }) {
+function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backward: back } = planted()) {
   const J = model.latent_dim, noise = normals(seed, n * J);
   const first = forward(model, x, noise.slice(0, J), { ops });
   const row = encoder_row(model, first.encoder, name, index);
@@ -33,7 +33,8 @@ function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backwar
   return found;
 }
 
-/* ∂mu_j/∂w and ∂logvar_j/∂w of a number w of the encoder, which no noise reaches; by J passes each. */
+/* ∂mu_j/∂w and ∂logvar_j/∂w of a number w of the encoder, which no noise reaches; by J passes each.
+   */
 function encoder_row(model, encoder, name, index) {
   const J = model.latent_dim, unit = (k) => map(zeros(2 * J), (_, i) => +(i === k));
   const by = (k) => {

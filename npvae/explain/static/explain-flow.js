@@ -1,6 +1,6 @@
 "use strict";
-/* The computation as it flows: a column a node, the values above, the gradient below them, and under
-   both the way of the KL, which passes by the decoder. */
+/* The computation as it flows: a column a node, the values above, the gradient below them, and
+   under both the way of the KL, which passes by the decoder. */
 
 const MANY_LAYERS = 4;  // hidden layers, of both networks; of more the inner ones are folded
 
@@ -10,7 +10,8 @@ function columns(model, nodes, open) {
   const folded = ({ kind, layer, network }) => many && !open && kind === "hidden"
     && layer > 0 && layer < model[network].hidden.length - 1;
   for (const node of nodes.filter(({ kind }) => kind !== "kl")) {
-    if (!folded(node)) row.push({ kind: node.parameters ? "weights" : "arrow", node }, { kind: "node", node });
+    const before = node.parameters ? "weights" : "arrow";
+    if (!folded(node)) row.push({ kind: before, node }, { kind: "node", node });
     else if (row.at(-1).kind === "fold") row.at(-1).count++;
     else row.push({ kind: "fold", count: 1 });
   }
@@ -29,7 +30,8 @@ function build_flow(where, model, nodes, { open, choose, unfold }) {
     class: `cell ${kind}`, "data-node": node.id, "data-direction": back ? "gradient" : "forward",
     click: (event) => event.target.closest("[data-pick], canvas") || choose(node, back),
   }), back ? 3 : 2, column), model, node, back));
-  const fold = (words, ...at) => place(element("button", { type: "button", class: "fold", click: unfold }, words), ...at);
+  const fold = (words, ...at) =>
+    place(element("button", { type: "button", class: "fold", click: unfold }, words), ...at);
   where.replaceChildren();
   where.style.gridTemplateColumns = row.map(({ kind }) => ({
     node: "minmax(4.8rem, 1fr)", weights: "minmax(3.4rem, .62fr)", arrow: "1.6rem", fold: "3.2rem",
@@ -56,9 +58,8 @@ const node_head = (model, node, choose) => element("button",
 
 /* A place for a picture and a line below it. */
 function framed(where) {
-  const picture = element("div", { class: "picture" }), caption = element("p", { class: "caption" });
-  where.append(picture, caption);
-  return { picture, caption };
+  where.append(element("div", { class: "picture" }), element("p", { class: "caption" }));
+  return { picture: where.firstChild, caption: where.lastChild };
 }
 
 const half = (symbol, picture) => element("div", { class: "half" }, math(symbol), picture);
@@ -69,7 +70,8 @@ function forward_cell(where, model, node) {
   const { picture, caption } = framed(where);
   if (node.kind === "x" || node.kind === "p") return image_cell(picture, caption, model, node);
   return ({ cache, picked, saturated }) => {
-    const bar = (name, values = cache[name]) => vector([{ values, kind: "ink" }], { pick: name, picked, label: name });
+    const bar = (name, values = cache[name]) =>
+      vector([{ values, kind: "ink" }], { pick: name, picked, label: name });
     picture.replaceChildren(...{
       q: () => [half("μ", bar("mu")), half("log σ^2", bar("logvar"))],
       loss: () => [big(number("loss", cache.loss, rounded(cache.loss, 2))), "nats"],
@@ -82,20 +84,19 @@ function forward_cell(where, model, node) {
 function image_cell(picture, caption, model, node) {
   const image = model.image_shape, input = node.kind === "x";
   const canvas = element("canvas", {
-    class: "pixels", role: "img", "data-layout": node.id, tabindex: input && "0", "aria-label": input
-      ? "The datapoint. Draw with the pointer; or move with the arrow keys, and set a pixel with space."
+    class: "pixels", role: "img", "data-layout": node.id, tabindex: input && "0",
+    "aria-label": input ? "The datapoint. Draw with the pointer, or with arrow keys and space."
       : "The mean of p(x|z)",
   });
   if (image) picture.append(canvas);
   canvas.layout = image && image_layout(image);
   return ({ cache, picked, x, mean, low, high, cursor }) => {
     const values = !input ? mean : image ? x : cache.x_in;
-    if (image) paint(canvas, canvas.layout, values, { signed: false, low, high, cursor: input ? cursor : -1 });
-    else {
-      picture.replaceChildren(vector([{ values, kind: "ink" }], { pick: input ? "x" : "a_x", picked, label: node.name }));
-    }
-    caption.replaceChildren(...(!input ? ["−log p ", number("nll", cache.nll, rounded(cache.nll, 2))]
-      : image ? ["draw here"] : []));
+    const pick = input ? "x" : "a_x", options = { signed: false, low, high, cursor: input && cursor };
+    if (image) paint(canvas, canvas.layout, values, options);
+    else picture.replaceChildren(vector([{ values, kind: "ink" }], { pick, picked, label: node.name }));
+    if (input) caption.textContent = image ? "draw here" : "";
+    else caption.replaceChildren("−log p ", number("nll", cache.nll, rounded(cache.nll, 2)));
   };
 }
 
@@ -103,11 +104,12 @@ function image_cell(picture, caption, model, node) {
 function gradient_cell(where, model, node) {
   const { picture, caption } = framed(where), names = gradients_of(node);
   const canvas = element("canvas", { class: "pixels", role: "img", "data-pick": "a_x",
-    "aria-label": "The gradient by the outputs of the decoder" });
+    "aria-label": "gradient by a_x" });
   return ({ gradient, picked }) => {
     const both = (name) => vector(["sample", "prior"]
       .filter((term) => gradient[term][name] && (term === "sample" || norm(gradient[term][name])))
-      .map((term) => ({ values: gradient[term][name], kind: term })), { pick: name, picked, label: `gradient by ${name}` });
+      .map((term) => ({ values: gradient[term][name], kind: term })),
+      { pick: name, picked, label: `gradient by ${name}` });
     if (node.kind === "p" && model.image_shape) {
       canvas.layout = image_layout(model.image_shape);
       paint(canvas, canvas.layout, gradient.total.a_x);
@@ -126,10 +128,11 @@ function gradient_cell(where, model, node) {
 /* The weights that lead to a node, or their gradient; and the arrow between the columns, on the way
    back as wide as each term's share. */
 function weights_cell(where, model, node, back) {
-  const band = (term) => element("i", { class: term }), sample = band("sample"), prior = band("prior");
+  const [sample, prior, value] = ["sample", "prior", "value"].map((kind) => element("i", { class: kind }));
   const arrow = back ? element("div", { class: "arrow back" }, sample, prior)
-    : element("div", { class: "arrow" }, band("value"));
-  const names = (node.parameters ?? []).map((layer) => `${layer}.weight`).filter((name) => name in model.P);
+    : element("div", { class: "arrow" }, value);
+  const names = (node.parameters ?? []).map((layer) => `${layer}.weight`)
+    .filter((name) => name in model.P);
   const canvases = names.map((name) => {
     const canvas = element("canvas", { class: "pixels", role: "img", "data-pick": name,
       "aria-label": `${back ? "gradient of " : ""}${name}` });
@@ -137,10 +140,12 @@ function weights_cell(where, model, node, back) {
     return canvas;
   });
   let painted = -1;
-  where.append(element("div", { class: "picture" }, names.length ? math(back ? "d_W" : "W") : "", ...canvases), arrow);
+  const label = names.length ? math(back ? "d_W" : "W") : "";
+  where.append(element("div", { class: "picture" }, label, ...canvases), arrow);
   return ({ gradient, theme }) => {
     if (back || painted !== theme) {  // weights stay as they are
-      names.forEach((name, k) => paint(canvases[k], canvases[k].layout, back ? gradient.total[name] : model.P[name]));
+      const values = back ? gradient.total : model.P;
+      names.forEach((name, k) => paint(canvases[k], canvases[k].layout, values[name]));
     }
     painted = theme;
     const [a, b] = shares(gradient, node);
@@ -164,16 +169,19 @@ function shares(gradient, node) {
 /* The way of the KL: from q to the loss, and its gradient straight back. */
 function kl_lane(where, model, node, choose) {
   const value = element("output"), size = element("output"), each = element("span", { class: "per" });
-  where.append(element("i", { class: "tip" }), element("span", { class: "caption prior" }, "‖d‖ ", size),
+  where.append(
+    element("i", { class: "tip" }), element("span", { class: "caption prior" }, "‖d‖ ", size),
     element("i", { class: "line" }),
-    element("button", { type: "button", class: "head kl", "data-node": "kl", click: () => choose(node) },
+    element("button", { type: "button", class: "head kl", "data-node": "kl",
+      click: () => choose(node) },
       math("KL"), element("span", {}, "q(z|x) against p(z)"), value, each),
     element("i", { class: "line" }));
   return ({ cache: { kl, mu, logvar }, gradient: { prior } }) => {
     const d = Math.hypot(norm(prior.mu), norm(prior.logvar));
     show(value, "kl", kl, `${rounded(kl, 2)} nats`);
     show(size, "norm.kl", d, significant(d));
-    each.replaceChildren(vector([{ kind: "prior", values: map(mu, (m, j) => normal_kl([m], [logvar[j]])) }],
+    const values = map(mu, (m, j) => normal_kl([m], [logvar[j]]));
+    each.replaceChildren(vector([{ kind: "prior", values }],
       { width: 60, height: 20, picked: {}, label: "the KL of each latent" }));
   };
 }

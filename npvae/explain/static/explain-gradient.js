@@ -7,14 +7,15 @@
      sample   from the reconstruction −log p(x|z), by way of the sample z
      prior    from the KL, which passes by the decoder
 
-   An estimator is a row of coefficients (npvae/objectives/objective.py). θ gets 1. `path` multiplies
-   what comes by way of z; `score` is what ∂log q(z|x)/∂φ at fixed z gets from each term. */
+   An estimator is a row of coefficients (npvae/objectives/objective.py). θ gets 1. `path`
+   multiplies what comes by way of z; `score` is what ∂log q(z|x)/∂φ at fixed z gets by each term. */
 
 const ESTIMATORS = {
   B: { closed: true, path: 1, score: () => ({ sample: 0, prior: 0 }) },
   A: { closed: false, path: 1, score: (nll, kl, weight) => ({ sample: 0, prior: weight }) },
   stl: { closed: false, path: 1, score: () => ({ sample: 0, prior: 0 }) },
-  score: { closed: false, path: 0, score: (nll, kl, weight) => ({ sample: nll, prior: weight * kl }) },
+  score: { closed: false, path: 0,
+    score: (nll, kl, weight) => ({ sample: nll, prior: weight * kl }) },
 };
 
 /* Whether the gradient is the derivative of the loss, and not only in expectation. */
@@ -37,10 +38,11 @@ function forward(model, x, eps, { estimator = "B", ops = RIGHT, touch = untouche
   const nll = LIKELIHOODS[likelihood.name].nll(a_x, x_in, likelihood) + likelihood.log_scale;
   const kl = closed ? normal_kl(mu, logvar) : log_ratio(mu, logvar, z);           // eq. 7, eq. 6
   const weight = model.kl_weight * ops.kl_factor(J);
-  return { x_in, encoder, mu, logvar, eps, z, decoder, a_x, nll, kl, weight, loss: nll + weight * kl };
+  return { x_in, encoder, mu, logvar, eps, z, decoder, a_x, nll, kl, weight,
+    loss: nll + weight * kl };
 }
 
-/* The forward page upside down: ∂loss/∂v of every unit and parameter v, by name, from both terms. */
+/* The forward page upside down: ∂loss/∂v of every unit and parameter v, by name and by term. */
 function backward(model, cache, { estimator = "B", ops = RIGHT } = {}) {
   const { likelihood } = model, { x_in, encoder, decoder, a_x } = cache;
   const d_a_x = LIKELIHOODS[likelihood.name].nll_backward(1, a_x, x_in, likelihood);
@@ -58,7 +60,7 @@ function backward(model, cache, { estimator = "B", ops = RIGHT } = {}) {
   };
 }
 
-/* The stochastic layer. d_z (J,) of the reconstruction → what reaches z, mu and logvar from each term. */
+/* The stochastic layer. d_z (J,) of the reconstruction → what reaches z, mu and logvar by term. */
 function latent_backward(model, cache, d_z, { estimator = "B", ops = RIGHT } = {}) {
   const { mu, logvar, eps, z, nll, kl } = cache, { path, closed, score } = ESTIMATORS[estimator];
   const weight = model.kl_weight * ops.kl_factor(mu.length), s = score(nll, kl, weight);
@@ -98,9 +100,9 @@ const added = (one, other) => Object.fromEntries(Object.entries(one).map(([name,
 
 // ---- the function whose derivative the gradient is
 
-/* The loss. Of an estimator that is not its derivative, the surrogate of VAEModel.surrogate: θ moves
-   where z is held, z where θ and the density of q are, the score where z is. `held` is the forward
-   page, and `model` what moves. */
+/* The loss. Of an estimator that is not its derivative, the surrogate of VAEModel.surrogate: θ
+   moves where z is held, z where θ and the density of q are, the score where z is. `held` is the
+   forward page, and `model` what moves. */
 function surrogate(model, x, eps, held, { estimator = "B", ops = RIGHT, touch = untouched } = {}) {
   const moved = forward(model, x, eps, { estimator, ops, touch });
   if (is_exact(estimator)) return moved.loss;

@@ -1,8 +1,8 @@
 "use strict";
 /* Equations as MathML, from a notation that reads as one: `d_{log σ^2} = d_z ½ σ ε`.
 
-   a_b, a^b    scripts; {…} groups          {a/b}              a fraction
-   sample{…}, prior{…}                      in the colour of the term that the gradient comes from */
+   a_b, a^b    scripts; {…} groups          {a/b}              a fraction sample{…}, prior{…}
+   in the colour of the term that the gradient comes from */
 
 const TERMS = ["sample", "prior"];
 const FUNCTIONS = new Set(["log", "exp", "tanh", "sigmoid", "sign", "elu", "max", "min", "or"]);

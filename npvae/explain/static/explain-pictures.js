@@ -1,6 +1,6 @@
 "use strict";
-/* Pictures: grey and signed images on a canvas; bars, histograms and curves as SVG. What stands for a
-   number with a gradient carries its name and index as data-pick, to be clicked. */
+/* Pictures: grey and signed images on a canvas; bars, histograms and curves as SVG. What stands for
+   a number with a gradient carries its name and index as data-pick, to be clicked. */
 
 function svg(tag, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -23,8 +23,8 @@ const image_layout = ([height, width, colours = 1]) => ({
   index: (x, y) => (y * width + x % width) * colours + Math.floor(x / width),
 });
 
-/* Weights: those of a layer that sees images (rows) or makes them (columns) as a few of these images,
-   others as the matrix. */
+/* Weights: those of a layer that sees images (rows) or makes them (columns) as a few of these
+   images, others as the matrix. */
 function weights_layout(model, name) {
   const [m, n] = model.shapes[name], { image_shape, n_features: D } = model, rows = n === D;
   const count = rows ? m : n;
@@ -51,7 +51,8 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
   .match(/\w\w/g).map((pair) => parseInt(pair, 16));
 
 /* Values as colours: grey from low to high, or signed; and where the cursor is. */
-function paint(canvas, { width, height, index }, values, { signed = true, low = 0, high = 1, cursor = -1 } = {}) {
+function paint(canvas, { width, height, index }, values,
+  { signed = true, low = 0, high = 1, cursor = -1 } = {}) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d"), pixels = context.createImageData(width, height);
   const zero = colour(signed ? "--zero" : "--paper"), plus = colour(signed ? "--plus" : "--ink");
@@ -81,37 +82,44 @@ function index_under(event, canvas, { width, height, index }) {
 // ---- SVG
 
 const rule = (kind, x1, x2, y1, y2) => svg("line", { class: kind, x1, x2, y1, y2 });
-const words = (x, y, text, anchor) => svg("text", { class: "tick", x, y, "text-anchor": anchor }, text);
+const words = (x, y, text, anchor) =>
+  svg("text", { class: "tick", x, y, "text-anchor": anchor }, text);
 
 /* A picture with axes, 300 wide. */
 const chart = (height, label, ...children) =>
-  svg("svg", { class: "chart", viewBox: `0 0 300 ${height}`, role: "img", "aria-label": label }, ...children);
+  svg("svg", { class: "chart", viewBox: `0 0 300 ${height}`, role: "img", "aria-label": label },
+    ...children);
 
-/* Up to 64 numbers as bars, up or down from 0, with one beside it for each further series; more as a
-   histogram. */
+/* Up to 64 numbers as bars, up or down from 0, with one beside it for each further series; more as
+   a histogram. */
 function vector(series, { pick, picked, width = 120, height = 72, label }) {
   const n = series[0].values.length, most = largest(...series.map(({ values }) => values)) || 1;
   const picture = svg("svg", {
-    viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, preserveAspectRatio: "none",
+    viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label,
+    preserveAspectRatio: "none",
   });
-  const bar = (kind, x, y, width, height) => picture.append(svg("rect", { class: `bar ${kind}`, x, y, width, height }));
+  const bar = (kind, x, y, width, height) =>
+    picture.append(svg("rect", { class: `bar ${kind}`, x, y, width, height }));
   if (n > 64) {
     for (const { values, kind } of series) {
       const counts = histogram(values, -most, most, 24), top = Math.max(...counts);
-      counts.forEach((count, i) => bar(`${kind} through`, i * width / 24, height * (1 - count / top), width / 27,
+      counts.forEach((count, i) =>
+        bar(`${kind} through`, i * width / 24, height * (1 - count / top), width / 27,
         height * count / top));
     }
     picture.append(rule("axis", width / 2, width / 2, 0, height));
     return picture;
   }
-  const slot = width / n, middle = height / 2, gap = Math.min(2, slot / 5), wide = (slot - gap) / series.length;
+  const slot = width / n, middle = height / 2, gap = Math.min(2, slot / 5),
+    wide = (slot - gap) / series.length;
   series.forEach(({ values, kind }, k) => values.forEach((v, i) => {
     const tall = Math.abs(v) / most * (middle - 1);
     bar(kind, i * slot + gap / 2 + k * wide, v > 0 ? middle - tall : middle, wide, tall);
   }));
   picture.append(rule("axis", 0, width, middle, middle));
   for (let i = 0; i < n && pick; i++) {
-    picture.append(svg("rect", { x: i * slot, width: slot, y: 0, height, "data-pick": `${pick}:${i}`,
+    picture.append(svg("rect",
+      { x: i * slot, width: slot, y: 0, height, "data-pick": `${pick}:${i}`,
       class: picked.name === pick && picked.index === i ? "slot picked" : "slot" }));
   }
   return picture;

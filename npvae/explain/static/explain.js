@@ -2,7 +2,7 @@
 /* The page: its state, which lives in the address, what is computed of it, and who may change it.
 
      state  →  compute: forward, backward  →  draw: the flow and the panels
-                 after a pause: the checker, the curve of errors, all numbers; in slices: 1,000 draws */
+                 after a pause: the checker, the curve of errors, numbers; in slices: 1,000 draws */
 
 const model = read_model(DATA.model), J = model.latent_dim, D = model.n_features;
 const points = unpack(DATA.datapoints), COUNT = points.length / D, DRAWS = 1000;
@@ -20,14 +20,16 @@ const S = {
 /* A pixel that is drawn takes a byte, so that the address holds it as it is. */
 const counts = (value) => model.likelihood.name === "poisson" ? Math.round(value) : value;
 const from_byte = (byte) => counts(LOW + (HIGH - LOW) * byte / 255);
-const to_byte = (value) => Math.round(255 * Math.min(1, Math.max(0, (value - LOW) / (HIGH - LOW || 1))));
+const to_byte = (value) =>
+  Math.round(255 * Math.min(1, Math.max(0, (value - LOW) / (HIGH - LOW || 1))));
 
 function save() {
   const bytes = () => btoa(String.fromCharCode(...map(S.x, to_byte)));
   const list = (values) => Array.from(values, String).join(",");
   write_address({
     x: S.drawn ? "" : S.datapoint, drawn: S.drawn ? bytes() : "", eps: list(S.eps),
-    seed: S.seed, estimator: S.estimator, break: S.mistake, in: S.mistake && S.where, step: S.step || "", pick: `${S.picked.name}:${S.picked.index}`, open: S.open ? 1 : "",
+    seed: S.seed, estimator: S.estimator, break: S.mistake, in: S.mistake && S.where,
+    step: S.step || "", pick: `${S.picked.name}:${S.picked.index}`, open: S.open ? 1 : "",
     show: S.numbers.name && `${S.numbers.name}:${S.numbers.what}`,
   });
 }
@@ -37,13 +39,15 @@ function restore_state() {
   const at = read_address(), whole = (word, end) => /^\d+$/.test(word ?? "") && +word < end;
   const list = (word, n) => {
     const values = (word ?? "").split(",").map(Number);
-    return word && values.length === n && values.every(Number.isFinite) && Float64Array.from(values);
+    return word && values.length === n && values.every(Number.isFinite)
+      && Float64Array.from(values);
   };
   if (whole(at.x, COUNT)) Object.assign(S, { datapoint: +at.x, x: row_of(+at.x), drawn: false });
   if (model.image_shape && /^[\w+/]+=*$/.test(at.drawn ?? "")) {
     const bytes = atob(at.drawn);
     if (bytes.length === D) {
-      Object.assign(S, { x: Float64Array.from(bytes, (c) => from_byte(c.charCodeAt(0))), drawn: true });
+      const x = Float64Array.from(bytes, (c) => from_byte(c.charCodeAt(0)));
+      Object.assign(S, { x, drawn: true });
     }
   }
   S.eps = list(at.eps, J) || S.eps;
@@ -55,17 +59,17 @@ function restore_state() {
   S.step = whole(at.step, 2 * nodes.length + 1) ? +at.step : 0;
   const [name, index] = (at.pick ?? "").split(":"), [shown, what] = (at.show ?? "").split(":");
   if (name !== "x" && whole(index, size_of(name))) S.picked = { name, index: +index };
-  S.numbers = { name: size_of(shown) ? shown : "", what: what in TERM_WORDS ? what : "value", page: 0 };
+  S.numbers = { ...S.numbers, name: size_of(shown) ? shown : "", what: what in TERM_WORDS ? what : "value" };
 }
 
 /* The units that have a name, by what the forward page calls them. */
 const arrays = (cache) => ({
   x: S.x, mu: cache.mu, logvar: cache.logvar, z: cache.z, a_x: cache.a_x,
-  ...Object.fromEntries(nodes.filter(({ kind }) => kind === "hidden").map((node) => [node.id, node.values(cache)])),
+  ...Object.fromEntries(nodes.filter(({ kind }) => kind === "hidden")
+    .map((node) => [node.id, node.values(cache)])),
 });
-const SIZES = Object.fromEntries(Object.entries({ ...arrays(forward(model, S.x, S.eps)), ...model.P })
-  .map(([name, values]) => [name, values.length]));
-const size_of = (name) => SIZES[name] ?? 0;
+const ALL = { ...arrays(forward(model, S.x, S.eps)), ...model.P };
+const size_of = (name) => ALL[name]?.length ?? 0;
 
 // ---- what is computed of it
 
@@ -79,11 +83,13 @@ function compute() {
   const { shown } = flow, back = step === 0 || step > shown.length;
   const node = step === 0 ? nodes.find(({ kind }) => kind === "q")
     : back ? shown[2 * shown.length - step] : shown[step - 1];
-  const first = J > 3 && ["mu", "logvar", "z"].includes(picked.name) ? Math.min(picked.index, J - 3) : 0;
-  const { likelihood } = model, own = { q: "mu", kl: "mu", p: "a_x", loss: "a_x" }[node.kind] ?? node.id;
+  const first = J > 3 && ["mu", "logvar", "z"].includes(picked.name)
+    ? Math.min(picked.index, J - 3) : 0;
+  const own = { q: "mu", kl: "mu", p: "a_x", loss: "a_x" }[node.kind] ?? node.id;
+  const { likelihood } = model, p = LIKELIHOODS[likelihood.name];
   view = {
-    ...view, model, cache, gradient, ops, estimator, mistake, where, x, low: LOW, high: HIGH, cursor, theme,
-    mean: restore(model, LIKELIHOODS[likelihood.name].mean(cache.a_x, D, likelihood)), node, back, step,
+    ...view, model, cache, gradient, ops, estimator, mistake, where, x, low: LOW, high: HIGH, cursor,
+    theme, node, back, step, mean: restore(model, p.mean(cache.a_x, D, likelihood)),
     picked, latents: Array.from({ length: Math.min(J, 3) }, (_, k) => first + k), arrays,
     numbers: { ...numbers, name: numbers.name || own }, saturated: (layer) => saturated(layer, cache),
     set_latents, plant, turn,
@@ -134,7 +140,7 @@ function draw_slowly() {
     right_curve: S.mistake ? error_curve(g, analytic) : null,
   };
   view.rows = check_gradients(model, S.x, S.eps, gradient.total, { estimator, own: ops.forward });
-  for (const draw of [draw_check, draw_break, draw_lamp, draw_numbers, draw_picker, draw_draws]) draw(view);
+  [draw_check, draw_break, draw_lamp, draw_numbers, draw_picker, draw_draws].forEach((draw) => draw(view));
   clearTimeout(walk);
   if (view.draws.found) return done();
   const steps = draw_gradients(model, S.x, name, index, DRAWS, S.seed, ops);
@@ -156,10 +162,12 @@ function done() {
 
 /* What has been reached by the step, in either direction. */
 function draw_steps() {
-  const { shown } = flow, n = shown.length, { step } = S, turn_of = (id) => shown.findIndex((node) => node.id === id) + 1;
+  const { shown } = flow, n = shown.length, { step } = S;
+  const turn_of = (id) => shown.findIndex((node) => node.id === id) + 1;
   for (const cell of document.querySelectorAll("#flow [data-node]")) {
     const at = turn_of(cell.dataset.node), { direction } = cell.dataset;
-    const turn = direction === "gradient" ? 2 * n + 1 - at : at, current = direction ? turn === step : view.node === shown[at - 1];
+    const turn = direction === "gradient" ? 2 * n + 1 - at : at;
+    const current = direction ? turn === step : view.node === shown[at - 1];
     cell.classList.toggle("faint", step > 0 && direction !== undefined && turn > step);
     cell.classList.toggle("current", step > 0 && current && !cell.matches(".between"));
     cell.classList.toggle("broken", !direction && MISTAKES[S.mistake]?.node === cell.dataset.node);
@@ -169,15 +177,15 @@ function draw_steps() {
   lane.classList.toggle("forward", step > 0 && step < 2 * n + 1 - turn_of("kl"));
   const told = step === 0 ? "All of it: values above, left to right; gradient below, right to left"
     : `${view.back ? "Backward" : "Forward"}, step ${step} of ${2 * n}: ${view.node.name}`;
-  if (by_id("step").textContent !== told) by_id("step").textContent = told;
+  if (by_id("step").textContent === told) return;
+  by_id("step").textContent = told;
+  reveal();
 }
 
 /* Bring the current column into sight, where the flow scrolls. */
 function reveal() {
-  const box = by_id("flow"), cell = box.querySelector(".cell.current") ?? box.querySelector(".kl.current");
-  if (!cell || box.scrollWidth <= box.clientWidth) return;
-  const { left, width } = cell.getBoundingClientRect(), edge = box.getBoundingClientRect().left;
-  box.scrollBy({ left: left - edge - (box.clientWidth - width) / 2, behavior: reduced_motion() ? "auto" : "smooth" });
+  const box = by_id("flow"), cell = box.querySelector(".cell.current") ?? box.querySelector(".lane");
+  if (S.step) box.scrollLeft = cell.offsetLeft - (box.clientWidth - cell.offsetWidth) / 2;
 }
 
 function draw_controls() {
@@ -197,7 +205,8 @@ function draw_controls() {
 
 /* Which number is checked: an array, and where in it. */
 function draw_picker() {
-  const { name, index } = S.picked, n = model.shapes[name]?.[1], size = size_of(name), box = by_id("picker");
+  const { name, index } = S.picked, n = model.shapes[name]?.[1], i = Math.floor(index / n), j = index % n;
+  const size = size_of(name), box = by_id("picker");
   if (box.contains(document.activeElement) && box.dataset.name === name) return;
   box.dataset.name = name;
   const place = (label, value, most, set) => element("label", {}, `${label} `, element("input", {
@@ -205,12 +214,13 @@ function draw_picker() {
     change: ({ target }) => set(Math.max(0, Math.min(most, Math.trunc(target.value) || 0))),
   }));
   box.replaceChildren(
-    element("select", { "aria-label": "Parameter or unit", change: ({ target }) => pick(target.value, 0) },
-      ...Object.keys(SIZES).filter((one) => one !== "x").map((one) =>
+    element("select", { "aria-label": "Parameter or unit",
+      change: ({ target }) => pick(target.value, 0) },
+      ...Object.keys(ALL).filter((one) => one !== "x").map((one) =>
         element("option", { value: one, selected: one === name }, one))),
     ...(n
-      ? [place("row", Math.floor(index / n), size / n - 1, (i) => pick(name, i * n + S.picked.index % n)),
-        place("column", index % n, n - 1, (j) => pick(name, Math.floor(S.picked.index / n) * n + j))]
+      ? [place("row", i, size / n - 1, (i) => pick(name, i * n + S.picked.index % n)),
+        place("column", j, n - 1, (j) => pick(name, S.picked.index - S.picked.index % n + j))]
       : [place("unit", index, size - 1, (i) => pick(name, i))]));
 }
 
@@ -246,7 +256,6 @@ function go(step) {
   const n = flow.shown.length;
   S.step = Math.max(0, Math.min(2 * n, step));
   set({ numbers: { name: "", what: S.step > n ? "total" : "value", page: 0 } });
-  requestAnimationFrame(() => requestAnimationFrame(reveal));
 }
 
 /* A node: in the direction that was clicked, or that the step is in. */
@@ -266,7 +275,8 @@ function draw_on(canvas) {
   const { width, height, index } = canvas.layout, paper = from_byte(0), ink = from_byte(255);
   const stroke = (event) => {
     const box = canvas.getBoundingClientRect(), radius = Math.max(0.75, width / 18);
-    const cx = (event.clientX - box.left) / box.width * width, cy = (event.clientY - box.top) / box.height * height;
+    const cx = (event.clientX - box.left) / box.width * width;
+    const cy = (event.clientY - box.top) / box.height * height;
     begin_drawing();
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
@@ -316,7 +326,8 @@ function build() {
 
 function build_controls() {
   const widths = [D, ...model.encoder.hidden, J, ...model.decoder.hidden, D].join("–");
-  by_id("summary").textContent = [`${widths}, ${model.activation}, ${model.likelihood.name}; ${DATA.data}.`, ...DATA.notes].join(" ");
+  const about = `${widths}, ${model.activation}, ${model.likelihood.name}; ${DATA.data}.`;
+  by_id("summary").textContent = [about, ...DATA.notes].join(" ");
   by_id("datapoint").replaceChildren(...Array.from({ length: COUNT }, (_, i) =>
     element("option", { value: i }, DATA.labels ? `${i}: ${DATA.labels[i]}` : `datapoint ${i}`)),
   element("option", { value: "drawn", disabled: true }, "your own"));
@@ -324,11 +335,14 @@ function build_controls() {
   by_id("estimators").replaceChildren(...Object.entries(ESTIMATOR_TEXT).map(([estimator, { label, name }]) =>
     toggle(label, false, () => set({ estimator }), { "data-estimator": estimator, title: name })));
   const slider = (j, symbol, name, reach, move) => element("label", { class: "slider" },
-    math(J > 1 ? `${symbol}_${j + 1}` : symbol), element("input", { type: "range", min: -reach, max: reach,
-      step: 0.01, "data-slider": `${name}.${j}`, "aria-label": `${name === "eps" ? "noise" : "latent"} ${j + 1}`,
+    math(J > 1 ? `${symbol}_${j + 1}` : symbol),
+    element("input", { type: "range", min: -reach, max: reach,
+      step: 0.01, "data-slider": `${name}.${j}`,
+      "aria-label": `${name === "eps" ? "noise" : "latent"} ${j + 1}`,
       input: ({ target }) => move(j, +target.value) }), element("output"));
+  const set_eps = (j, value) => set({ eps: map(S.eps, (e, k) => (k === j ? value : e)) });
   by_id("noise").replaceChildren(...Array.from({ length: J }, (_, j) => element("div", { class: "sliders" },
-    slider(j, "ε", "eps", 3.5, (j, value) => set({ eps: map(S.eps, (e, k) => (k === j ? value : e)) })),
+    slider(j, "ε", "eps", 3.5, set_eps),
     slider(j, "z", "z", 4, (j, value) => set_latents([[j, value]])))));
 }
 
@@ -352,8 +366,9 @@ function listen() {
     if (name !== "x" && at >= 0 && at < size_of(name)) pick(name, at);
   });
   document.addEventListener("keydown", (event) => {
-    const act = { ArrowRight: () => go(S.step + 1), ArrowLeft: () => go(S.step - 1), Home: () => go(0), r: resample }[event.key];
-    if (!act || event.target.closest("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key, target, ctrlKey, metaKey, altKey } = event, steps = { ArrowRight: 1, ArrowLeft: -1 };
+    const act = { Home: () => go(0), r: resample }[key] ?? (key in steps && (() => go(S.step + steps[key])));
+    if (!act || ctrlKey || metaKey || altKey || target.closest("input, select")) return;
     event.preventDefault();
     act();
   });
@@ -379,7 +394,8 @@ changed(true);
 function state() {
   compute();
   const { cache, gradient, node, back, found, rows } = view, { loss, nll, kl, mu, logvar, z } = cache;
-  const units = (term) => Object.fromEntries(Object.keys(gradient[term]).filter((name) => !(name in model.P))
+  const units = (term) =>
+    Object.fromEntries(Object.keys(gradient[term]).filter((name) => !(name in model.P))
     .map((name) => [name, Array.from(gradient[term][name])]));
   const { picked, numbers, cursor, ...own } = S;
   return {
