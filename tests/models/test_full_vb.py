@@ -174,10 +174,10 @@ def test_a_step_draws_one_zeta_from_a_stream_of_its_own():
     for step in (0, 5):
         engine.forward(X, Noise(eps, (11, random.POSTERIOR, np.array([step]))))
         zeta = random.normal(11, random.PARAMETERS, step, Q)
-        np.testing.assert_array_equal(engine.work("theta.zeta", Q), zeta)
+        np.testing.assert_allclose(engine.work("theta.zeta", Q), zeta, 1e-14, 1e-15)
         mu, logvar = engine.P["theta.mu"], engine.P["theta.logvar"]
         theta = mu + np.exp(logvar / 2) * zeta
-        np.testing.assert_allclose(engine.work("theta", Q), theta, 1e-14)
+        np.testing.assert_allclose(engine.work("theta", Q), theta, 1e-14, 1e-15)
         expected = random.fill_noise(11, random.POSTERIOR, step, 2, 3, 6)
         np.testing.assert_allclose(eps, expected, 1e-14)  # as a VAE's
     assert not np.intersect1d(eps, zeta).size

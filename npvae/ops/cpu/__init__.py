@@ -4,6 +4,7 @@
     threads     several of them for long passes over vectors, at the times when BLAS is idle
     blocks      parameter updates a cacheful at a time
     products    a matrix product of few rows by way of its transpose
+    twins       what lies between two products compiled, where npvae was installed with a compiler
 
 Rows are gathered with ``mode="clip"``, without which ``take`` fills a copy and copies that; the
 loop's rows are always in range.
@@ -15,7 +16,6 @@ from typing import Any
 from npvae.ops import DECLARED, Ops
 from npvae.ops.cpu.blocks import BLOCK, cache_blocked
 from npvae.ops.cpu.products import gemm_transposed
-from npvae.ops.cpu.twins import with_twins
 
 
 def on_host(ops: Ops, size: int = BLOCK) -> Ops:
@@ -26,4 +26,4 @@ def on_host(ops: Ops, size: int = BLOCK) -> Ops:
     }  # fmt: skip
     overrides["gemm"] = gemm_transposed(ops.gemm)
     overrides["gather"] = partial(ops.gather, mode="clip")
-    return with_twins(replace(ops, **overrides))
+    return replace(ops, **overrides)

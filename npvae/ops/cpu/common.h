@@ -12,7 +12,12 @@
 #define REDUCTION(name) KERNEL(name)
 #define TWIN(name) static const Registered registered_##name(#name, sizeof(REAL), npvae_##name);
 
-#define VECTORISED _Pragma("GCC ivdep")  // no array of a kernel overlaps another
+// No array of a kernel overlaps another, and no pass of a loop needs what another has made.
+#ifdef __clang__
+#define VECTORISED _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define VECTORISED _Pragma("GCC ivdep")
+#endif
 #define FOR_EACH(i, n) VECTORISED for (Index i = 0, last_##i = (n); i < last_##i; i++)
 #define FOR_EACH_OF_BLOCK(k, n) FOR_EACH(k, n)
 #define FOR_EACH_ROW(row, n) for (Index row = 0, last_##row = (n); row < last_##row; row++)
@@ -27,11 +32,12 @@ struct Number {
     const REAL* array;
 };
 #define NUMBER(name) Number name##_given
-#define READ(name) const REAL name = name##_given.array ? *name##_given.array : REAL(name##_given.value)
 #define READ_EACH(name, i) (name##_given.array ? name##_given.array[i] : REAL(name##_given.value))
+#define READ(name) const REAL name = READ_EACH(name, 0)
 
 // Σ value(i) over i = first, first + step, … below n.
-template <int UNROLL, class T, class F> INLINE T sum_every(Index first, Index step, Index n, F value)
+template <int UNROLL, class T, class F>
+INLINE T sum_every(Index first, Index step, Index n, F value)
 {
     T sum = 0;
     for (Index i = first; i < n; i += step) sum += value(i);

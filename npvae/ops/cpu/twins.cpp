@@ -44,7 +44,8 @@ template <class T> bool get(PyObject* object, Buffer& buffer, T*& to)
     typedef std::remove_const_t<T> Element;
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
                       | (std::is_const_v<T> ? 0 : PyBUF_WRITABLE);
-    if (!PyObject_CheckBuffer(object) || PyObject_GetBuffer(object, &buffer.view, flags)) return false;
+    if (!PyObject_CheckBuffer(object)) return false;
+    if (PyObject_GetBuffer(object, &buffer.view, flags)) return false;
     buffer.held = true;
     const char* format = buffer.view.format;
     to = static_cast<T*>(buffer.view.buf);
