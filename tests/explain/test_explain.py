@@ -17,7 +17,7 @@ from npvae.explain.code import LIKELIHOODS, LINES, code_lines
 from npvae.ops import ACTIVATIONS
 
 ROOT = Path(npvae.__file__).parents[1]
-ESTIMATORS = {"B": "B", "A": "A", "stl": "path", "score": "score"}
+ESTIMATORS = {"B": "B", "A": "A", "stl": "path derivative", "score": "score function"}
 MISTAKES = ("deviation", "half", "half_sample", "epsilon", "kl_half", "kl_mean", "kl_sign",
             "kl_dropped")  # fmt: skip
 
@@ -278,7 +278,7 @@ def test_a_pasted_address_restores_the_page(open_page, html, page):
     page.get_by_role("button", name="Draw your own").click()
     page.locator('canvas[data-layout="x"]').click(position={"x": 40, "y": 50})
     page.get_by_label("noise 1").fill("0.77")
-    page.get_by_role("group", name="estimator").get_by_text("path", exact=True).click()
+    page.get_by_role("group", name="estimator").get_by_text("path derivative", exact=True).click()
     page.locator('[data-mistake="epsilon"]').click()
     page.locator('[data-home="backward"]').click()
     page.locator('.cell [data-pick="decoder.hidden.0:3"]').first.click()
@@ -617,6 +617,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     data = json.loads(re.search(r'id="npvae-data">(.*?)</script>',
                                 Path("run-explain.html").read_text("utf-8")).group(1))  # fmt: skip
     assert data["data"] == "digits" and len(data["labels"]) == 20
+    assert main([*train[:-1], "all", "--validation", "0"]) == 0
+    assert main(["explain", "all", "--out", "a.html"]) == 0  # which held nothing out
+    assert "samples of the prior, for all held no data out" in capsys.readouterr().out
+    assert "samples of its prior" in Path("a.html").read_text("utf-8")
     assert main(["explain", "run/model.npz", "--out", "m.html", "-q"]) == 0
     assert "samples of its prior" in Path("m.html").read_text("utf-8")
     assert main(["explain", "run/model.npz", "--data", "digits", "--out", "d.html", "-q"]) == 0
