@@ -102,6 +102,8 @@ def draw(fig):
         right.step(epochs, vae.history_["active_latents"], where="mid", color=colour, label=name)
     left.legend(frameon=False, fontsize=7)
     right.set_ylim(-0.5, J + 0.5)
+    for ax in (left, right):
+        ax.set_xticks([1, 5, 10, 15, 20])
     right.legend(frameon=False, fontsize=8)
 
 

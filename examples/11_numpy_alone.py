@@ -48,7 +48,8 @@ for row in images.reshape(6, 8, 8).transpose(1, 0, 2):
 # %%
 digits = npvae.data.load_digits()
 train, held_out = digits.split(297, seed=0)
-vae = npvae.VAE(latent_dim=2, hidden=(64,), learning_rate=5e-3, epochs=40, random_state=0)
+J = 5
+vae = npvae.VAE(latent_dim=J, hidden=(64,), learning_rate=5e-3, epochs=100, random_state=0)
 vae.fit(train)
 
 with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +62,7 @@ with tempfile.TemporaryDirectory() as folder:
         P = {name: file[name].astype(float) for name in file.files if "coder" in name}
 
 print(done.stdout)
-z = np.random.default_rng(0).standard_normal((6, 2))
+z = np.random.default_rng(0).standard_normal((6, J))
 difference = abs(images - vae.inverse_transform(z)).max()
 print(f"{len(SHIPPED.splitlines())} lines and a file of {size / 1000:.0f} kB; "
       f"the images differ from npvae's by {difference:.0e} at most")  # fmt: skip
@@ -74,8 +75,8 @@ assert difference < 1e-5
 #
 #     E(z) = −log p(x_upper|z) − log p(z)
 #
-# and decode the whole. The encoder is of no use here, since it knows whole digits only. With J = 2
-# a gradient by differences costs four passes through the decoder, and that will do.
+# and decode the whole. The encoder is of no use here, since it knows whole digits only. With J = 5
+# a gradient by differences costs ten passes through the decoder, and that will do.
 
 # %%
 decoder = {
@@ -98,12 +99,12 @@ def energy(z, x):
 
 def slope(z, x, s=1e-5):
     """∂E/∂z by central differences.   (M, J)"""
-    moved = s * np.eye(2)
+    moved = s * np.eye(J)
     return np.stack([energy(z + d, x) - energy(z - d, x) for d in moved], axis=1) / (2 * s)
 
 
 X = held_out.images[:60].astype(float)
-starts = np.random.default_rng(1).standard_normal((6, 1, 2))  # several: E has several valleys
+starts = np.random.default_rng(1).standard_normal((6, 1, J))  # several: E has several valleys
 candidates = np.repeat(starts, len(X), axis=1)  # (6, M, J)
 for z in candidates:
     for _ in range(40):

@@ -19,25 +19,18 @@ LESSONS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
 
 
-def functions(path):
-    """The functions of a file by name."""
-    found = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: node for node in found if isinstance(node, ast.FunctionDef)}
+@pytest.fixture(autouse=True)
+def examples_are_importable(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
 
 
 def solution_of(lesson):
     """The name of the function with the gap, and the functions of lesson and solution."""
-    gap, solution = functions(lesson), functions(EXAMPLES / "solutions" / lesson.name)
+    from finished import functions
+
+    solution = functions((EXAMPLES / "solutions" / lesson.name).read_text(encoding="utf-8"))
     (name,) = solution
-    return name, gap[name], solution[name]
-
-
-def finished(lesson):
-    """The text of a lesson with its gap filled."""
-    _, gap, _ = solution_of(lesson)
-    text = lesson.read_text(encoding="utf-8").splitlines()
-    solution = (EXAMPLES / "solutions" / lesson.name).read_text(encoding="utf-8")
-    return "\n".join([*text[: gap.lineno - 1], solution, *text[gap.end_lineno :]])
+    return name, functions(lesson.read_text(encoding="utf-8"))[name], solution[name]
 
 
 def run(arguments, folder):
@@ -65,8 +58,8 @@ def test_a_solution_fills_the_gap_and_changes_nothing_else(lesson):
 
 @each_lesson
 def test_a_finished_lesson_is_right(lesson, tmp_path):
-    (tmp_path / "lesson.py").write_text(finished(lesson), encoding="utf-8")
-    *_, picture, verdict = run(["lesson.py"], tmp_path).splitlines()
+    number = int(lesson.name[:2])
+    *_, picture, verdict = run([EXAMPLES / "finished.py", number], tmp_path).splitlines()
     assert picture == f"picture: pictures/{lesson.stem}.png"
     assert (tmp_path / "pictures" / f"{lesson.stem}.png").stat().st_size > 5_000  # no blank
     assert verdict.startswith(f"{solution_of(lesson)[0]}: right, ")
@@ -78,7 +71,6 @@ def test_its_notebook_runs_and_says_what_is_to_be_written(lesson, tmp_path, monk
         pytest.importorskip(module)
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, EXAMPLES))))
-    monkeypatch.syspath_prepend(EXAMPLES)
     from make_notebooks import notebook
 
     cells = notebook(lesson)
@@ -111,6 +103,14 @@ def test_without_matplotlib_a_lesson_goes_on_in_a_line(tmp_path):
     assert picture.startswith("no picture: ") and "pip install" in picture
     assert verdict.startswith("affine_backward: still to be written: ")
     assert not (tmp_path / "pictures").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["0"], ["12"], ["affine"], ["1", "2"]])
+def test_what_is_no_lesson_is_told_in_a_line(arguments):
+    command = [sys.executable, EXAMPLES / "finished.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "usage: python examples/finished.py NUMBER, of a lesson from 1 to 11\n"
 
 
 def test_one_command_makes_all_notebooks(tmp_path):

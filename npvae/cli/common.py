@@ -81,10 +81,7 @@ def find_data(arguments: argparse.Namespace, model: Any, run: Any, every: bool =
     """
     from npvae import data, runs
 
-    given = ((option.name, vars(arguments)[option.name]) for option in READING)
-    reading = {name: value for name, value in given if value is not None}
-    if reading and arguments.data is None:
-        raise ParameterError(f"{next(iter(reading))} is of --data; name the data too")
+    reading = reading_options(arguments)
     if run is None and arguments.data is None:
         raise ParameterError(f"{arguments.model} is a file, not a run; name the data with --data")
     if run is None:
@@ -94,6 +91,21 @@ def find_data(arguments: argparse.Namespace, model: Any, run: Any, every: bool =
     if every and arguments.data is not None:
         return runs.load_data(run.settings, arguments.data)
     return run.held_out(arguments.data)
+
+
+def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How ``--data`` are read, as far as it is said.
+
+    Raises
+    ------
+    ParameterError
+        If it is said of no data.
+    """
+    given = ((option.name, vars(arguments)[option.name]) for option in READING)
+    reading = {name: value for name, value in given if value is not None}
+    if reading and arguments.data is None:
+        raise ParameterError(f"{next(iter(reading))} is of --data; name the data too")
+    return reading
 
 
 def write_figure(figure: Any, arguments: argparse.Namespace, what: str) -> None:

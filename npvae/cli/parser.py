@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from npvae.cli import (
     codes,
     evaluate,
+    explain,
     explore,
     gradcheck,
     lab,
@@ -21,7 +22,8 @@ from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
 COMMANDS = (
-    train, evaluate, codes, pictures, paths, explore, runs, gradcheck, lab, reproduce, machine,
+    train, evaluate, codes, pictures, paths, explain, explore, runs, gradcheck, lab, reproduce,
+    machine,
 )  # fmt: skip
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
 

@@ -35,6 +35,7 @@ from npvae.io import check_suffix
 from npvae.optim import Constant, Schedule
 from npvae.training import (
     Callback,
+    GradientFlow,
     Minibatches,
     TrainConfig,
     data_moments,
@@ -46,6 +47,7 @@ from npvae.training import (
     standardization_of,
     train,
 )
+from npvae.training.gradient_flow import FOLLOWED
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -271,6 +273,7 @@ def run(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
             model._name("binarize"), known_names(model),
         )
+        offer_rows(model, callbacks, pixels, scale)
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
     found = activity(model, pixels, scale), validator(model, held_out)
@@ -285,6 +288,17 @@ def run(
         finally:
             model.engine_.found_finite = False  # of a failed one they may be anything
     return model
+
+
+def offer_rows(
+    model: "GenerativeModel", callbacks: tuple[Callback, ...], pixels: Array, scale: float
+) -> None:
+    """Offer every GradientFlow some evenly spaced datapoints, binarised as they are scored."""
+    for flow in callbacks:
+        if isinstance(flow, GradientFlow):
+            some = pixels[:: -(-len(pixels) // FOLLOWED)]  # dense, of sparse rows too
+            rows, factor = binarize_held_out(model, some, scale)
+            flow.begin(rows * factor, model.n_samples)
 
 
 def validator(

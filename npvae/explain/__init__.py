@@ -1,6 +1,8 @@
 """Pages for a browser: a model, drawn and computed by the page itself, in one file.
 
 =================  =============================================================================
+:mod:`.explain`    how the gradient of one datapoint flows
+:mod:`.code`       the lines of npvae's code that it points to
 :mod:`.explore`    the latent space, to move through
 :mod:`.page`       puts a page together: one HTML file that asks nothing of anyone
 :mod:`.weights`    a model as JSON, and which models a page can hold
@@ -8,11 +10,12 @@
                    formulas with their backward passes, for one datapoint
 =================  =============================================================================
 """
+from npvae.explain.explain import bundled_model, explain
 from npvae.explain.explore import explore
 from npvae.explain.page import pack, page
 from npvae.explain.weights import describe
 
-__all__ = ["describe", "explore", "pack", "page"]
+__all__ = ["bundled_model", "describe", "explain", "explore", "pack", "page"]
 
 
 def __dir__() -> list[str]:

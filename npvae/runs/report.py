@@ -6,7 +6,7 @@ often as that takes a small part of the time, and a browser that shows it loads 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from math import isfinite
 from pathlib import Path
@@ -27,7 +27,7 @@ from npvae.training.gradient_flow import EDGES, WAYS
 
 NAME, FLOW = "report.html", "gradient_flow.jsonl"
 FEW, SAMPLES = 100, 500  # datapoints whose likelihood is told, and of z for each
-PART = 0.05  # of the time of a training, at most, is for its report
+PART = 0.02  # of the time of a training, at most, is for its report
 STATES = {
     "running": "training", "stopped": "stopped before the end", "finished": "finished",
 }  # fmt: skip
@@ -82,7 +82,7 @@ class Report:
     history: Mapping[str, Sequence[Any]]
     flow: Sequence[FlowRecord] = ()
     state: str = "finished"
-    likelihood: Sequence[str] = field(default_factory=list)
+    likelihood: Sequence[str] = ()
 
     def write(self) -> Path:
         """Write it to the run's folder; its path.

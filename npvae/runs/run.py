@@ -31,9 +31,9 @@ from npvae.runs.folders import contents, first_vacant, vacant_folder
 from npvae.runs.record import DataRecord, read_record, write_record
 from npvae.runs.report import Report, ReportFile, read_flow
 from npvae.runs.settings import build, check, load_data, resolve_settings
-from npvae.training import FlowRecord, GradientFlow, HistoryFile, TrainingState, change_data
+from npvae.training import GradientFlow, HistoryFile, TrainingState, change_data
 
-FOLLOWED, RECORDS = 100, 50  # datapoints whose gradient is followed, and how often in a run
+RECORDS = 25  # of the gradient's flow, about so many in a run
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,8 @@ def train(
     write_record(run.folder / "data.json", record)
     run.write_config()
     history = HistoryFile(run.folder / "history.jsonl")
-    flow = gradient_flow(run.settings, training, read_flow(run.folder) if resume else [])
+    every = max(1, run.settings["epochs"] // RECORDS)
+    flow = GradientFlow(every=every, records=read_flow(run.folder) if resume else ())
     following = [flow] if model.takes_validation else []  # what does not has no encoder either
     report = ReportFile(Report(run.folder, run.settings, {}, state="running"), flow)
     try:
@@ -269,20 +270,6 @@ def train(
     report(model._state)
     report.end("finished")
     return model, training if held_out is None else held_out
-
-
-def gradient_flow(
-    settings: dict[str, Any], training: Dataset, records: Iterable[FlowRecord]
-) -> GradientFlow:
-    """What follows the gradient of a run: of a few datapoints, as they are trained on."""
-    few = training.first(min(FOLLOWED, len(training)))
-    seen: Any = few
-    if settings["binarize"] != "none":
-        grey = few.images
-        random = np.random.default_rng(0).random(grey.shape)
-        seen = (grey > (0.5 if settings["binarize"] == "threshold" else random)).astype(float)
-    every = max(1, settings["epochs"] // RECORDS)
-    return GradientFlow(seen, every, settings.get("n_samples", 1), records)
 
 
 def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:

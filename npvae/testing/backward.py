@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy
@@ -36,6 +37,9 @@ class BackwardCheck:
 
     def __str__(self) -> str:
         return self.verdict
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.verdict)}</p>"
 
 
 def check_backward(
@@ -66,7 +70,8 @@ def check_backward(
     Raises
     ------
     ParameterError
-        If ``forward`` returns what is no array of finite real numbers, or not the same twice.
+        If there are no inputs, or one is no array of real numbers, or empty; if ``forward`` returns
+        what is no array of finite real numbers, or not the same twice.
 
     Examples
     --------
@@ -90,8 +95,9 @@ def check_backward(
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         still = "there is still an ... in it; it " if "ellipsis" in said else ""
         return BackwardCheck(False, f"{name}: {still}raised {said}")
-    answers = returned if isinstance(returned, tuple | list) else (returned,)
     grads = [f"d_{key}" for key in pair.parameters]
+    several = isinstance(returned, tuple) or (isinstance(returned, list) and len(grads) > 1)
+    answers = returned if several else (returned,)
     if len(answers) != len(grads):
         count = f"{len(answers)} values" if returned is not None else "nothing"
         return BackwardCheck(False, f"{name}: returned {count}, not {', '.join(grads)}")
@@ -104,6 +110,11 @@ def check_backward(
         wrong = [row for row in report.rows if not row.error <= report.tolerance]
         found = [_wrong(pair, gradient, row) for row in wrong]
         return BackwardCheck(False, f"{name}: {'; '.join(found)}")
+    if unchecked := [row for row in report.rows if row.kinks == row.checked]:
+        return BackwardCheck(
+            False, f"{name}: d_{unchecked[0].name} has nothing to be compared with, for all its "
+                   "derivatives are at kinks; try other inputs",
+        )  # fmt: skip
     kinks = f", {report.kinks} at kinks left out" if report.kinks else ""
     return BackwardCheck(
         True, f"{name}: right, {', '.join(grads)} within {report.worst:.0e} of central differences"
@@ -119,7 +130,12 @@ class _Pair:
         rng: numpy.random.Generator,
     ):  # fmt: skip
         self.forward, self.held = forward, held
-        values = [numpy.array(value, numpy.float64) for value in inputs]
+        values = [_numbers(value) for value in inputs]
+        if not values or any(value.dtype.kind != "f" or not value.size for value in values):
+            raise ParameterError(
+                "a forward pass is differentiated by its inputs: give one or more, arrays of real "
+                "numbers that are not empty"
+            )
         self.parameters = dict(zip(_names(forward, len(values)), values, strict=True))
         self.gradient: Mapping[str, Any] = {}
         self.d_outputs = [rng.standard_normal(y.shape) for y in self.outputs()]
@@ -129,7 +145,7 @@ class _Pair:
         returned = self.forward(*deepcopy([*self.parameters.values()]), **self.held)
         outputs = [_numbers(y) for y in (returned if isinstance(returned, tuple) else (returned,))]
         for y in outputs:
-            if y.dtype.kind != "f" or not numpy.isfinite(y).all():
+            if y.dtype.kind != "f" or not y.size or not numpy.isfinite(y).all():
                 raise ParameterError(
                     "the forward pass returned what is no array of finite real numbers; check its "
                     "backward pass where it does"

@@ -27,6 +27,7 @@ from npvae.options import whole_number
 from npvae.row_noise import row_keys
 from npvae.training.state import TrainingState
 
+FOLLOWED = 100  # datapoints, where nobody says which
 EDGES = np.linspace(-10, 2, 25)  # of the histograms, in log₁₀ |g|; below the first is in its bin
 WAYS = {"sample": "through the sample", "kl": "from the KL", "score": "from the score"}
 
@@ -50,7 +51,8 @@ class FlowRecord:
         ``"kl"`` and, of estimators that have one, ``"score"``. Empty where no bound is descended.
     activity : list of float
         Of each latent, the variance of its posterior mean over that of the prior: it is active
-        above 0.01. Empty without a posterior, or where the prior's variance has no formula.
+        above 0.01. Empty without a posterior, by one datapoint, or where the prior's variance has
+        no formula.
     """
 
     epoch: int
@@ -71,16 +73,18 @@ class FlowRecord:
 class GradientFlow:
     """A callback of ``fit`` that keeps a :class:`FlowRecord` every few epochs.
 
-    :func:`npvae.plotting.gradient_flow` draws them.
+    :func:`npvae.plotting.gradient_flow` draws them. The loss is that of ``loss_and_grad``, during a
+    warm-up of the KL's weight too, with what the weight is after it.
 
     Parameters
     ----------
-    X : array (M, D) or Dataset
+    X : array (M, D) or Dataset, optional
         Datapoints whose gradient is followed, as the model is to see them; some hundred will do.
+        If not given, up to 100 of those that it is trained on.
     every : int
         Epochs from one record to the next. The first epoch has one in any case.
-    n_samples : int
-        L, samples of z a datapoint; at least as many as the estimator needs.
+    n_samples : int, optional
+        L, samples of z a datapoint; the model's if not given.
     records : iterable of FlowRecord
         Of a training that is resumed.
 
@@ -88,11 +92,14 @@ class GradientFlow:
     ----------
     records : list of FlowRecord
         In the order of the epochs.
+    rows : array (M, D), Dataset or None
+        The datapoints of the last training.
 
     Raises
     ------
     ParameterError
-        If a number cannot be used; when it is called, if the model has no encoder, as ``MCEM``.
+        If a number cannot be used; when it is called, if the model has no encoder, as ``MCEM``, or
+        if nobody has given it datapoints.
     DataError
         When it is called, if ``X`` is not of the model's width, or outside its range.
 
@@ -100,7 +107,7 @@ class GradientFlow:
     --------
     >>> import npvae
     >>> X = npvae.data.load_digits().images
-    >>> flow = npvae.GradientFlow(X[:50])
+    >>> flow = npvae.GradientFlow()
     >>> vae = npvae.VAE(2, (16,), epochs=3, random_state=0).fit(X, callbacks=flow)
     >>> [record.epoch for record in flow.records]
     [1, 2, 3]
@@ -109,17 +116,27 @@ class GradientFlow:
     """
 
     def __init__(
-        self, X: Any, every: int = 1, n_samples: int = 1, records: Iterable[FlowRecord] = ()
-    ):
+        self, X: Any = None, every: int = 1, n_samples: int | None = None,
+        records: Iterable[FlowRecord] = (),
+    ):  # fmt: skip
         whole_number("every", every)
-        whole_number("n_samples", n_samples)
+        if n_samples is not None:
+            whole_number("n_samples", n_samples)
         self.X, self.every, self.n_samples, self.records = X, every, n_samples, list(records)
+        self.rows, self.L = X, n_samples or 1
+
+    def begin(self, rows: Array, n_samples: int) -> None:
+        """What ``fit`` has to offer: datapoints that it trains on (M, D), and the model's L."""
+        self.rows = rows if self.X is None else self.X
+        self.L = self.n_samples or n_samples
 
     def __call__(self, state: TrainingState) -> None:
         """Keep a record, if it is time for one; those of epochs to come are of another past."""
+        if self.rows is None:
+            raise ParameterError("this GradientFlow has no datapoints to follow; give it some")
         self.records = [record for record in self.records if record.epoch < state.epoch]
         if state.epoch == 1 or state.epoch % self.every == 0:
-            self.records.append(gradient_flow(state.engine, self.X, self.n_samples, state.epoch))
+            self.records.append(gradient_flow(state.engine, self.rows, self.L, state.epoch))
 
     def __repr__(self) -> str:
         return f"GradientFlow({len(self.records)} records, every={self.every})"
@@ -189,7 +206,9 @@ def two_ways(engine: Engine, x: Array, eps: Array) -> dict[str, dict[str, float]
 
 def latent_activity(engine: Engine, rows: Array) -> list[float]:
     """Var_x(E_q[z_j]) over the prior's variance, of each latent; see :class:`FlowRecord`."""
-    if engine.model.posterior is None or (variance := variance_by_formula(engine)) is None:
+    if engine.model.posterior is None or len(rows) < 2:
+        return []
+    if (variance := variance_by_formula(engine)) is None:
         return []
     Z = to_numpy(encode(engine, rows)).astype(np.float64)  # (M, J)
     return (Z.var(axis=0) / variance).tolist()

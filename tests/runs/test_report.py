@@ -130,18 +130,6 @@ def test_the_flow_is_the_same_however_often_a_run_was_stopped(tmp_path):
     assert whole == parts and len(whole) == 5
 
 
-@pytest.mark.parametrize("binarize", ["threshold", "fixed", "dynamic"])
-def test_the_gradient_that_is_followed_is_of_pixels_as_they_are_trained_on(binarize):
-    settings = runs.resolve_settings(QUICK | {"binarize": binarize})
-    digits = npvae.data.load_digits()
-    seen = runs.run.gradient_flow(settings, digits, []).X
-    assert set(seen.ravel()) == {0.0, 1.0} and len(seen) == 100
-    if binarize == "threshold":
-        assert ((digits.images[:100] > 0.5) == seen).all()
-    else:  # the mean of 6,400 pixels of mean 0.3: its deviation is 0.0057 at most
-        assert abs(seen.mean() - digits.images[:100].mean()) < 0.025
-
-
 @pytest.mark.parametrize("kind", ["autoencoder", "wake-sleep", "full-vb", "mcem"])
 def test_every_kind_of_model_has_one(kind, tmp_path):
     train(tmp_path / "a", model=kind, batch_size=600, n_train=600)
@@ -195,8 +183,8 @@ def test_a_damaged_flow_is_said(tmp_path):
         read_flow(tmp_path)
 
 
-def test_it_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
-    """By a clock of the test's own: an epoch is 0.1, to write is 0.01, so two are let pass."""
+def test_it_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch):
+    """By a clock of the test's own: an epoch is 0.1, to write is 0.01, so every fifth does."""
     clock, written = [0.0], []
     state = type("State", (), {"history": {"epoch": [1]}, "epoch": 1})()
     following = type("Flow", (), {"records": []})()
@@ -211,9 +199,9 @@ def test_it_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
     for _ in range(60):
         clock[0] += 0.1
         file(state)
-    assert 0.01 * len(written) <= 0.05 * clock[0] + 0.01 and len(written) >= 20
+    assert 0.01 * len(written) <= 0.02 * clock[0] + 0.01 and len(written) >= 11
     file.end("finished")
-    assert file.report == replace(file.report, state="finished") and len(written) >= 21
+    assert file.report == replace(file.report, state="finished") and len(written) >= 12
 
 
 @pytest.mark.parametrize("values", [

@@ -111,10 +111,25 @@ def test_ufuncs_numbers_and_kinks():
     assert marked(lambda d, v: 2 * d, lambda v: 2 * v, (3.0,)).ok
     at_zero = marked(lambda d, v: d * (v > 0), lambda v: np.maximum(v, 0), ([0.0, 1.0, -1.0],))
     assert at_zero.ok and "1 at kinks left out" in at_zero.verdict
+    only_there = marked(lambda d, v: d * (v > 0), lambda v: np.maximum(v, 0), ([0.0, 0.0],))
+    assert not only_there.ok and "all its derivatives are at kinks" in only_there.verdict
+
+
+def test_one_gradient_may_come_as_a_list_of_numbers_and_several_as_a_list():
+    assert marked(lambda d, v: [*(2 * d)], lambda v: 2 * v, ([1.0, 2.0, 3.0],)).ok
+    assert marked(lambda d, x, W, b: [d @ W, d.T @ x, d.sum(0)]).ok
+
+
+@pytest.mark.parametrize(
+    "inputs", [(), ("x",), (1j,), (None,), (np.zeros((0, 3)),), ([[1], [1, 2]],)]
+)
+def test_inputs_that_are_no_numbers_are_refused(inputs):
+    with pytest.raises(ParameterError, match="one or more, arrays of real numbers"):
+        check_backward(lambda d, *v: d, lambda *v: np.ones(3), *inputs)
 
 
 @pytest.mark.parametrize("forward", [
-    lambda v: np.log(v - 10), lambda v: "v", lambda v: v + 1j,
+    lambda v: np.log(v - 10), lambda v: v[:0], lambda v: "v", lambda v: v + 1j,
     lambda v: v + np.random.default_rng().normal(),
 ])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:invalid value")

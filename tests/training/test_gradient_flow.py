@@ -119,6 +119,7 @@ def test_activity_is_that_of_burda():
     vae = npvae.VAE(**SETTINGS).fit(X)
     activity = gradient_flow(vae.engine_, X).activity
     np.testing.assert_allclose(activity, vae.transform(X).var(axis=0), rtol=1e-5)
+    assert gradient_flow(vae.engine_, X[:1]).activity == []  # one mean has no variance
     assert [a > 0.01 for a in activity] == active_units(vae.transform(X)).tolist()
 
 
@@ -142,6 +143,36 @@ def test_records_come_every_few_epochs_and_go_on_after_a_resume(tmp_path):
     npvae.VAE(**settings).fit(X, callbacks=rest, checkpoint=path, resume=True)
     assert rest.records == whole.records
     assert repr(rest) == "GradientFlow(3 records, every=3)"
+
+
+@pytest.mark.parametrize("binarize", ["none", "threshold", "fixed", "dynamic"])
+@pytest.mark.parametrize("kind", ["bytes", "sparse", "array"])
+def test_without_datapoints_it_takes_evenly_spaced_ones_as_they_are_trained_on(binarize, kind):
+    sparse = pytest.importorskip("scipy.sparse")
+    data = {"bytes": DIGITS, "sparse": sparse.csr_array(DIGITS.images), "array": DIGITS.images}
+    flow = npvae.GradientFlow()
+    npvae.VAE(**{**SETTINGS, "epochs": 1, "binarize": binarize}).fit(data[kind], callbacks=flow)
+    grey = DIGITS.images[::18]  # 1,797 / 100, rounded up
+    assert flow.rows.shape == grey.shape == (100, 64) and len(flow.records) == 1
+    if binarize == "none":
+        np.testing.assert_allclose(flow.rows, grey, rtol=1e-6)
+    elif binarize == "threshold":
+        assert ((grey > 0.5) == flow.rows).all()
+    else:  # of 6,400 pixels the mean has a deviation of at most 0.0057; here within 4 of it
+        assert set(np.unique(flow.rows)) == {0, 1} and abs(flow.rows.mean() - grey.mean()) < 0.023
+
+
+def test_what_a_flow_is_given_comes_first_and_what_fit_offers_is_of_that_fit():
+    flow, given = npvae.GradientFlow(), npvae.GradientFlow(X[:7], n_samples=2)
+    for data, estimator in ((X, "B"), (X[:, :50], "vimco")):
+        some = npvae.GradientFlow(X[:7, : data.shape[1]], n_samples=2)
+        npvae.VAE(**{**SETTINGS, "estimator": estimator, "n_samples": 3}).fit(
+            data, callbacks=[flow, some])  # fmt: skip
+        assert flow.rows.shape == (100, data.shape[1]) and len(some.rows) == 7
+        assert (flow.L, some.L) == (3, 2)
+    with pytest.raises(ParameterError, match="has no datapoints to follow"):
+        npvae.GradientFlow()(type("State", (), {"epoch": 1}))
+    assert given.rows is given.X
 
 
 def test_a_dataset_is_scaled_as_the_model_wants_it():
@@ -177,7 +208,7 @@ def test_what_makes_no_sense_is_refused():
         npvae.MCEM(3, (8,), epochs=1, random_state=0).fit(X, callbacks=npvae.GradientFlow(X))
     with pytest.raises(ParameterError, match="needs 2 samples or more"):
         npvae.VAE(**SETTINGS, estimator="vimco", n_samples=2).fit(
-            X, callbacks=npvae.GradientFlow(X))  # fmt: skip
+            X, callbacks=npvae.GradientFlow(X, n_samples=1))  # fmt: skip
 
 
 def test_its_picture_has_every_part(tmp_path):

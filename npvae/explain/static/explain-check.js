@@ -1,8 +1,8 @@
 "use strict";
-/* The gradient checker: npvae/testing/gradients.py, for one datapoint. With the noise frozen the loss
-   is an ordinary function, and its values give its derivative along any direction v:
+/* The gradient checker: npvae/testing/gradients.py, for one datapoint. With the noise frozen the
+   loss is an ordinary function, and its values give its derivative along any direction v:
 
-     (loss(θ + h v) − loss(θ − h v)) / 2h        error O(h²), and a rounding of about 1e-16 loss/h */
+     (loss(θ + h v) − loss(θ − h v)) / 2h        error O(h²), rounding 1e-16 loss/h */
 
 const STEP = Number.EPSILON ** (1 / 3), TOLERANCE = 1e-6;
 
@@ -29,7 +29,7 @@ function moved_loss(model, x, eps, name, index, { estimator = "B", ops = RIGHT }
 /* (f(h) − f(−h)) / 2h */
 const central = (f, h) => (f(h) - f(-h)) / (2 * h);
 
-const relative_error = (numeric, analytic, scale = Math.max(Math.abs(numeric), Math.abs(analytic))) =>
+const relative_error = (numeric, analytic, scale = largest([numeric, analytic])) =>
   scale ? Math.abs(numeric - analytic) / scale : 0;
 
 /* The error over the step: [{h, error}], h from 1 to 1e-13, a half decade each. */
@@ -43,28 +43,35 @@ function error_curve(f, analytic) {
 /* One row a parameter: the derivative along a random direction by the backward page, by differences
    of the forward page that it belongs to (own), and of the right bound. */
 function check_gradients(model, x, eps, gradient, { estimator, own }) {
-  const rms = Object.keys(model.P).map((name) => norm(gradient[name]) / gradient[name].length ** 0.5);
-  const floor = 1e-3 * Math.max(...rms);
-  return Object.keys(model.P).map((name, k) => {
-    const n = gradient[name].length, v = normals(k + 1, n), length = norm(v);
-    const analytic = sum(v, (w, i) => w / length * gradient[name][i]);
+  const rms = (d) => norm(d) / d.length ** 0.5;
+  const floor = 1e-3 * Math.max(...Object.keys(model.P).map((name) => rms(gradient[name])));
+  return Object.entries(directions(model)).map(([name, v]) => {
+    let analytic = 0;
+    for (let i = 0, d = gradient[name]; i < v.length; i++) analytic += v[i] * d[i];
     const errors = {};
     for (const [bound, ops] of [["own", own], ["right", RIGHT]]) {
       if (bound === "right" && own === RIGHT) errors.right = errors.own;
-      else errors[bound] = directional_error(model, x, eps, name, v, length, analytic, floor,
+      else errors[bound] = directional_error(model, x, eps, name, v, analytic, floor,
         { estimator, ops });
     }
     return { name, analytic, ...errors };
   });
 }
 
-/* |numeric − analytic|/scale. Where a relu switches beside θ, the error shrinks with the step, as that
-   of a wrong gradient does not: so smaller steps are tried before it is called one. */
-function directional_error(model, x, eps, name, v, length, analytic, floor, how) {
+/* A random direction of each parameter, always the same, of length 1. */
+const directions = (model) => model.directions ??= Object.fromEntries(
+  Object.keys(model.P).map((name, k) => {
+    const v = normals(k + 1, model.P[name].length), length = norm(v);
+    return [name, v.map((one) => one / length)];
+  }));
+
+/* |numeric − analytic|/scale. Where a relu switches beside θ, the error shrinks with the step, as
+   that of a wrong gradient does not: so smaller steps are tried before it is called one. */
+function directional_error(model, x, eps, name, v, analytic, floor, how) {
   const P = model.P[name], W = P.slice(), moved = { ...model, P: { ...model.P, [name]: W } };
   const held = { ...forward(model, x, eps, how), model };
   const f = (h) => {
-    for (let i = 0; i < W.length; i++) W[i] = P[i] + h * v[i] / length;
+    for (let i = 0; i < W.length; i++) W[i] = P[i] + h * v[i];
     return surrogate(moved, x, eps, held, how);
   };
   const loss = Math.abs(f(0)), first = STEP * Math.sqrt(v.length);
@@ -79,4 +86,8 @@ function directional_error(model, x, eps, name, v, length, analytic, floor, how)
   return best;
 }
 
-const norm = (v) => Math.sqrt(sum(v, (x) => x * x));
+function norm(v) {
+  let total = 0;
+  for (let i = 0; i < v.length; i++) total += v[i] * v[i];
+  return Math.sqrt(total);
+}

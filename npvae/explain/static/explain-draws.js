@@ -1,10 +1,10 @@
 "use strict";
-/* The gradient of one number over many draws of ε, by all estimators at once and with the same noise. */
+/* The gradient of one number over many draws of ε, by all estimators at once and with the same
+   noise. */
 
 /* A generator that gives the number of draws done, now and then, and in the end
    {estimator: Float64Array(n)}. `name` is a parameter or a unit. */
-function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backward: back } =
-  { forward: RIGHT, backward: RIGHT }) {
+function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backward: back } = planted()) {
   const J = model.latent_dim, noise = normals(seed, n * J);
   const first = forward(model, x, noise.slice(0, J), { ops });
   const row = encoder_row(model, first.encoder, name, index);
@@ -15,8 +15,8 @@ function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backwar
     const z = ops.sample(mu, logvar, eps), decoder = mlp_forward(model, "decoder", z);
     const nll = p.nll(decoder.a, x_in, likelihood) + likelihood.log_scale;
     const d_a_x = p.nll_backward(1, decoder.a, x_in, likelihood);
-    const { d_x, H, G } = mlp_backward(model, "decoder", d_a_x, decoder);
-    const below = { a_x: d_a_x, ...H, ...G };
+    const { d_x, G: below } = mlp_backward(model, "decoder", d_a_x, decoder);
+    below.a_x = d_a_x;
     for (const estimator of Object.keys(found)) {
       const kl = ESTIMATORS[estimator].closed ? normal_kl(mu, logvar) : log_ratio(mu, logvar, z);
       const cache = { mu, logvar, eps, z, nll, kl };
@@ -33,14 +33,13 @@ function* draw_gradients(model, x, name, index, n, seed, { forward: ops, backwar
   return found;
 }
 
-/* ∂mu_j/∂w and ∂logvar_j/∂w of a number w of the encoder, which no noise reaches; by J passes each. */
+/* ∂mu_j/∂w and ∂logvar_j/∂w of a number w of the encoder, which no noise reaches; by J passes each.
+   */
 function encoder_row(model, encoder, name, index) {
   const J = model.latent_dim, unit = (k) => map(zeros(2 * J), (_, i) => +(i === k));
   const by = (k) => {
     if (name === "mu" || name === "logvar") return +(k === index + (name === "mu" ? 0 : J));
-    const { H, G } = mlp_backward(model, "encoder", unit(k), encoder);
-    const found = { ...H, ...G }[name];
-    return found ? found[index] : 0;
+    return mlp_backward(model, "encoder", unit(k), encoder).G[name]?.[index] ?? 0;
   };
   return { mu: map(zeros(J), (_, j) => by(j)), logvar: map(zeros(J), (_, j) => by(J + j)) };
 }

@@ -1,20 +1,21 @@
 "use strict";
-/* The forward page and the backward page of a VAE, for one datapoint x and one draw of noise eps, and
-   for four estimators of the gradient: npvae/models/vae.py, npvae/ops/latent.py, npvae/objectives.
+/* The forward page and the backward page, for one datapoint x and one draw of noise eps, by four
+   estimators of the gradient: npvae/models/vae.py, npvae/ops/latent.py, npvae/objectives.
 
-   Whatever reaches the encoder comes from one of two terms, and the two stay apart all the way:
+   What reaches the encoder comes from one of two terms, and the two stay apart all the way:
 
-     sample   from the reconstruction −log p(x|z), which knows the encoder through the sample z alone
-     prior    from the KL, which knows it without the decoder
+     sample   from the reconstruction −log p(x|z), by way of the sample z
+     prior    from the KL, which passes by the decoder
 
-   An estimator is a row of coefficients (npvae/objectives/objective.py). θ gets 1. `path` multiplies
-   what comes by way of z; `score` is what ∂log q(z|x)/∂φ at fixed z gets from each of the two terms. */
+   An estimator is a row of coefficients (npvae/objectives/objective.py). θ gets 1. `path`
+   multiplies what comes by way of z; `score` is what ∂log q(z|x)/∂φ at fixed z gets by each term. */
 
 const ESTIMATORS = {
   B: { closed: true, path: 1, score: () => ({ sample: 0, prior: 0 }) },
   A: { closed: false, path: 1, score: (nll, kl, weight) => ({ sample: 0, prior: weight }) },
   stl: { closed: false, path: 1, score: () => ({ sample: 0, prior: 0 }) },
-  score: { closed: false, path: 0, score: (nll, kl, weight) => ({ sample: nll, prior: weight * kl }) },
+  score: { closed: false, path: 0,
+    score: (nll, kl, weight) => ({ sample: nll, prior: weight * kl }) },
 };
 
 /* Whether the gradient is the derivative of the loss, and not only in expectation. */
@@ -37,31 +38,35 @@ function forward(model, x, eps, { estimator = "B", ops = RIGHT, touch = untouche
   const nll = LIKELIHOODS[likelihood.name].nll(a_x, x_in, likelihood) + likelihood.log_scale;
   const kl = closed ? normal_kl(mu, logvar) : log_ratio(mu, logvar, z);           // eq. 7, eq. 6
   const weight = model.kl_weight * ops.kl_factor(J);
-  return { x_in, encoder, mu, logvar, eps, z, decoder, a_x, nll, kl, weight, loss: nll + weight * kl };
+  return { x_in, encoder, mu, logvar, eps, z, decoder, a_x, nll, kl, weight,
+    loss: nll + weight * kl };
 }
 
-/* The forward page upside down: ∂loss/∂v of every unit and parameter v, by name, from both terms. */
+/* The forward page upside down: ∂loss/∂v of every unit and parameter v, by name and by term. */
 function backward(model, cache, { estimator = "B", ops = RIGHT } = {}) {
   const { likelihood } = model, { x_in, encoder, decoder, a_x } = cache;
   const d_a_x = LIKELIHOODS[likelihood.name].nll_backward(1, a_x, x_in, likelihood);
   const below = mlp_backward(model, "decoder", d_a_x, decoder);
-  const latent = latent_backward(model, cache, below.d_x, { estimator, ops });
-  const gradient = {};
-  for (const [term, { d_z, d_mu, d_logvar }] of Object.entries(latent)) {
-    const above = mlp_backward(model, "encoder", [...d_mu, ...d_logvar], encoder);  // linear in d_a
-    gradient[term] = { z: d_z, mu: d_mu, logvar: d_logvar, ...above.H, ...above.G };
-  }
-  Object.assign(gradient.sample, { a_x: d_a_x, ...below.H, ...below.G });  // no KL in the decoder
-  return { ...gradient, total: added(gradient.sample, gradient.prior) };
+  const { sample, prior } = latent_backward(model, cache, below.d_x, { estimator, ops });
+  const above = ({ d_z, d_mu, d_logvar }) => {  // linear in what comes, so each term goes by itself
+    const { G } = mlp_backward(model, "encoder", Float64Array.of(...d_mu, ...d_logvar), encoder);
+    return Object.assign(G, { z: d_z, mu: d_mu, logvar: d_logvar });
+  };
+  const decoders = Object.getOwnPropertyDescriptors(Object.assign(below.G, { a_x: d_a_x }));
+  return {
+    sample: Object.defineProperties(above(sample), decoders),
+    prior: above(prior),  // no KL in the decoder
+    total: Object.defineProperties(above(added(sample, prior)), decoders),
+  };
 }
 
-/* The stochastic layer. d_z (J,) of the reconstruction → what reaches z, mu and logvar from each term. */
+/* The stochastic layer. d_z (J,) of the reconstruction → what reaches z, mu and logvar by term. */
 function latent_backward(model, cache, d_z, { estimator = "B", ops = RIGHT } = {}) {
   const { mu, logvar, eps, z, nll, kl } = cache, { path, closed, score } = ESTIMATORS[estimator];
   const weight = model.kl_weight * ops.kl_factor(mu.length), s = score(nll, kl, weight);
   const through = (d, score) => {  // by way of z, and by log q(z|x) at fixed z
-    const by_z = ops.sample_backward(d, logvar, eps), by_q = log_q_backward(score, mu, logvar, z);
-    return { d_z: d, ...added(by_z, by_q) };
+    const by_z = ops.sample_backward(d, logvar, eps);
+    return { d_z: d, ...added(by_z, log_q_backward(score, mu, logvar, z)) };
   };
   const prior = closed
     ? { d_z: zeros(z.length), ...normal_kl_backward(weight, mu, logvar) }
@@ -89,20 +94,15 @@ const log_ratio = (mu, logvar, z) => 0.5 * sum(z, (v, j) =>
 const log_ratio_slope = (mu, logvar, z) =>
   map(z, (v, j) => v - (v - mu[j]) * Math.exp(-logvar[j]));
 
-/* Two gradients by name, added. What only one has is that one's. */
-function added(one, other) {
-  const total = { ...one };
-  for (const [name, d] of Object.entries(other)) {
-    total[name] = name in one ? map(d, (v, i) => v + one[name][i]) : d;
-  }
-  return total;
-}
+/* Two gradients by name, added. */
+const added = (one, other) => Object.fromEntries(Object.entries(one).map(([name, d]) =>
+  [name, map(d, (v, i) => v + other[name][i])]));
 
 // ---- the function whose derivative the gradient is
 
-/* The loss. Of an estimator that is not its derivative, the surrogate of VAEModel.surrogate: θ moves
-   where z is held, z where θ and the density of q are, the score where z is. `held` is the forward
-   page, and `model` what moves. */
+/* The loss. Of an estimator that is not its derivative, the surrogate of VAEModel.surrogate: θ
+   moves where z is held, z where θ and the density of q are, the score where z is. `held` is the
+   forward page, and `model` what moves. */
 function surrogate(model, x, eps, held, { estimator = "B", ops = RIGHT, touch = untouched } = {}) {
   const moved = forward(model, x, eps, { estimator, ops, touch });
   if (is_exact(estimator)) return moved.loss;

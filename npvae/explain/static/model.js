@@ -60,28 +60,38 @@ function mlp_forward(model, network, x, touch = untouched) {
   return { a, u, h };
 }
 
-/* d_a → d_x, and by name the gradients of all parameters in G and of hidden layers in H. */
+/* d_a → d_x; and G, by name the gradients of hidden layers and parameters. What is large, and may
+   never be asked for, is made when it is: a d_W is the outer product of two short vectors. */
 function mlp_backward(model, network, d_a, cache) {
   const { hidden, heads } = layers(model, network);
-  const { backward, reads } = ACTIVATIONS[model.activation], { u, h } = cache, G = {}, H = {};
+  const { backward, reads } = ACTIVATIONS[model.activation], { u, h } = cache, G = {};
   let d_h = zeros(h.at(-1).length), start = 0;
   for (const { name, W, b } of heads) {
     const part = d_a.slice(start, start += b.length);
     G[name + ".bias"] = part;
     if (!W) continue;
-    const { d_x, d_W } = affine_backward(part, h.at(-1), W);
-    G[name + ".weight"] = d_W;
+    lazily(G, name + ".weight", () => outer(part, h.at(-1)));
+    const d_x = affine_backward(part, d_h.length, W);
     d_h = map(d_h, (d, i) => d + d_x[i]);
   }
+  let d_x = () => d_h;
   for (let i = hidden.length - 1; i >= 0; i--) {
-    H[hidden[i].name] = d_h;
-    const d_u = backward(d_h, reads === "output" ? h[i + 1] : u[i]);
-    const { d_x, d_W } = affine_backward(d_u, h[i], hidden[i].W);
-    G[hidden[i].name + ".weight"] = d_W;
-    G[hidden[i].name + ".bias"] = d_u;
-    d_h = d_x;
+    const { name, W } = hidden[i];
+    G[name] = d_x();
+    const d_u = backward(G[name], reads === "output" ? h[i + 1] : u[i]);
+    lazily(G, name + ".weight", () => outer(d_u, h[i]));
+    G[name + ".bias"] = d_u;
+    d_x = () => affine_backward(d_u, h[i].length, W);
   }
-  return { d_x: d_h, G, H };
+  return lazily({ G }, "d_x", d_x);
+}
+
+/* Give an object a value that is made when it is first asked for. */
+function lazily(object, name, make) {
+  const keep = (value) => Object.defineProperty(object, name, { value, enumerable: true });
+  return Object.defineProperty(object, name, {
+    enumerable: true, configurable: true, get: () => keep(make())[name],
+  });
 }
 
 // ---- data in their own units, and as the networks see them

@@ -35,18 +35,22 @@ function affine(x, W, b, a = zeros(b.length)) {
   return a;
 }
 
-/* d_x = Wᵀ d_a,   d_W = d_a xᵀ,   d_b = d_a.   d_a (m,), x (n,), W (m, n) */
-function affine_backward(d_a, x, W, d_x = zeros(x.length), d_W = zeros(W.length)) {
-  const n = x.length;
-  d_x.fill(0);
+/* d_b = d_a,   d_x = Wᵀ d_a.   d_a (m,), W (m, n) → d_x (n,) */
+function affine_backward(d_a, n, W) {
+  const d_x = zeros(n);
   for (let i = 0, k = 0; i < d_a.length; i++) {
-    const d = d_a[i];
-    for (let j = 0; j < n; j++, k++) {
-      d_x[j] += W[k] * d;
-      d_W[k] = d * x[j];
-    }
+    for (let j = 0, d = d_a[i]; j < n; j++, k++) d_x[j] += W[k] * d;
   }
-  return { d_x, d_W, d_b: d_a };
+  return d_x;
+}
+
+/* d_W = d_a xᵀ.   d_a (m,), x (n,) → d_W (m, n) */
+function outer(d_a, x) {
+  const n = x.length, d_W = zeros(d_a.length * n);
+  for (let i = 0, k = 0; i < d_a.length; i++) {
+    for (let j = 0, d = d_a[i]; j < n; j++, k++) d_W[k] = d * x[j];
+  }
+  return d_W;
 }
 
 // ---- activations h = f(u): derivatives read the output h, those of gelu and silu the input u

@@ -54,7 +54,7 @@ const reduced_motion = () => matchMedia("(prefers-reduced-motion: reduce)").matc
 /* window.npvae: the pure functions of the page, and what the page adds, as ready and state(). */
 function publish(page) {
   window.npvae = {
-    affine, affine_backward, tanh, tanh_backward, relu, relu_backward, sigmoid, sigmoid_backward,
+    affine, affine_backward, outer, tanh, tanh_backward, relu, relu_backward, sigmoid, sigmoid_backward,
     softplus, softplus_backward, elu, elu_backward, leaky_relu, leaky_relu_backward, silu,
     silu_backward, gelu, gelu_backward, identity, identity_backward, sample, sample_backward,
     normal_kl, normal_kl_backward, ACTIVATIONS, LIKELIHOODS, read_model, mlp_forward, mlp_backward,
