@@ -153,6 +153,23 @@ def test_arrow_keys_step_forward_and_backward(page):
     assert page.locator("#flow .cell.faint").count() > 10  # all that is not reached
 
 
+def test_equations_say_what_is_computed(open_page, html):
+    """A fraction is one over J alone; z − ε/σ is none of a difference."""
+    page = open_page(html, "#estimator=A&step=13")
+    settle(page)
+    lines = page.locator("#node-text .equations").first.locator("math").all_text_contents()
+    assert lines == ["dz=z−ε/σ", "dμ=dz+ε/σ", "dlogσ2=dz½σε+½(ε2−1)"]
+    assert page.locator("#node-text mfrac").count() == 0
+    page.locator('[data-mistake="kl_mean"]').click()
+    settle(page)
+    assert page.locator("#break mfrac").all_text_contents() == ["1J"]
+    weighted = npvae.VAE(2, (3,), kl_weight=4.0, random_state=0).initialize(5)
+    page = open_page(explain(weighted), "#step=14")
+    settle(page)
+    lines = page.locator("#node-text .equations").first.locator("math").all_text_contents()
+    assert lines == ["dμ=dz+β(μ)", "dlogσ2=dz½σε+β(½(σ2−1))"]
+
+
 def test_a_node_is_chosen_by_its_head_or_its_picture(page):
     page.get_by_role("button", name="decoder hidden 1").click()
     assert state(page)["node"] == "decoder.hidden.0"
