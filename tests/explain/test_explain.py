@@ -461,8 +461,8 @@ def test_any_model_is_explained(make, open_page):
 @pytest.mark.filterwarnings("ignore:no latent is active", "ignore:grey|Bernoulli")
 def test_what_does_not_fit_can_be_opened(open_page):
     model, data = deep()
-    page = open_page(explain(model, data))
-    assert state(page)["steps"] == 2 * 10  # of 12 nodes
+    page = open_page(explain(model, data), "#step=23")  # of all 24
+    assert state(page)["steps"] == state(page)["step"] == 2 * 10  # of 12 nodes, there and back
     assert "Trained with estimator iwae" in page.locator("#summary").inner_text()
     page.get_by_role("button", name="+ 1 layer").first.click()
     assert state(page)["steps"] == 2 * 12

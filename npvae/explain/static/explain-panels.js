@@ -240,7 +240,7 @@ function draw_draws({ draws: { found, done }, estimator, picked: { name, index }
       ESTIMATOR_TEXT[name].label, element("td", {}, number(`draws.${name}.mean`, mean), " ± ",
         number(`draws.${name}.half`, half, significant(half, 2))),
       number(`draws.${name}.deviation`, deviation)]), { chosen }),
-    soft("The same noise for all. The decoder's weights have one gradient by all four."));
+    soft("The same noise for all; one gradient of the decoder's weights by all."));
 }
 
 function histogram_picture({ values, mean, half, deviation, name }) {
@@ -305,7 +305,7 @@ function verdict({ rows, mistake, model, estimator }) {
       + `differences of the right bound disagree, in ${network}.`;
 }
 
-/* The check in one line, at the top of the page. */
+/* The check in one line. */
 function draw_lamp({ rows }) {
   const own = failed(rows, "own").length, right = failed(rows, "right").length, lamp = by_id("lamp");
   lamp.className = right ? "bad" : "good";

@@ -62,7 +62,7 @@ function restore_state() {
   S.numbers = { ...S.numbers, name: size_of(shown) ? shown : "", what: what in TERM_WORDS ? what : "value" };
 }
 
-/* The units that have a name, by what the forward page calls them. */
+/* Units, by what the forward page calls them. */
 const arrays = (cache) => ({
   x: S.x, mu: cache.mu, logvar: cache.logvar, z: cache.z, a_x: cache.a_x,
   ...Object.fromEntries(nodes.filter(({ kind }) => kind === "hidden")
@@ -118,7 +118,7 @@ const redraw = each_frame(() => {
   save();
 });
 
-/* Draw now, the checks after a pause, and the draws if they are others. */
+/* Draw now, and check after a pause. */
 function changed(draws = false) {
   if (!settle) settled = new Promise((resolve) => { settle = resolve; });
   if (draws) {
@@ -161,7 +161,7 @@ function done() {
   settle = null;
 }
 
-/* What has been reached by the step, in either direction. */
+/* What the step has reached. */
 function draw_steps() {
   const { shown } = flow, n = shown.length, { step } = S;
   const turn_of = (id) => shown.findIndex((node) => node.id === id) + 1;
@@ -183,7 +183,7 @@ function draw_steps() {
   reveal();
 }
 
-/* Bring the current column into sight, where the flow scrolls. */
+/* Scroll to the current column. */
 function reveal() {
   const box = by_id("flow"), cell = box.querySelector(".cell.current") ?? box.querySelector(".lane");
   if (S.step) box.scrollLeft = cell.offsetLeft - (box.clientWidth - cell.offsetWidth) / 2;
@@ -322,6 +322,7 @@ function build() {
     build();
     go(0);
   } });
+  S.step = Math.min(S.step, 2 * flow.shown.length);
   if (model.image_shape) draw_on(document.querySelector('[data-layout="x"]'));
 }
 
