@@ -281,14 +281,11 @@ function draw_break({ mistake, where, rows, model, estimator, plant }) {
       element("p", { id: "verdict" }, verdict({ rows, mistake, model, estimator })),
     ] : [soft("Plant a mistake that public code has made. Some agree with their own forward "
       + "pass, so a gradient check lets them through: then only the right bound tells.")]),
-    table(["parameter", "own forward pass", "right bound"],
+    table(["parameter", "own pass", "right bound"],
       rows.map(({ name, own, right }) =>
-        [breakable(name), mark(`check.${name}.own`, own), mark(`check.${name}.right`, right)]),
+        [name, mark(`check.${name}.own`, own), mark(`check.${name}.right`, right)]),
       { caption: "Gradient check: relative error, along a random direction of each parameter" }));
 }
-
-/* A name that may end a line after each of its dots. */
-const breakable = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]);
 
 const failed = (rows, bound) => rows.filter((row) => !(row[bound].error <= TOLERANCE));
 

@@ -86,10 +86,11 @@ function compute() {
   const first = J > 3 && ["mu", "logvar", "z"].includes(picked.name)
     ? Math.min(picked.index, J - 3) : 0;
   const own = { q: "mu", kl: "mu", p: "a_x", loss: "a_x" }[node.kind] ?? node.id;
-  const { likelihood } = model, p = LIKELIHOODS[likelihood.name];
+  const { likelihood, image_shape: image } = model;
+  const mean = LIKELIHOODS[likelihood.name].mean(cache.a_x, D, likelihood);
   view = {
     ...view, model, cache, gradient, ops, estimator, mistake, where, x, low: LOW, high: HIGH, cursor,
-    theme, node, back, step, mean: restore(model, p.mean(cache.a_x, D, likelihood)),
+    theme, node, back, step, mean: image ? restore(model, mean) : mean,
     picked, latents: Array.from({ length: Math.min(J, 3) }, (_, k) => first + k), arrays,
     numbers: { ...numbers, name: numbers.name || own }, saturated: (layer) => saturated(layer, cache),
     set_latents, plant, turn,
@@ -333,7 +334,7 @@ function build_controls() {
   element("option", { value: "drawn", disabled: true }, "your own"));
   by_id("clear").hidden = !model.image_shape;
   by_id("estimators").replaceChildren(...Object.entries(ESTIMATOR_TEXT).map(([estimator, { label, name }]) =>
-    toggle(label, false, () => set({ estimator }), { "data-estimator": estimator, title: name })));
+    toggle(label.length > 1 ? name : label, false, () => set({ estimator }), { "data-estimator": estimator })));
   const slider = (j, symbol, name, reach, move) => element("label", { class: "slider" },
     math(J > 1 ? `${symbol}_${j + 1}` : symbol),
     element("input", { type: "range", min: -reach, max: reach,
