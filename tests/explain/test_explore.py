@@ -389,6 +389,17 @@ def test_features_in_their_own_units(open_page):
     assert view.evaluate(STATE)["datapoint"]["x"][1] < x[9, 1]
 
 
+@pytest.mark.parametrize(("likelihood", "x"), [
+    ("bernoulli", [0, 0.25, 1]), ("continuous-bernoulli", [0, 0.25, 1]), ("poisson", [0, 0, 7]),
+    ("normal", [-3, 0.25, 7.4]),
+])  # fmt: skip
+def test_what_is_typed_becomes_data_that_the_model_may_have(likelihood, x, open_page):
+    """Outside of its support a likelihood has a formula, but nothing that it says."""
+    model = npvae.VAE(hidden=(2,), likelihood=likelihood, dtype="float64").initialize(3)
+    view = open_page(explore(model), "#own=-3,0.25,7.4")
+    assert check_datapoint(view, model, np.array(x, float))["datapoint"]["x"] == x
+
+
 @pytest.mark.parametrize(("settings", "data"), [
     ({"likelihood": "poisson"}, images(levels=9)),
     ({"likelihood": "normal", "likelihood_mean": "sigmoid"}, images(shape=(4, 5, 3))),
