@@ -1,6 +1,5 @@
 """``npvae explain``: the page that shows how the gradient of a VAE flows."""
 import argparse
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ def model_and_data(arguments: argparse.Namespace) -> tuple[Any, Any]:
         model = model or pages.bundled_model()
         return model, find_data(arguments, model, run, every=True)
     if run is not None:
-        with suppress(DataError):
+        try:
             return model, run.held_out()
+        except DataError as error:  # none was held out, or they are gone
+            note(arguments, f"samples of the prior, for {error}")
     return model, None

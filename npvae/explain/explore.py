@@ -5,7 +5,7 @@ import numpy as np
 
 from npvae.backend import to_numpy
 from npvae.data import Dataset
-from npvae.errors import ParameterError
+from npvae.errors import DataError, ParameterError
 from npvae.estimators import VAE, WakeSleep
 from npvae.estimators.coding import data_of
 from npvae.explain.page import pack, page
@@ -47,7 +47,9 @@ def explore(
     ------
     ParameterError
         If a page cannot hold such a model, or ``embed_data`` has no data to put in.
-    DataError, NotFittedError, NumericalError
+    DataError
+        If there is not one label a datapoint; or as :meth:`npvae.VAE.transform`.
+    NotFittedError, NumericalError
         As :meth:`npvae.VAE.transform`.
 
     Examples
@@ -84,21 +86,23 @@ def _prior(model: Model) -> dict[str, Any]:
     return {"z": z, "n": len(z), "mean": pack(z)} | _labels(None, len(z))
 
 
-def _codes(
-    model: Model, data: Any, labels: Any, embed_data: bool
-) -> dict[str, Any]:
+def _codes(model: Model, data: Any, labels: Any, embed_data: bool) -> dict[str, Any]:
     """What the page knows of the data: the columns of ``npvae encode``."""
-    if labels is None and isinstance(data, Dataset):
-        labels = data.labels
     q = model.posterior_of(data).parameters
     z, logvar, elbo = map(to_numpy, (q["mu"], q["logvar"], model.score_samples(data)))
-    found = {"z": z, "n": len(z), "mean": pack(z), "logvar": pack(logvar), "elbo": pack(elbo)}
+    if labels is None and isinstance(data, Dataset):
+        labels = data.labels
+    N, given = len(z), np.shape(labels)
+    if labels is not None and given != (N,):
+        raise DataError(f"labels of shape {given} are not one for each of {N} datapoints; "
+                        "give as many")  # fmt: skip
+    found = {"z": z, "n": N, "mean": pack(z), "logvar": pack(logvar), "elbo": pack(elbo)}
     if embed_data:
         pixels, scale = data_of(model, data)
-        rows = to_numpy(pixels)
+        rows = to_numpy(pixels[:N])  # dense, if they were not
         stored = rows.dtype.name in ("uint8", "float32", "float64")
         found |= {"rows": pack(rows if stored else rows.astype(float)), "scale": float(scale)}
-    return found | _labels(labels, len(z))
+    return found | _labels(labels, N)
 
 
 def _labels(labels: Any, n: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def describe(model: GenerativeModel) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        If a page cannot hold such a model.
+        If it is no model, or none that a page can hold.
     NotFittedError
         If there are no parameters yet.
     NumericalError
@@ -64,6 +64,8 @@ def describe(model: GenerativeModel) -> dict[str, Any]:
     >>> found["encoder"], found["likelihood"]["name"], found["shapes"]["encoder.hidden.0.weight"]
     ({'hidden': [3], 'heads': ['mean', 'logvar']}, 'bernoulli', [3, 4])
     """
+    if not isinstance(model, GenerativeModel):
+        raise ParameterError(f"{model!r:.60} is no model; npvae.load reads one from its file")
     engine = model._ready_engine()
     built = engine.model
     if not isinstance(built, VAEModel) or type(built) not in (VAEModel, WakeSleepModel):

@@ -29,7 +29,10 @@ def read_labels(labels: np.ndarray | None, N: int) -> tuple[list[str], np.ndarra
     """Names and each datapoint's index into them; or no names and a value each."""
     if labels is not None:
         labels = np.asarray(labels)
-        names, index = np.unique(labels, return_inverse=True)
+        try:
+            names, index = np.unique(labels, return_inverse=True)
+        except TypeError:  # words and None, which have no order
+            names, index = np.unique(labels.astype(str), return_inverse=True)
         if len(names) <= 20 and labels.dtype.kind != "f":
             return [str(name) for name in names], index
         if labels.dtype.kind in "uif":

@@ -17,7 +17,7 @@ from npvae.explain.code import LIKELIHOODS, LINES, code_lines
 from npvae.ops import ACTIVATIONS
 
 ROOT = Path(npvae.__file__).parents[1]
-ESTIMATORS = {"B": "B", "A": "A", "stl": "path", "score": "score"}
+ESTIMATORS = {"B": "B", "A": "A", "stl": "path derivative", "score": "score function"}
 MISTAKES = ("deviation", "half", "half_sample", "epsilon", "kl_half", "kl_mean", "kl_sign",
             "kl_dropped")  # fmt: skip
 
@@ -153,6 +153,23 @@ def test_arrow_keys_step_forward_and_backward(page):
     assert page.locator("#flow .cell.faint").count() > 10  # all that is not reached
 
 
+def test_equations_say_what_is_computed(open_page, html):
+    """A fraction is one over J alone; z − ε/σ is none of a difference."""
+    page = open_page(html, "#estimator=A&step=13")
+    settle(page)
+    lines = page.locator("#node-text .equations").first.locator("math").all_text_contents()
+    assert lines == ["dz=z−ε/σ", "dμ=dz+ε/σ", "dlogσ2=dz½σε+½(ε2−1)"]
+    assert page.locator("#node-text mfrac").count() == 0
+    page.locator('[data-mistake="kl_mean"]').click()
+    settle(page)
+    assert page.locator("#break mfrac").all_text_contents() == ["1J"]
+    weighted = npvae.VAE(2, (3,), kl_weight=4.0, random_state=0).initialize(5)
+    page = open_page(explain(weighted), "#step=14")
+    settle(page)
+    lines = page.locator("#node-text .equations").first.locator("math").all_text_contents()
+    assert lines == ["dμ=dz+β(μ)", "dlogσ2=dz½σε+β(½(σ2−1))"]
+
+
 def test_a_node_is_chosen_by_its_head_or_its_picture(page):
     page.get_by_role("button", name="decoder hidden 1").click()
     assert state(page)["node"] == "decoder.hidden.0"
@@ -278,7 +295,7 @@ def test_a_pasted_address_restores_the_page(open_page, html, page):
     page.get_by_role("button", name="Draw your own").click()
     page.locator('canvas[data-layout="x"]').click(position={"x": 40, "y": 50})
     page.get_by_label("noise 1").fill("0.77")
-    page.get_by_role("group", name="estimator").get_by_text("path", exact=True).click()
+    page.get_by_role("group", name="estimator").get_by_text("path derivative", exact=True).click()
     page.locator('[data-mistake="epsilon"]').click()
     page.locator('[data-home="backward"]').click()
     page.locator('.cell [data-pick="decoder.hidden.0:3"]').first.click()
@@ -444,8 +461,8 @@ def test_any_model_is_explained(make, open_page):
 @pytest.mark.filterwarnings("ignore:no latent is active", "ignore:grey|Bernoulli")
 def test_what_does_not_fit_can_be_opened(open_page):
     model, data = deep()
-    page = open_page(explain(model, data))
-    assert state(page)["steps"] == 2 * 10  # of 12 nodes
+    page = open_page(explain(model, data), "#step=23")  # of all 24
+    assert state(page)["steps"] == state(page)["step"] == 2 * 10  # of 12 nodes, there and back
     assert "Trained with estimator iwae" in page.locator("#summary").inner_text()
     page.get_by_role("button", name="+ 1 layer").first.click()
     assert state(page)["steps"] == 2 * 12
@@ -617,6 +634,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     data = json.loads(re.search(r'id="npvae-data">(.*?)</script>',
                                 Path("run-explain.html").read_text("utf-8")).group(1))  # fmt: skip
     assert data["data"] == "digits" and len(data["labels"]) == 20
+    assert main([*train[:-1], "all", "--validation", "0"]) == 0
+    assert main(["explain", "all", "--out", "a.html"]) == 0  # which held nothing out
+    assert "samples of the prior, for all held no data out" in capsys.readouterr().out
+    assert "samples of its prior" in Path("a.html").read_text("utf-8")
     assert main(["explain", "run/model.npz", "--out", "m.html", "-q"]) == 0
     assert "samples of its prior" in Path("m.html").read_text("utf-8")
     assert main(["explain", "run/model.npz", "--data", "digits", "--out", "d.html", "-q"]) == 0

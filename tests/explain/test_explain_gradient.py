@@ -4,7 +4,10 @@ import pytest
 
 import npvae
 from npvae.explain import describe
+from npvae.explain.code import LIKELIHOODS as CODE
 from npvae.explain.page import STATIC
+from npvae.explain.weights import LIKELIHOODS
+from npvae.ops import ACTIVATIONS
 
 D = 6
 ESTIMATORS = ("B", "A", "stl", "score")
@@ -104,6 +107,14 @@ def test_what_sees_a_mistake(mistake, where, estimator, blank):
     unseen = estimator == "score" and in_sampler and not consistent  # no derivative by z
     assert (found["own"] < 1e-6) == (consistent or unseen)
     assert (found["right"] < 1e-6) == unseen
+
+
+def test_every_formula_is_told(blank):
+    """Of whatever the page computes, as npvae and weights.py have it."""
+    assert blank.evaluate("Object.keys(ACTIVATION_FORMULAS).sort()") == sorted(ACTIVATIONS)
+    told = blank.evaluate("Object.keys(LIKELIHOOD_FORMULAS)")
+    assert set(told) == set(LIKELIHOODS.values()) == set(CODE)
+    assert blank.evaluate("Object.keys(ESTIMATOR_TEXT)") == list(ESTIMATORS)
 
 
 def test_every_mistake_is_tried(blank):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import npvae
-from npvae.errors import ParameterError
+from npvae.errors import DataError, ParameterError
 from npvae.explain import explore
 
 pytestmark = pytest.mark.filterwarnings("ignore:no latent is active")  # after one epoch
@@ -389,6 +389,17 @@ def test_features_in_their_own_units(open_page):
     assert view.evaluate(STATE)["datapoint"]["x"][1] < x[9, 1]
 
 
+@pytest.mark.parametrize(("likelihood", "x"), [
+    ("bernoulli", [0, 0.25, 1]), ("continuous-bernoulli", [0, 0.25, 1]), ("poisson", [0, 0, 7]),
+    ("normal", [-3, 0.25, 7.4]),
+])  # fmt: skip
+def test_what_is_typed_becomes_data_that_the_model_may_have(likelihood, x, open_page):
+    """Outside of its support a likelihood has a formula, but nothing that it says."""
+    model = npvae.VAE(hidden=(2,), likelihood=likelihood, dtype="float64").initialize(3)
+    view = open_page(explore(model), "#own=-3,0.25,7.4")
+    assert check_datapoint(view, model, np.array(x, float))["datapoint"]["x"] == x
+
+
 @pytest.mark.parametrize(("settings", "data"), [
     ({"likelihood": "poisson"}, images(levels=9)),
     ({"likelihood": "normal", "likelihood_mean": "sigmoid"}, images(shape=(4, 5, 3))),
@@ -430,6 +441,23 @@ def test_without_data_there_are_samples_of_the_prior(open_page):
     assert view.evaluate(STATE)["datapoint"]["x"]
 
 
+def test_labels_are_one_each():
+    model = npvae.VAE(hidden=(2,)).initialize(3)
+    with pytest.raises(DataError, match=r"labels of shape \(2,\) are not one for each of 4"):
+        explore(model, np.zeros((4, 3)), labels=[0, 1])
+
+
+def test_sparse_rows_are_embedded_as_they_are(open_page):
+    sparse = pytest.importorskip("scipy.sparse")
+    X = np.eye(5)[np.arange(20) % 5]
+    model = npvae.VAE(hidden=(2,), dtype="float64").initialize(5)
+    labels = ["x", None] * 10  # a label that is missing is one too
+    html = explore(model, sparse.csr_array(X), labels=labels, embed_data=True)
+    view = open_page(html, "#point=7")
+    assert view.evaluate(STATE)["datapoint"]["x"] == list(X[7])
+    assert view.locator("#legend li").all_inner_texts() == ["None", "x"]
+
+
 def test_labels_may_be_any_words(open_page):
     data = images(n=40, labels=False)
     names = np.array(["</script><script>boom()</script>", "<img src=x onerror=boom()>", "é", "b"])
@@ -438,19 +466,27 @@ def test_labels_may_be_any_words(open_page):
     assert view.locator("#legend img").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_sticks_out(width, scheme, open_page):
-    data, features = images(), table()
-    for X, settings in ((data, {"latent_dim": 12}), (data, {"latent_dim": 1}),
-                        (features, {"likelihood": "normal"})):  # fmt: skip
-        model = fitted(X, **settings)
-        view = open_page(explore(model, X, embed_data=True), "#point=1", width=width,
-                         color_scheme=scheme)  # fmt: skip
-        assert view.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize(("kind", "settings"), [
+    (images, {"latent_dim": 12}), (images, {"latent_dim": 1}), (table, {"likelihood": "normal"}),
+], ids=["plane", "line", "table"])  # fmt: skip
+def test_nothing_sticks_out(kind, settings, open_page):
+    X = kind()
+    view = open_page(explore(fitted(X, **settings), X, embed_data=True), "#point=1")
+    for _ in range(2):
+        for width in (360, 390, 700, 1280):
+            view.set_viewport_size({"width": width, "height": 800})
+            frame(view)
+            assert view.evaluate("document.documentElement.scrollWidth") <= width
         view.click("#draw")
-        frame(view)
-        assert view.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_in_the_dark_all_is_drawn_again(squares, open_page):
+    view = open_page(explore(*squares), "#point=1")
+    view.emulate_media(color_scheme="dark")
+    frame(view)
+    ground = """() => [...document.querySelector("#plane").getContext("2d")
+        .getImageData(3, 3, 1, 1).data]"""
+    assert view.evaluate(ground) == [0x16, 0x16, 0x18, 255]  # --ground of style.css
 
 
 def test_everything_can_be_reached_by_keys_and_has_a_name(squares, open_page):

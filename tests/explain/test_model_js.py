@@ -151,6 +151,11 @@ def test_a_model_that_no_page_can_hold_is_refused_in_one_line(model, words):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_model_is_told_so():
+    with pytest.raises(ParameterError, match=r"'model.npz' is no model; npvae.load reads one"):
+        describe("model.npz")
+
+
 def test_a_model_without_parameters_has_nothing_to_show():
     with pytest.raises(NotFittedError):
         describe(npvae.VAE())

@@ -34,7 +34,7 @@ function math_atom(tokens, at) {
   const token = tokens[at], term = TERMS.includes(token) && tokens[at + 1] === "{";
   if (term || token === "{") {
     const [children, end] = math_row(tokens, at + (term ? 2 : 1));
-    const slash = children.findIndex((child) => child.textContent === "/");
+    const slash = term ? -1 : children.findIndex((child) => child.textContent === "/");
     const part = (some) => (some.length === 1 ? some[0] : math_element("mrow", ...some));
     const group = slash < 0 ? math_element("mrow", ...children)
       : math_element("mfrac", part(children.slice(0, slash)), part(children.slice(slash + 1)));

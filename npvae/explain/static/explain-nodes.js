@@ -110,6 +110,7 @@ function explanation(model, { kind, network }, back, estimator) {
   const [f, slope] = ACTIVATION_FORMULAS[model.activation];
   const beta = model.kl_weight === 1 ? "" : "β ";
   const [a, mean, eq, nll, nll_back, nll_words] = LIKELIHOOD_FORMULAS[model.likelihood.name];
+  const weighted = (equation) => beta ? equation.replace(/prior{([^}]*)}/, "prior{β ( $1 )}") : equation;
   const by_z = ["d_mu_sample", "d_logvar_sample"];
   const by_kl = B ? ["d_mu_kl", "d_logvar_kl"] : ["d_mu_ratio", "d_logvar_ratio"];
   const text = {
@@ -128,7 +129,7 @@ function explanation(model, { kind, network }, back, estimator) {
         : "In the decoder there is one colour: the KL does not depend on θ."]],
     q: [[["μ = W_4 h + b_4", "log σ^2 = W_5 h + b_5"], "eq. 9, eq. 12", ["heads"],
       "The encoder's heads are the parameters of q(z|x) = N(μ, σ²). log σ² may be any number."],
-    [e.back, e.equation, [...by_z, ...by_kl], e.words]],
+    [e.back.map(weighted), e.equation, [...by_z, ...by_kl], e.words]],
     kl: [[[e.kl], e.kl_equation, [B ? "kl" : "log_ratio"],
       "How far q(z|x) is from the prior N(0, I): what it costs to say something of x."],
     [e.kl_back.map((equation) => `prior{${equation}}`), e.kl_equation,
@@ -138,7 +139,7 @@ function explanation(model, { kind, network }, back, estimator) {
     z: [[["z = μ + σ ⊙ ε", "ε ~ N ( 0 , I )"], "eq. 4", ["sigma", "z"],
       "The reparameterization: noise is drawn outside, so z is a smooth function of μ and σ, and "
         + "∂z/∂μ = 1, ∂z/∂log σ² = ½ σ ε. Move the sliders above."],
-    [[e.z_back], "eq. 4", ["d_z", ...by_z], estimator === "score"
+    [[weighted(e.z_back)], "eq. 4", ["d_z", ...by_z], estimator === "score"
       ? "The score function lets nothing through the sample."
       : "What the decoder wants of z goes on to μ as it is, and to log σ² times ½ σ ε."]],
     p: [[[`${a} = W h + b`, mean, `−log p(x|z) = ${nll}`], eq, ["heads", "nll"],

@@ -240,7 +240,7 @@ function draw_draws({ draws: { found, done }, estimator, picked: { name, index }
       ESTIMATOR_TEXT[name].label, element("td", {}, number(`draws.${name}.mean`, mean), " ± ",
         number(`draws.${name}.half`, half, significant(half, 2))),
       number(`draws.${name}.deviation`, deviation)]), { chosen }),
-    soft("The same noise for all. The decoder's weights have one gradient by all four."));
+    soft("The same noise for all; one gradient of the decoder's weights by all."));
 }
 
 function histogram_picture({ values, mean, half, deviation, name }) {
@@ -281,14 +281,11 @@ function draw_break({ mistake, where, rows, model, estimator, plant }) {
       element("p", { id: "verdict" }, verdict({ rows, mistake, model, estimator })),
     ] : [soft("Plant a mistake that public code has made. Some agree with their own forward "
       + "pass, so a gradient check lets them through: then only the right bound tells.")]),
-    table(["parameter", "own forward pass", "right bound"],
+    table(["parameter", "own pass", "right bound"],
       rows.map(({ name, own, right }) =>
-        [breakable(name), mark(`check.${name}.own`, own), mark(`check.${name}.right`, right)]),
+        [name, mark(`check.${name}.own`, own), mark(`check.${name}.right`, right)]),
       { caption: "Gradient check: relative error, along a random direction of each parameter" }));
 }
-
-/* A name that may end a line after each of its dots. */
-const breakable = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]);
 
 const failed = (rows, bound) => rows.filter((row) => !(row[bound].error <= TOLERANCE));
 
@@ -308,7 +305,7 @@ function verdict({ rows, mistake, model, estimator }) {
       + `differences of the right bound disagree, in ${network}.`;
 }
 
-/* The check in one line, at the top of the page. */
+/* The check in one line. */
 function draw_lamp({ rows }) {
   const own = failed(rows, "own").length, right = failed(rows, "right").length, lamp = by_id("lamp");
   lamp.className = right ? "bad" : "good";

@@ -62,7 +62,7 @@ function restore_state() {
   S.numbers = { ...S.numbers, name: size_of(shown) ? shown : "", what: what in TERM_WORDS ? what : "value" };
 }
 
-/* The units that have a name, by what the forward page calls them. */
+/* Units, by what the forward page calls them. */
 const arrays = (cache) => ({
   x: S.x, mu: cache.mu, logvar: cache.logvar, z: cache.z, a_x: cache.a_x,
   ...Object.fromEntries(nodes.filter(({ kind }) => kind === "hidden")
@@ -86,10 +86,11 @@ function compute() {
   const first = J > 3 && ["mu", "logvar", "z"].includes(picked.name)
     ? Math.min(picked.index, J - 3) : 0;
   const own = { q: "mu", kl: "mu", p: "a_x", loss: "a_x" }[node.kind] ?? node.id;
-  const { likelihood } = model, p = LIKELIHOODS[likelihood.name];
+  const { likelihood, image_shape: image } = model;
+  const mean = LIKELIHOODS[likelihood.name].mean(cache.a_x, D, likelihood);
   view = {
     ...view, model, cache, gradient, ops, estimator, mistake, where, x, low: LOW, high: HIGH, cursor,
-    theme, node, back, step, mean: restore(model, p.mean(cache.a_x, D, likelihood)),
+    theme, node, back, step, mean: image ? restore(model, mean) : mean,
     picked, latents: Array.from({ length: Math.min(J, 3) }, (_, k) => first + k), arrays,
     numbers: { ...numbers, name: numbers.name || own }, saturated: (layer) => saturated(layer, cache),
     set_latents, plant, turn,
@@ -117,7 +118,7 @@ const redraw = each_frame(() => {
   save();
 });
 
-/* Draw now, the checks after a pause, and the draws if they are others. */
+/* Draw now, and check after a pause. */
 function changed(draws = false) {
   if (!settle) settled = new Promise((resolve) => { settle = resolve; });
   if (draws) {
@@ -160,7 +161,7 @@ function done() {
   settle = null;
 }
 
-/* What has been reached by the step, in either direction. */
+/* What the step has reached. */
 function draw_steps() {
   const { shown } = flow, n = shown.length, { step } = S;
   const turn_of = (id) => shown.findIndex((node) => node.id === id) + 1;
@@ -182,7 +183,7 @@ function draw_steps() {
   reveal();
 }
 
-/* Bring the current column into sight, where the flow scrolls. */
+/* Scroll to the current column. */
 function reveal() {
   const box = by_id("flow"), cell = box.querySelector(".cell.current") ?? box.querySelector(".lane");
   if (S.step) box.scrollLeft = cell.offsetLeft - (box.clientWidth - cell.offsetWidth) / 2;
@@ -321,6 +322,7 @@ function build() {
     build();
     go(0);
   } });
+  S.step = Math.min(S.step, 2 * flow.shown.length);
   if (model.image_shape) draw_on(document.querySelector('[data-layout="x"]'));
 }
 
@@ -333,7 +335,7 @@ function build_controls() {
   element("option", { value: "drawn", disabled: true }, "your own"));
   by_id("clear").hidden = !model.image_shape;
   by_id("estimators").replaceChildren(...Object.entries(ESTIMATOR_TEXT).map(([estimator, { label, name }]) =>
-    toggle(label, false, () => set({ estimator }), { "data-estimator": estimator, title: name })));
+    toggle(label.length > 1 ? name : label, false, () => set({ estimator }), { "data-estimator": estimator })));
   const slider = (j, symbol, name, reach, move) => element("label", { class: "slider" },
     math(J > 1 ? `${symbol}_${j + 1}` : symbol),
     element("input", { type: "range", min: -reach, max: reach,

@@ -4,7 +4,7 @@
 const PAUSE = 350;  // milliseconds between two addresses: browsers allow 100 in half a minute
 let written = 0, waiting = 0, speaking = 0;
 
-/* Keep the state in the address, at once or soon, and say where one is when one has come to rest. */
+/* Keep the state in the address, at once or soon, and say where one is when one is at rest. */
 function keep() {
   waiting ||= setTimeout(write_state, Math.max(0, written + PAUSE - performance.now()));
   clearTimeout(speaking);

@@ -75,6 +75,7 @@ function listen_to_buttons() {
   on("index", "change", (event) => {
     const i = event.target.valueAsNumber;
     if (i in points.labels) choose(i);
+    else event.target.value = state.choice ?? "";
   });
   on("draw", "click", () => draw_own(!state.own));
   on("erase", "click", ({ target }) => erase(target.getAttribute("aria-pressed") !== "true"));

@@ -3,8 +3,8 @@
 
 const MOST_BARS = 40;
 
-/* What shows datapoints in an element: { draw(x, given), canvas }. Data that are no images are shown
-   with those that were given beside them, if any were. */
+/* What shows datapoints in an element: { draw(x, given), canvas }. Data that are no images are
+   shown with those that were given beside them, if any were. */
 function picture(where, data, label) {
   const { model } = data;
   if (model.image_shape) return image_picture(where, data, label);

@@ -12,7 +12,7 @@ const BUDGET = 8;  // milliseconds a frame for tiles
 
 /* points: n, mean (n·J), names, labels. */
 function latent_plane(canvas, points, J) {
-  const view = { axes: [0, Math.min(1, J - 1)], x: 0, y: 0, span: 8, tiles: false };
+  const view = { axes: [0, Math.min(1, J - 1)], x: 0, y: 0, span: 8, whole: 8, tiles: false };
   const dots = layer(), tiles = { ...layer(), next: 0, cells: [] };
   let size = { width: 1, height: 1 };
   const flat = J === 1;
@@ -59,6 +59,7 @@ function latent_plane(canvas, points, J) {
     const least = flat ? wide : Math.min(wide, high);
     [view.x, view.y] = [spans[0].middle, flat ? 0 : spans[1].middle];
     view.span = 1.06 * least * Math.max(spans[0].span / wide, flat ? 0 : spans[1].span / high);
+    view.whole = view.span;
     changed();
   }
 
@@ -124,8 +125,9 @@ function latent_plane(canvas, points, J) {
   function draw_dots() {
     const context = cleared(dots), { width, height } = dots.canvas, dot = width / size.width;
     const image = context.createImageData(width, height), { data } = image, { n } = points;
-    const radius = dot * (n > 20_000 ? 0.8 : n > 3000 ? 1.4 : 2.3);
-    const opacity = n > 20_000 ? 0.4 : view.tiles ? 0.9 : 0.65;
+    const seen = n * Math.min(1, view.span / view.whole) ** (flat ? 1 : 2);  // about
+    const radius = dot * (seen > 20_000 ? 0.8 : seen > 3000 ? 1.4 : 2.3);
+    const opacity = seen > 20_000 ? 0.4 : view.tiles ? 0.9 : 0.65;
     const disc = stamp(radius, opacity, true), square = stamp(radius, opacity, false);
     const inks = point_inks(points), middle = disc.side / 2;
     for (let i = 0; i < n; i++) {
@@ -344,8 +346,8 @@ function lane_heights({ n, names, labels }) {
 function extent(values) {
   let low = Infinity, high = -Infinity;
   for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
+    if (value < low) low = value;  // not if it is none, NaN
+    if (value > high) high = value;
   }
   return [low, high];
 }

@@ -2,8 +2,8 @@
 /* The explorer: its state, what can be done, and the order of a frame.
 
    Of the state, z is where one is, look where the pointer looks for a moment, choice the datapoint
-   that was taken, own whether it is the reader's own, a and b the ends of the path, along how far one
-   is on it. Everything on the page follows from it, and it is in the address.
+   that was taken, own whether it is the reader's own, a and b the ends of the path, along how far
+   one is on it. Everything on the page follows from it, and it is in the address.
 
    Numbers are shown as z1, z2, …; elbo, reconstruction, kl, mu1, sigma1, … of the datapoint; and by
    the names of features. */
@@ -120,10 +120,12 @@ function sketched() {
   refresh();
 }
 
-/* As data of the model are: counts are whole, binary pixels are 0 or 1. */
+/* As data of the model are: whole counts, numbers from 0 to 1, or binary ones. */
 function as_data(x) {
-  if (model.likelihood.name === "poisson") return map(x, Math.round);
-  return DATA.binarized ? map(x, (v) => (v > 0.5 ? 1 : 0)) : x;
+  const { name } = model.likelihood;
+  if (DATA.binarized) return map(x, (v) => (v > 0.5 ? 1 : 0));
+  if (name === "poisson") return map(x, (v) => Math.max(0, Math.round(v)));
+  return name.endsWith("bernoulli") ? map(x, (v) => share(v, 0, 1)) : x;
 }
 
 /* Draw a datapoint of one's own, or go back to those there are. */
@@ -204,25 +206,28 @@ function draw_datapoint() {
     ? "The points are samples of the prior: no datapoint lies behind them."
     : datapoint ? "" : "Click a point, or give its number.";
   if (x && !own && model.image_shape) x_picture.draw(x);
-  const numbers = [];
-  if (datapoint) {
-    reconstruction.draw(decode(model, datapoint.mu), x);
-    numbers.push(["ELBO", "elbo", datapoint.elbo], ["E log p(x|z)", "reconstruction",
-      datapoint.reconstruction], ["KL", "kl", datapoint.kl]);
-    for (const j of new Set(view.axes)) {
-      numbers.push([`μ of ${latent_name(j)}`, `mu${j + 1}`, datapoint.mu[j]],
-        [`σ of ${latent_name(j)}`, `sigma${j + 1}`, datapoint.sigma[j]]);
-    }
-  }
+  if (datapoint) reconstruction.draw(decode(model, datapoint.mu), x);
+  by_id("numbers").replaceChildren(...datapoint ? numbers() : []);
+}
+
+/* Label and bound of the datapoint, and its posterior on the plane: a term and a number each. */
+function numbers() {
   const row = (term, number, look) =>
     element("div", { class: look }, element("dt", {}, term), number);
-  const rows = numbers.map(([term, name, value], k) => {
+  const of = (term, name, value, look) => {
     const number = element("dd");
     show(number, name, value, rounded(value, 2));
-    return row(term, number, k === 3 && "posterior");
-  });
-  if (label_of(state.choice)) rows.unshift(row("label", element("dd", {}, label_of(state.choice))));
-  by_id("numbers").replaceChildren(...rows);
+    return row(term, number, look);
+  };
+  const label = label_of(state.choice), { elbo, reconstruction, kl, mu, sigma } = datapoint;
+  const posterior = [...new Set(view.axes)].flatMap((j, k) => [
+    of(`μ of ${latent_name(j)}`, `mu${j + 1}`, mu[j], k === 0 && "posterior"),
+    of(`σ of ${latent_name(j)}`, `sigma${j + 1}`, sigma[j]),
+  ]);
+  return [
+    ...label ? [row("label", element("dd", {}, label))] : [], of("ELBO", "elbo", elbo),
+    of("E log p(x|z)", "reconstruction", reconstruction), of("KL", "kl", kl), ...posterior,
+  ];
 }
 
 /* The label of a datapoint, in words; "" where there are none. */
