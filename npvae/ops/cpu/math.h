@@ -10,6 +10,7 @@ namespace npvae {
 template <class T> struct Format;
 template <> struct Format<float> {
     typedef int32_t Int;
+    typedef uint32_t Unsigned;  // whose bits may be shifted out
     static constexpr int MANTISSA = 23, BIAS = 127;
     static constexpr float ROUND = 0x1.8p23f;  // x + ROUND has no bits below 1
     static constexpr float LN2_HIGH = 0x1.62ep-1f, LN2_LOW = 0x1.0bfbe8p-15f;
@@ -18,6 +19,7 @@ template <> struct Format<float> {
 };
 template <> struct Format<double> {
     typedef int64_t Int;
+    typedef uint64_t Unsigned;
     static constexpr int MANTISSA = 52, BIAS = 1023;
     static constexpr double ROUND = 0x1.8p52;
     static constexpr double LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 0x1.a39ef35793c76p-33;
@@ -45,7 +47,8 @@ template <FLOATING(T)> INLINE typename Format<T>::Int bits(T x)
 // 2ⁿ, n the exponent of a normal number.
 template <FLOATING(T)> INLINE T power_of_two(typename Format<T>::Int n)
 {
-    return __builtin_bit_cast(T, (n + Format<T>::BIAS) << Format<T>::MANTISSA);
+    typedef typename Format<T>::Unsigned Unsigned;
+    return __builtin_bit_cast(T, (Unsigned(n) + Format<T>::BIAS) << Format<T>::MANTISSA);
 }
 
 // x = n ln 2 + r, |r| ≤ ½ ln 2, and eʳ − 1 = Σ_k rᵏ/k!.
@@ -106,9 +109,10 @@ template <FLOATING(T)> INLINE T log_of_1_plus(T f, T low)
 template <FLOATING(T)> INLINE T log_of_normal(T x, typename Format<T>::Int e, T low)
 {
     typedef Format<T> F;
-    const auto sqrt_half = bits(T(0.7071067811865476));
-    const auto n = (bits(x) - sqrt_half) >> F::MANTISSA;
-    const T m = __builtin_bit_cast(T, bits(x) - (n << F::MANTISSA));
+    typedef typename F::Int Int;
+    const Int sqrt_half = bits(T(0.7071067811865476));
+    const Int n = (bits(x) - sqrt_half) >> F::MANTISSA;
+    const T m = __builtin_bit_cast(T, bits(x) - Int(typename F::Unsigned(n) << F::MANTISSA));
     const T k = T(n + e);
     return k * F::LN2_HIGH + log_of_1_plus(m - 1, k * F::LN2_LOW + low);
 }
