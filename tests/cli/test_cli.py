@@ -257,19 +257,25 @@ def test_gradcheck_passes_and_exits_0(likelihood, capsys):
 def test_gradcheck_exits_1_on_a_wrong_gradient(monkeypatch):
     from npvae.backend import get_backend
     from npvae.ops import DECLARED
+    from npvae.ops.cpu import twins
 
     right = DECLARED["normal_kl_backward"]
 
     def without_kl(xp, d_z, d_kl, *rest):
         right.body(xp, d_z, 0 * d_kl, *rest)
 
+    def forget() -> None:
+        get_backend.cache_clear()
+        twins.library.cache_clear()
+
     monkeypatch.setitem(DECLARED, "normal_kl_backward", replace(right, body=without_kl))
-    get_backend.cache_clear()
+    monkeypatch.setenv("NPVAE_PURE_PYTHON", "1")  # the wrong body, and not its right twin
+    forget()
     try:
         assert main(["gradcheck", "--hidden", "4"]) == 1
     finally:
         monkeypatch.undo()
-        get_backend.cache_clear()
+        forget()
 
 
 def test_doctor_and_data_say_what_is_here(capsys):
