@@ -76,28 +76,32 @@ def serves(module: ModuleType, op: Op, name: str) -> bool:
 
 
 def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) -> Callable[..., Any]:
-    """The kernel of an op, called as the op is."""
+    """The kernel of an op, called as the op is.
+
+    Which kernel, and its sizes, depend on the shapes and dtypes of a few arguments: they are found
+    once for each.
+    """
     layout, run = op.layout, module.run
     assert layout is not None
-    shaped = [op.arguments.index(word) for word in op.shapes]
-    last = shaped[-1]  # has the dtype that the kernel is for
+    shaped = [op.arguments.index(word) for word in op.shapes]  # the last has the kernel's dtype
+    data = [op.arguments.index(op.multi_dtype)] if op.multi_dtype else []
     taken = [i for i, word in enumerate(op.arguments) if word not in op.scratch]
-    data = op.arguments.index(op.multi_dtype) if op.multi_dtype else None
-    sizes: dict[Any, tuple[int, ...]] = {}
-    kernels: dict[Any, Any] = {}
+    found: dict[Any, tuple[Any, tuple[int, ...]]] = {}
 
-    def kernel(dtypes: tuple[Any, ...]) -> Any:
-        own, *stored = (dtype.name for dtype in dtypes)
-        kernels[dtypes] = module.find(f"{'_'.join([name, *stored])} {own}")
-        return kernels[dtypes]
+    def find(values: tuple[Any, ...]) -> tuple[Any, tuple[int, ...]]:
+        sizes = layout(*(n for i in shaped for n in values[i].shape)).sizes
+        stored = [values[i].dtype.name for i in data]
+        kernel = module.find(f"{'_'.join([name, *stored])} {values[shaped[-1]].dtype.name}")
+        return kernel, sizes
 
-    def call(*values: Any, **options: Any) -> Any:
-        shapes = tuple([values[i].shape for i in shaped])
-        if shapes not in sizes:
-            sizes[shapes] = layout(*(n for shape in shapes for n in shape)).sizes
-        dtypes = (values[last].dtype,) if data is None else (values[last].dtype, values[data].dtype)
-        found = kernels[dtypes] if dtypes in kernels else kernel(dtypes)
-        if found is None or not run(found, *[values[i] for i in taken], *sizes[shapes]):
+    def call(*values: Any, **options: Any) -> None:
+        key = tuple([(values[i].shape, values[i].dtype.char) for i in shaped])
+        if data:
+            key = (*key, values[data[0]].dtype)
+        known = found.get(key) or found.setdefault(key, find(values))
+        kernel, sizes = known
+        given = [values[i] for i in taken] if op.scratch else values
+        if kernel is None or not run(kernel, *given, *sizes):
             body(*values, **options)
 
     return call
