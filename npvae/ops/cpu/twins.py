@@ -40,7 +40,10 @@ def why_none() -> str:
         return f"{OFF} is set"
     if not supported():
         return "they are for x86-64 processors with AVX2; below that NumPy is as fast"
-    return "npvae was installed without them, for want of a C++ compiler"
+    return (
+        "none were built: the install found no C++ compiler, or this is a clone without "
+        "`python setup.py build_ext --inplace`"
+    )
 
 
 def turned_off() -> bool:
