@@ -137,7 +137,7 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
     if name == "numpy":
         if tf32:
             raise ParameterError("tf32=True is for products on a GPU; leave it out with NumPy")
-        return Backend("numpy", numpy, on_host(twins.with_twins(reference(numpy))))
+        return Backend("numpy", numpy, twins.with_twins(on_host(reference(numpy))))
     if name == "cupy":
         reason = why_no_gpu()
         if reason:
