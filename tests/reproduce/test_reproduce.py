@@ -104,9 +104,10 @@ def test_a_curve_asked_for_twice_is_trained_once():
 
 
 PARENT = """if True:
-    import dataclasses, pathlib, sys
+    import dataclasses, pathlib, signal, sys
     from npvae.interrupts import terminable
     from npvae.reproduce import Curve, train_curves
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whether or not the tests run under nohup
     one = Curve("a", "digits", 2, "vae", 500, 8)
     with terminable():
         train_curves([one, dataclasses.replace(one, name="b")], 5e7, pathlib.Path(sys.argv[1]), 2)
