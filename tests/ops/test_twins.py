@@ -168,6 +168,7 @@ def test_the_environment_turns_them_off(monkeypatch, anew):
 
 
 def test_an_old_processor_runs_the_bodies(monkeypatch, anew):
+    monkeypatch.delenv("NPVAE_PURE_PYTHON", raising=False)
     monkeypatch.setenv("NPVAE_TWINS", "v2")
     assert twins.library() == (None, "") and "AVX2" in twins.why_none()
 
