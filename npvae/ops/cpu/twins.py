@@ -16,8 +16,8 @@ from typing import Any
 from npvae.ops import DECLARED, Ops
 from npvae.ops.declare import Op
 
-# Instruction sets that there are builds for, the best first, and what NumPy calls what they need.
 OFF, MOST = "NPVAE_PURE_PYTHON", "NPVAE_TWINS"  # variables: 1, and the highest level to use
+# Instruction sets that there are builds for, the best first, and what NumPy calls what they need.
 LEVELS = {"v4": ("AVX512_SKX",), "v3": ("AVX2", "FMA3")}
 DTYPES = ("float32", "float64")
 
