@@ -2,12 +2,18 @@
 //
 // A kernel is a C++ function of pointers and numbers. Its parameters' types say what to ask of each
 // Python argument: a pointer wants a C-contiguous buffer of its type, const or writable. What does
-// not fit is not an error: ``call`` answers False, and the op's NumPy body does the work.
+// not fit is not an error: ``run`` answers False, and the op's NumPy body does the work.
+//
+// A call with its arguments is a Task. The tasks of a training step can be kept, in a Recording,
+// and repeated without Python.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <new>
 #include <string>
 #include <tuple>
@@ -15,11 +21,10 @@
 #include <vector>
 
 #include "math.h"
+#include "pool.h"
+#include "products.h"
 
 namespace npvae {
-
-typedef long long Index;  // sizes and what is computed from them
-typedef unsigned long long u64;
 
 INLINE u64 __umul64hi(u64 a, u64 b) { return u64((unsigned __int128)a * b >> 64); }
 
@@ -36,8 +41,15 @@ template <> struct Letter<unsigned char> { static constexpr const char* LETTERS 
 struct Buffer {
     Py_buffer view;
     bool held = false;
+    Buffer() = default;
+    Buffer(Buffer&& from) noexcept : view(from.view), held(std::exchange(from.held, false)) {}
     ~Buffer() { if (held) PyBuffer_Release(&view); }
 };
+template <class T> bool holds(const Buffer& buffer)
+{
+    const char* format = buffer.view.format;
+    return format[0] && !format[1] && std::strchr(Letter<T>::LETTERS, format[0]);
+}
 
 template <class T> bool get(PyObject* object, Buffer& buffer, T*& to)
 {
@@ -47,9 +59,23 @@ template <class T> bool get(PyObject* object, Buffer& buffer, T*& to)
     if (!PyObject_CheckBuffer(object)) return false;
     if (PyObject_GetBuffer(object, &buffer.view, flags)) return false;
     buffer.held = true;
-    const char* format = buffer.view.format;
     to = static_cast<T*>(buffer.view.buf);
-    return format[0] && !format[1] && std::strchr(Letter<Element>::LETTERS, format[0]);
+    return holds<Element>(buffer);
+}
+// A matrix to be read may be a transposed view; one to be written has its rows in order.
+template <class T> bool get(PyObject* object, Buffer& buffer, Matrix<T>& to)
+{
+    typedef std::remove_const_t<T> Element;
+    const int flags = std::is_const_v<T> ? PyBUF_STRIDES : PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE;
+    if (!PyObject_CheckBuffer(object)) return false;
+    if (PyObject_GetBuffer(object, &buffer.view, flags | PyBUF_FORMAT)) return false;
+    buffer.held = true;
+    const Py_buffer& view = buffer.view;
+    if (view.ndim != 2 || !holds<Element>(buffer)) return false;
+    const Index down = view.strides[0], across = view.strides[1], size = sizeof(T);
+    to = {static_cast<T*>(view.buf), view.shape[0], view.shape[1], down / size, across / size};
+    return down > 0 && across > 0 && down % size == 0 && across % size == 0
+           && (to.down == 1 || to.across == 1);
 }
 inline bool get(PyObject* object, Buffer&, double& to)
 {
@@ -80,23 +106,70 @@ template <class N, class = decltype(N::array)> bool get(PyObject* object, Buffer
                                          : get(object, buffer, to.value);
 }
 
-typedef int (*Call)(void (*)(), PyObject* const*, Py_ssize_t);
+// What else must hold of a kernel's parameters: of a product, that its matrices fit, and that it
+// does not write where it reads.
+template <class... P> bool fit(const Buffer*, const P&...) { return true; }
+template <class T>
+bool fit(const Buffer* buffers, const Matrix<const T>& a, const Matrix<const T>& b,
+         const Matrix<T>& out)
+{
+    const auto apart = [&](const Matrix<const T>& m) {
+        const T* end = m(m.rows - 1, m.columns - 1) + 1;
+        return end <= out.at || out.at + out.rows * out.columns <= m.at;
+    };
+    return a.columns == b.rows && out.rows == a.rows && out.columns == b.columns
+           && a.rows > 0 && a.columns > 0 && b.columns > 0 && buffers && apart(a) && apart(b);
+}
+
+// --- calls ----------------------------------------------------------------------------------------
 
 constexpr Py_ssize_t LONG = 1 << 15;  // bytes worth letting go of the interpreter for
+constexpr Py_ssize_t SHARE = 1 << 17;  // bytes worth a thread
 
-// Whether the arguments fit; if they do, the kernel has run.
-template <class... P, size_t... I>
-int unpack(void (*kernel)(P...), PyObject* const* arguments, std::index_sequence<I...>)
-{
-    Buffer buffers[sizeof...(P)];
+struct Task {
+    virtual ~Task() = default;
+    virtual bool run() const = 0;  // whether the step goes on
+};
+
+// A kernel and its arguments.
+template <class... P> struct Call : Task {
+    void (*kernel)(P...);
+    Index blocks;  // that a GPU would take, and so parts that do not depend on one another
     std::tuple<std::remove_const_t<P>...> parameters;
-    if (!(get(arguments[I], buffers[I], std::get<I>(parameters)) && ...)) return 0;
+    Buffer buffers[sizeof...(P)];
     Py_ssize_t bytes = 0;
-    for (const Buffer& buffer : buffers) bytes += buffer.held ? buffer.view.len : 0;
-    PyThreadState* others = bytes > LONG ? PyEval_SaveThread() : nullptr;
+
+    // Whether the arguments fit.
+    template <size_t... I> bool take(PyObject* const* arguments, std::index_sequence<I...>)
+    {
+        if (!(get(arguments[I], buffers[I], std::get<I>(parameters)) && ...)) return false;
+        for (const Buffer& buffer : buffers) bytes += buffer.held ? buffer.view.len : 0;
+        return fit(buffers, std::get<I>(parameters)...);
+    }
+    bool run() const override
+    {
+        const Index wanted = at_least(bytes / SHARE, 1), most = 2 * Pool::threads;
+        const Index parts = std::min({wanted, most, blocks});
+        Pool::each(parts, [this, parts](Index p) {
+            this_part = {p, parts};
+            std::apply(kernel, parameters);
+        });
+        this_part = {};
+        return true;
+    }
+};
+
+// The tasks of a step, in their order.
+typedef std::vector<std::unique_ptr<Task>> Recording;
+thread_local std::unique_ptr<Recording> recording;  // what this thread runs is kept here too
+
+// Work without the interpreter; -1, and an error set, if there is no memory for it.
+template <class Work> int without_interpreter(bool let_go, Work work)
+{
+    PyThreadState* others = let_go ? PyEval_SaveThread() : nullptr;
     bool room = true;
     try {
-        kernel(std::get<I>(parameters)...);
+        work();
     } catch (const std::bad_alloc&) {
         room = false;
     }
@@ -104,19 +177,26 @@ int unpack(void (*kernel)(P...), PyObject* const* arguments, std::index_sequence
     if (!room) PyErr_NoMemory();
     return room ? 1 : -1;
 }
-template <class... P> int call(void (*kernel)(), PyObject* const* arguments, Py_ssize_t n)
+
+// Whether the arguments fit; if they do, the kernel has run.
+template <class... P>
+int call(void (*kernel)(), Index blocks, PyObject* const* arguments, Py_ssize_t n)
 {
     if (n != sizeof...(P)) {
         PyErr_Format(PyExc_TypeError, "%zd arguments for %zu parameters", n, sizeof...(P));
         return -1;
     }
-    return unpack(reinterpret_cast<void (*)(P...)>(kernel), arguments,
-                  std::index_sequence_for<P...>());
+    Call<P...> made;
+    made.kernel = reinterpret_cast<void (*)(P...)>(kernel), made.blocks = blocks;
+    if (!made.take(arguments, std::index_sequence_for<P...>())) return 0;
+    const int done = without_interpreter(made.bytes > LONG, [&] { made.run(); });
+    if (done > 0 && recording) recording->push_back(std::make_unique<Call<P...>>(std::move(made)));
+    return done;
 }
 
 struct Entry {
     void (*kernel)();
-    Call call;
+    int (*call)(void (*)(), Index, PyObject* const*, Py_ssize_t);
 };
 std::map<std::string, Entry> entries;
 
@@ -157,16 +237,89 @@ PyObject* run(PyObject*, PyObject* const* arguments, Py_ssize_t n)
 {
     const auto entry = static_cast<Entry*>(PyCapsule_GetPointer(arguments[0], nullptr));
     if (!entry) return nullptr;
-    const int done = entry->call(entry->kernel, arguments + 1, n - 1);
+    const Index blocks = PyLong_AsLongLong(arguments[1]);
+    const int done = entry->call(entry->kernel, blocks, arguments + 2, n - 2);
     if (done < 0) return nullptr;
     if (!done) PyErr_Clear();
     return PyBool_FromLong(done);
 }
 
+// A step that goes on only while an array's numbers are finite.
+struct Halt : Task {
+    Buffer buffer;
+    bool run() const override
+    {
+        const auto first = static_cast<const double*>(buffer.view.buf);
+        const auto finite = [](double x) { return std::isfinite(x); };
+        return std::all_of(first, first + buffer.view.len / sizeof(double), finite);
+    }
+};
+PyObject* halt(PyObject*, PyObject* array)
+{
+    auto made = std::make_unique<Halt>();
+    const double* numbers;
+    if (!get(array, made->buffer, numbers)) return PyErr_Format(PyExc_TypeError, "no float64");
+    if (recording) recording->push_back(std::move(made));
+    Py_RETURN_NONE;
+}
+
+PyObject* record(PyObject*, PyObject*)
+{
+    recording = std::make_unique<Recording>();
+    Py_RETURN_NONE;
+}
+
+PyObject* recorded(PyObject*, PyObject*)
+{
+    if (!recording) Py_RETURN_NONE;
+    return PyCapsule_New(recording.release(), nullptr, [](PyObject* capsule) {
+        delete static_cast<Recording*>(PyCapsule_GetPointer(capsule, nullptr));
+    });
+}
+
+PyObject* replay(PyObject*, PyObject* arguments)
+{
+    PyObject* capsule;
+    Index n, done = 0;
+    double seconds;
+    if (!PyArg_ParseTuple(arguments, "OLd", &capsule, &n, &seconds)) return nullptr;
+    const auto tasks = static_cast<const Recording*>(PyCapsule_GetPointer(capsule, nullptr));
+    if (!tasks) return nullptr;
+    typedef std::chrono::steady_clock Clock;
+    const auto until = Clock::now() + std::chrono::duration<double>(seconds);
+    const auto step = [&] {
+        for (const auto& task : *tasks)
+            if (!task->run()) return false;
+        return true;
+    };
+    const auto steps = [&] {
+        while (done < n && step()) {
+            done++;
+            if (Clock::now() >= until) break;
+        }
+    };
+    return without_interpreter(true, steps) < 0 ? nullptr : PyLong_FromLongLong(done);
+}
+
+PyObject* threads(PyObject*, PyObject* number)
+{
+    const long before = Pool::threads, n = PyLong_AsLong(number);
+    if (PyErr_Occurred()) return nullptr;
+    Pool::threads = int(n);
+    return PyLong_FromLong(before);
+}
+
 PyMethodDef methods[] = {
     {"find", find, METH_O, "The kernel called 'op dtype', or None."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run)), METH_FASTCALL,
-     "Run a kernel on its arguments and sizes; False, and nothing done, if they do not fit."},
+     "Run a kernel in so many blocks, on its arguments and sizes; False, and nothing done, if they "
+     "do not fit."},
+    {"record", record, METH_NOARGS, "Keep what this thread runs from now on."},
+    {"recorded", recorded, METH_NOARGS, "What was kept since then, and no more is."},
+    {"halt", halt, METH_O, "A replay goes on from here only while a float64 array is finite."},
+    {"replay", replay, METH_VARARGS,
+     "Repeat a recording n times, but no longer than some seconds; how often it was done wholly."},
+    {"threads", threads, METH_O, "How many threads share a kernel from now on; and until now."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "twins", nullptr, -1, methods,

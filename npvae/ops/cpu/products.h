@@ -1,0 +1,277 @@
+// C = A B, by tiles of C that stay in registers.
+//
+// A tile is a few rows by two vectors of columns. For each k it takes a row of B, two vectors, and
+// multiplies it by one number of each row of A: so B is read where its columns lie side by side. It
+// is copied there first, panel by panel (``pack``); A is read as it lies. Threads share C, and no
+// sum: the bits do not depend on how many there are.
+//
+// Few rows of A against rows of weights, x Wᵀ of a small batch, are scalar products of the two as
+// they lie (``dots``): a copy of the weights would cost more than the product.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace npvae {
+
+#ifdef __AVX512F__
+constexpr int VECTOR_BYTES = 64, TILE_ROWS = 12;  // 24 sums in 32 registers
+#else
+constexpr int VECTOR_BYTES = 32, TILE_ROWS = 6;  // 12 sums in 16
+#endif
+
+template <class T> struct Vector {
+    typedef T Type __attribute__((vector_size(VECTOR_BYTES)));
+    typedef T Unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+    static constexpr Index LANES = VECTOR_BYTES / sizeof(T), PANEL = 2 * LANES;
+};
+template <class T> INLINE typename Vector<T>::Type load(const T* at)
+{
+    return *reinterpret_cast<const typename Vector<T>::Unaligned*>(at);
+}
+template <class T> INLINE void store(T* at, typename Vector<T>::Type v)
+{
+    *reinterpret_cast<typename Vector<T>::Unaligned*>(at) = v;
+}
+
+// Rows and columns of numbers, ``down`` and ``across`` apart.
+template <class T> struct Matrix {
+    T* at;
+    Index rows, columns, down, across;
+    T* operator()(Index i, Index j) const { return at + i * down + j * across; }
+};
+
+// Working space of a thread, kept for its next product.
+template <class T> T* scratch(Index n)
+{
+    struct Free {
+        void operator()(T* p) const { std::free(p); }
+    };
+    static thread_local std::unique_ptr<T[], Free> space;
+    static thread_local Index size = 0;
+    if (n > size) {
+        size = 0;
+        const Index bytes = (n * sizeof(T) + 63) / 64 * 64;
+        space.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+        if (!space) throw std::bad_alloc();
+        size = n;
+    }
+    return space.get();
+}
+
+// --- panels of B ----------------------------------------------------------------------------------
+
+// Rows become columns, LANES of each: a perfect shuffle of two halves, log₂ LANES times.
+template <class T> INLINE void transpose(typename Vector<T>::Type (&v)[Vector<T>::LANES])
+{
+    constexpr Index N = Vector<T>::LANES;
+    typedef typename Format<T>::Int Lane __attribute__((vector_size(VECTOR_BYTES)));
+    Lane low, high;
+    for (Index i = 0; i < N; i++) {
+        low[i] = i / 2 + (i % 2) * N;
+        high[i] = low[i] + N / 2;
+    }
+    for (Index stage = 1; stage < N; stage *= 2) {
+        typename Vector<T>::Type w[N];
+        for (Index i = 0; i < N / 2; i++) {
+            w[2 * i] = __builtin_shuffle(v[i], v[i + N / 2], low);
+            w[2 * i + 1] = __builtin_shuffle(v[i], v[i + N / 2], high);
+        }
+        for (Index i = 0; i < N; i++) v[i] = w[i];
+    }
+}
+
+// Columns first … first + PANEL of B, row after row; beyond the last column zeros.
+template <class T> void pack(const Matrix<const T>& B, Index first, T* __restrict__ panel)
+{
+    constexpr Index LANES = Vector<T>::LANES, PANEL = Vector<T>::PANEL;
+    const Index columns = B.columns - first < PANEL ? B.columns - first : PANEL;
+    if (B.across == 1 && columns == PANEL) {
+        for (Index k = 0; k < B.rows; k++)
+            for (Index v = 0; v < 2; v++)
+                store(panel + k * PANEL + v * LANES, load(B(k, first + v * LANES)));
+        return;
+    }
+    Index k = 0;
+    if (B.down == 1 && columns == PANEL) {  // W read as Wᵀ
+        for (; k + LANES <= B.rows; k += LANES)
+            for (Index v = 0; v < 2; v++) {
+                typename Vector<T>::Type square[LANES];
+                for (Index i = 0; i < LANES; i++) square[i] = load(B(k, first + v * LANES + i));
+                transpose<T>(square);
+                for (Index i = 0; i < LANES; i++)
+                    store(panel + (k + i) * PANEL + v * LANES, square[i]);
+            }
+    }
+    for (; k < B.rows; k++)
+        for (Index c = 0; c < PANEL; c++)
+            panel[k * PANEL + c] = c < columns ? *B(k, first + c) : T(0);
+}
+
+// --- tiles of C -----------------------------------------------------------------------------------
+
+// ROWS rows of A times a panel (K rows, ``down`` apart) → ``columns`` of C, added to it or not.
+template <class T, int ROWS, int VECTORS>
+void tile(Index K, const T* A, Index down, Index across, const T* __restrict__ panel, Index apart,
+          T* __restrict__ C, Index C_down, Index columns, bool add)
+{
+    typedef typename Vector<T>::Type V;
+    constexpr Index LANES = Vector<T>::LANES;
+    V sum[ROWS][VECTORS] = {};
+    for (Index k = 0; k < K; k++) {
+        V b[VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; v++) b[v] = load(panel + k * apart + v * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; i++) {
+            const T a = A[i * down + k * across];
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; v++) sum[i][v] += a * b[v];
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; v++) {
+            T* at = C + i * C_down + v * LANES;
+            const Index n = columns - v * LANES;
+            if (n >= LANES) {
+                store(at, add ? load(at) + sum[i][v] : sum[i][v]);
+            } else {
+                for (Index c = 0; c < n; c++) at[c] = add ? at[c] + sum[i][v][c] : sum[i][v][c];
+            }
+        }
+}
+
+template <class T> using Tile = decltype(&tile<T, 1, 1>);
+
+template <class T, int... I> Tile<T> tile_of(int rows, bool wide, std::integer_sequence<int, I...>)
+{
+    static constexpr Tile<T> NARROW[] = {tile<T, I + 1, 1>...}, WIDE[] = {tile<T, I + 1, 2>...};
+    return (wide ? WIDE : NARROW)[rows - 1];
+}
+
+// Rows first … last of A times one panel.
+template <class T>
+void strip(const Matrix<const T>& A, Index first, Index last, const T* panel, Index apart, T* C,
+           Index C_down, Index columns, bool add)
+{
+    const Index rows = last - first, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (Index t = 0; t < tiles; t++) {
+        const Index from = first + rows * t / tiles, to = first + rows * (t + 1) / tiles;
+        tile_of<T>(int(to - from), columns > Vector<T>::LANES,
+                   std::make_integer_sequence<int, TILE_ROWS>())(
+            A.columns, A(from, 0), A.down, A.across, panel, apart, C + from * C_down, C_down,
+            columns, add);
+    }
+}
+
+// --- few rows -------------------------------------------------------------------------------------
+
+template <class T> INLINE T sum_of(typename Vector<T>::Type v)
+{
+    T sum = 0;
+    T part[Vector<T>::LANES];
+    store(part, v);
+    for (Index half = Vector<T>::LANES / 2; half > 0; half /= 2)
+        for (Index i = 0; i < half; i++) part[i] += part[i + half];
+    return sum + part[0];
+}
+
+// C[i][j] = A[i] · W[j], ROWS rows of A and COLUMNS of W, each of K numbers side by side.
+template <class T, int ROWS, int COLUMNS>
+void dots(Index K, const T* A, Index A_down, const T* W, Index W_down, T* C, Index C_down)
+{
+    typedef typename Vector<T>::Type V;
+    constexpr Index LANES = Vector<T>::LANES;
+    V sum[ROWS][COLUMNS] = {};
+    Index k = 0;
+    for (; k + LANES <= K; k += LANES) {
+        V a[ROWS];
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; i++) a[i] = load(A + i * A_down + k);
+#pragma GCC unroll 8
+        for (int j = 0; j < COLUMNS; j++) {
+            const V w = load(W + j * W_down + k);
+#pragma GCC unroll 8
+            for (int i = 0; i < ROWS; i++) sum[i][j] += a[i] * w;
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < COLUMNS; j++) {
+            T total = sum_of<T>(sum[i][j]);
+            for (Index l = k; l < K; l++) total += A[i * A_down + l] * W[j * W_down + l];
+            C[i * C_down + j] = total;
+        }
+}
+template <class T, int ROWS>
+void rows_of_dots(const Matrix<const T>& A, Index i, const Matrix<const T>& W, Index first,
+                  Index last, T* C, Index C_down)
+{
+    constexpr int COLUMNS = ROWS == 1 ? 8 : 4;
+    const Index K = A.columns;
+    Index j = first;
+    for (; j + COLUMNS <= last; j += COLUMNS)
+        dots<T, ROWS, COLUMNS>(K, A(i, 0), A.down, W(0, j), W.across, C + i * C_down + j, C_down);
+    for (; j < last; j++)
+        dots<T, ROWS, 1>(K, A(i, 0), A.down, W(0, j), W.across, C + i * C_down + j, C_down);
+}
+
+// --- the product ----------------------------------------------------------------------------------
+
+constexpr Index FEW = 8;          // rows of A, for which B is not copied
+constexpr Index DEPTH = 1024;     // rows of a panel at a time: it stays in the second-level cache
+constexpr Index BLOCK = 96;       // rows of A at a time, as A does
+constexpr Index WORTH = 1 << 17;  // multiply-adds for which a thread is asked
+
+INLINE Index at_least(Index n, Index least) { return n < least ? least : n; }
+
+// Split n pieces among calls of ``work(first, last)``, each of which is worth a thread.
+template <class Work> void split(Index n, Index cost, const Work& work)
+{
+    const Index most = 4 * Pool::threads, worth = n * at_least(cost, 1) / WORTH + 1;
+    const Index wanted = worth < most ? worth : most, parts = wanted < n ? wanted : n;
+    Pool::each(parts, [=, &work](Index p) { work(n * p / parts, n * (p + 1) / parts); });
+}
+
+// C (m, n) = A (m, k) B (k, n)
+template <class T> void multiply(Matrix<const T> A, Matrix<const T> B, Matrix<T> C)
+{
+    constexpr Index PANEL = Vector<T>::PANEL;
+    const Index m = A.rows, K = A.columns, n = B.columns, panels = (n + PANEL - 1) / PANEL;
+    if (m <= FEW && A.across == 1 && B.down == 1) {
+        split((n + 7) / 8, 8 * m * K, [&](Index first, Index last) {
+            const Index from = 8 * first, to = 8 * last < n ? 8 * last : n;
+            Index i = 0;
+            for (; i + 4 <= m; i += 4) rows_of_dots<T, 4>(A, i, B, from, to, C.at, C.down);
+            for (; i + 2 <= m; i += 2) rows_of_dots<T, 2>(A, i, B, from, to, C.at, C.down);
+            for (; i < m; i++) rows_of_dots<T, 1>(A, i, B, from, to, C.at, C.down);
+        });
+        return;
+    }
+    const bool as_it_lies = m <= FEW && B.across == 1;
+    const Index depth = K < DEPTH ? K : DEPTH, blocks = (m + BLOCK - 1) / BLOCK;
+    T* packed = scratch<T>((as_it_lies ? 1 : panels) * PANEL * depth);
+    for (Index k = 0; k < K; k += depth) {
+        const Index d = K - k < depth ? K - k : depth;
+        const Matrix<const T> Ak{A(0, k), m, d, A.down, A.across};
+        const Matrix<const T> Bk{B(k, 0), d, n, B.down, B.across};
+        const Index whole = as_it_lies ? n / PANEL : 0;  // panels that are read where they are
+        split(panels - whole, 16 * PANEL * d, [&](Index first, Index last) {
+            for (Index p = first; p < last; p++)
+                pack(Bk, (whole + p) * PANEL, packed + p * PANEL * d);
+        });
+        split(blocks * panels, PANEL * d * (m < BLOCK ? m : BLOCK), [&](Index first, Index last) {
+            for (Index i = first; i < last; i++) {
+                const Index block = i / panels, p = i % panels, c = p * PANEL;
+                const T* panel = p < whole ? Bk(0, c) : packed + (p - whole) * PANEL * d;
+                strip(Ak, m * block / blocks, m * (block + 1) / blocks, panel,
+                      p < whole ? B.down : PANEL, C.at + c, C.down, n - c, k > 0);
+            }
+        });
+    }
+}
+
+}  // namespace npvae
