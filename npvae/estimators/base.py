@@ -17,7 +17,7 @@ from npvae.distributions import Likelihood
 from npvae.distributions.latents import LatentFamily
 from npvae.distributions.priors import Prior
 from npvae.errors import NotFittedError, ParameterError
-from npvae.estimators import coding, feature_names, model_file, scoring, training
+from npvae.estimators import coding, exporting, feature_names, model_file, scoring, training
 from npvae.estimators.arguments import (
     resolve_likelihood,
     resolve_objective,
@@ -340,3 +340,4 @@ class GenerativeModel:
     score_samples = scoring.score_samples
     score = scoring.score
     save = model_file.save
+    export = exporting.export

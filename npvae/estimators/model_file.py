@@ -40,6 +40,11 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     NotFittedError
         If there are no parameters yet.
     """
+    write_archive(path, "model", *contents_of(model))
+
+
+def contents_of(model: "GenerativeModel") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Config and arrays of a model file, checked as :func:`save` says."""
     engine = model._engine()
     check_trainable(model)
     with engine.backend.oom_guard():
@@ -47,7 +52,7 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     arrays = {name: to_numpy(array) for name, array in model.parameters.items()}
     if engine.standardization is not None:
         arrays |= {k: to_numpy(v) for k, v in engine.standardization.arrays().items()}
-    write_archive(path, "model", config_of(model) | {"epoch": model._state.epoch}, arrays)
+    return config_of(model) | {"epoch": model._state.epoch}, arrays
 
 
 def check_described(model: "GenerativeModel") -> None:
@@ -135,7 +140,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     Parameters
     ----------
     path : path
-        A file written by ``save``.
+        A file written by ``save``, or by ``export`` as ``.safetensors``.
     backend : str
         Where to put it, whichever backend wrote it: ``"numpy"``, ``"cupy"`` or ``"auto"``.
 
@@ -149,8 +154,15 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     ------
     ModelFileError
         If the file is missing, damaged, not a model, or its arrays do not fit its config.
+    MissingExtraError
+        If it is a safetensors file and that package is not installed.
     """
-    config, arrays = read_archive(path, "model")
+    if Path(path).suffix.casefold() == ".safetensors":
+        from npvae.export import safetensors  # formats cost nothing where none is read
+
+        config, arrays = safetensors.read(path)
+    else:
+        config, arrays = read_archive(path, "model")
     try:
         cls, params = described(path, config, len(arrays))
         model = cls(**(params | {"backend": backend, "verbose": False}))

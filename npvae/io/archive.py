@@ -124,13 +124,13 @@ def check_suffix(path: StrPath) -> None:
     >>> check_suffix("model.safetensors")
     Traceback (most recent call last):
     npvae.errors.ParameterError: model.safetensors: npvae writes .npz and not .safetensors; let \
-its name end in .npz, or hand model.parameters to the library of that format
+its name end in .npz, or write another format by model.export(path, format)
     """
     suffix = Path(path).suffix
     if suffix.casefold() not in (".npz", ""):
         raise ParameterError(
             f"{path}: npvae writes .npz and not {suffix}; let its name end in .npz, "
-            "or hand model.parameters to the library of that format"
+            "or write another format by model.export(path, format)"
         )
 
 

@@ -185,6 +185,7 @@ CALLS = {
     "score": lambda m: m.score(X),
     "loss_and_grad": lambda m: m.loss_and_grad(X),
     "save": lambda m: m.save("never-written.npz"),
+    "export": lambda m: m.export("never-written.safetensors", "safetensors"),
     "elbo": lambda m: m.elbo(X),
     "standardization_": lambda m: m.standardization_,
     "sample": lambda m: m.sample(1),
