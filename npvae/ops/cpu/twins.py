@@ -11,14 +11,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from warnings import warn
 
+from numpy import dtype
+
 from npvae.errors import ParameterError
 from npvae.ops import DECLARED, Ops
 from npvae.ops.cpu import build
+from npvae.ops.cpu.threads import count
 from npvae.ops.declare import Op
 
 OFF, MOST = "NPVAE_PURE_PYTHON", "NPVAE_TWINS"  # variables: 1, and the highest level to use
@@ -99,11 +103,12 @@ def with_twins(ops: Ops) -> Ops:
         if built()[0] is not None:
             warn(f"compiled ops are not used: {why_none()}", stacklevel=2)
         return ops
+    module.threads(count())
     twins = {
         name: launcher(module, op, name, getattr(ops, name))
         for name, op in DECLARED.items() if op.layout and serves(module, op, name)
     }  # fmt: skip
-    return replace(ops, **twins)
+    return replace(ops, gemm=product(module, ops.gemm), **twins)
 
 
 def serves(module: ModuleType, op: Op, name: str) -> bool:
@@ -124,22 +129,36 @@ def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) ->
     shaped = [op.arguments.index(word) for word in op.shapes]  # the last has the kernel's dtype
     data = [op.arguments.index(op.multi_dtype)] if op.multi_dtype else []
     taken = [i for i, word in enumerate(op.arguments) if word not in op.scratch]
-    found: dict[Any, tuple[Any, tuple[int, ...]]] = {}
+    found: dict[Any, tuple[Any, int, tuple[int, ...]]] = {}
 
-    def find(values: tuple[Any, ...]) -> tuple[Any, tuple[int, ...]]:
-        sizes = layout(*(n for i in shaped for n in values[i].shape)).sizes
+    def find(values: tuple[Any, ...]) -> tuple[Any, int, tuple[int, ...]]:
+        launch = layout(*(n for i in shaped for n in values[i].shape))
         stored = [values[i].dtype.name for i in data]
         kernel = module.find(f"{'_'.join([name, *stored])} {values[shaped[-1]].dtype.name}")
-        return kernel, sizes
+        return kernel, prod(launch.grid), launch.sizes
 
     def call(*values: Any, **options: Any) -> None:
         key = tuple([(values[i].shape, values[i].dtype.char) for i in shaped])
         if data:
             key = (*key, values[data[0]].dtype)
         known = found.get(key) or found.setdefault(key, find(values))
-        kernel, sizes = known
+        kernel, blocks, sizes = known
         given = [values[i] for i in taken] if op.scratch else values
-        if kernel is None or not run(kernel, *given, *sizes):
+        if kernel is None or not run(kernel, blocks, *given, *sizes):
             body(*values, **options)
 
     return call
+
+
+def product(module: ModuleType, body: Callable[..., Any]) -> Callable[..., Any]:
+    """The matrix product of ``products.h``, on threads of its own."""
+    kernels = {dtype(name): module.find(f"gemm {name}") for name in DTYPES}
+    run = module.run
+
+    def gemm(a: Any, b: Any, out: Any) -> Any:
+        kernel = kernels.get(a.dtype)
+        if kernel is None or not run(kernel, 1, a, b, out):
+            return body(a, b, out)
+        return out
+
+    return gemm
