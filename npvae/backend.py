@@ -15,7 +15,7 @@ import numpy
 from npvae import install
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
-from npvae.ops.cpu import on_host, twins
+from npvae.ops.cpu import on_host, recording, twins
 from npvae.ops.cpu.blas import held_for, one_thread_each
 
 capturing = RLock()  # by one thread at a time
@@ -61,18 +61,21 @@ class Backend:
         """Which fused twins of the ops it runs, in a word: results differ in their last bits."""
         return (twins.library()[1] or "none") if self.xp is numpy else "cuda"
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What repeats in one launch all that ``work`` asks of the device: a CUDA graph.
+    def capture(self, work: Callable[[], None], *holders: Any) -> Callable[[], bool | None] | None:
+        """What repeats in one launch all that ``work`` asks of the device: a CUDA graph, or on a
+        host the recorded calls of the compiled ops.
 
-        None on a host, and None if ``work`` allocates: a graph holds on to addresses and not to
-        arrays, so it would write to memory that has been given to something else by then. What
-        ``work`` uses must outlive the graph for the same reason.
+        None if ``work`` allocates on a GPU: a graph holds on to addresses and not to arrays, so it
+        would write to memory that has been given to something else by then. What ``work`` uses must
+        outlive the graph for the same reason. None on a host if NumPy has a part in it, at work on
+        arrays that are attributes of ``holders``.
 
-        Nothing is done yet, and ``work`` must have been done before: what it needs compiled has
-        to be there.
+        Nothing is done yet, and ``work`` must have been done before: what it needs compiled, and
+        its buffers, have to be there. On a host a launch ends at :meth:`halt` if the numbers there
+        are not finite, and tells whether it came to its end.
         """
         if self.xp is numpy:
-            return None
+            return recording.record(work, holders)
         stream = capture_stream(self.xp)
         with capturing, stream, self.xp.cuda.using_allocator(_refuse):
             stream.begin_capture()
@@ -85,6 +88,11 @@ class Backend:
                     return None
                 raise
             return stream.end_capture().launch
+
+    def halt(self, numbers: Array) -> None:
+        """Let a launch on a host end here if the numbers, float64, are not finite."""
+        if self.xp is numpy:
+            recording.halt(numbers)
 
     def oom_guard(self) -> AbstractContextManager[None]:
         """Guard against a device out of memory: one line says what was asked, and what is free."""

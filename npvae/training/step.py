@@ -2,13 +2,17 @@
 
 What differs between two steps (which rows, which noise, which learning rate) is read where
 the parameters live: a step number that each step moves on, and tables of the epoch.
-So nothing in a step depends on where the host thinks it is: steps can be captured as a CUDA
-graph, and many of them replayed in one launch.
+So nothing in a step depends on where the host thinks it is: steps can be captured, as a CUDA
+graph or as a list of calls, and replayed without Python.
 """
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
+from time import perf_counter
+from typing import Any
 from warnings import warn
+
+import numpy as np
 
 from npvae import random
 from npvae.backend import Array, to_numpy
@@ -24,6 +28,7 @@ from npvae.training.diagnosis import diagnose
 from npvae.training.state import TrainingState
 
 STEPS_PER_GRAPH = 16  # of the longer of the two CUDA graphs; the other has one step
+AT_ONCE = 0.05  # seconds of a host until it looks for Ctrl-C
 
 
 class TrainStep:
@@ -78,7 +83,7 @@ class TrainStep:
         self.optimizer_scalars, self.objective_scalars = numbers[:K], tuple(numbers[K:])
         self._next_order: tuple[int, Array | None] = (-1, None)  # an epoch, and its permutation
         self._buffers_ready = False  # whether a whole minibatch has allocated the buffers
-        self.cuda_graphs: dict[int, Callable[[], None]] = {}  # number of steps → their replay
+        self.graphs: dict[int, Callable[[], bool | None]] = {}  # number of steps → their replay
         self._captured_at = -1  # the workspace's count of allocations at the capture
 
     def begin_epoch(self) -> None:
@@ -99,25 +104,18 @@ class TrainStep:
         table = [[*row, *scalars(state.epoch * n + i, n)] for i, row in enumerate(table)]
         self.step_scalars[...] = xp.asarray(table, dtype=xp.float64)
 
-    def advance(self) -> None:
-        """Train on the next minibatch; by CUDA graphs on all until the host has to synchronise."""
+    def advance(self, most: int = FLUSH_EVERY) -> None:
+        """Train on the next minibatch, or where steps are captured on several, ``most`` of them."""
         state, M = self.state, self.batches.batch_size
         whole = len(self.batches.data) // M - state.batch  # batches of M left in this epoch
-        n = min(whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
+        n = min(most, whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
         if n > 0 and self._can_replay_graphs():
-            for _ in range(n // STEPS_PER_GRAPH):
-                self.cuda_graphs[STEPS_PER_GRAPH]()
-            for _ in range(n % STEPS_PER_GRAPH):
-                self.cuda_graphs[1]()
-            if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
-            self.sync_and_check(n)
+            self._replay_graphs(n)
         else:
-            n = 1
             self.one_step(self.batches.size(state.batch), sync=True)
             self._buffers_ready |= whole > 0
-        state.step += n
-        state.batch += n
+            state.step += 1
+            state.batch += 1
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
             self.config.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
@@ -141,7 +139,8 @@ class TrainStep:
         loss = engine.objective(ctx, cache.terms, scalars, state)
         self.accumulate(cache.terms, loss)
         if sync:
-            self.sync_and_check(1)
+            self.sync_and_check()
+        engine.backend.halt(self.sums)
         model.backward(ctx, cache, loss.seeds)
         engine.penalty.backward(engine)
         self.update()
@@ -173,20 +172,20 @@ class TrainStep:
             ops, engine.theta, engine.grad, self.state.moments, scratch, *numbers
         )
 
-    def sync_and_check(self, n: int) -> None:
-        """Synchronise after ``n`` steps and read the epoch's sums.
+    def sync_and_check(self, when: str = "") -> None:
+        """Synchronise with the device and read the epoch's sums.
 
         Raises
         ------
         NumericalError
-            If they are not finite.
+            If they are not finite, by the step in hand, or ``when``.
         """
         state = self.state
         sums = [float(total) for total in to_numpy(self.sums)]
         state.sums[:], state.objective[:] = sums[:2], sums[2:]
         loss = sums[1] - sums[0] + sums[3] - sums[2]
         if not isfinite(loss):
-            when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
+            when = when or f"at step {state.step + 1}"
             what = f"the loss is {loss} {when}, in epoch {state.epoch + 1}"
             raise NumericalError(self.diagnose(what))
 
@@ -204,22 +203,29 @@ class TrainStep:
         return row | self.engine.penalty.report(self.engine)
 
     def _can_replay_graphs(self) -> bool:
-        """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
+        """Whether graphs can train whole minibatches; captured anew if buffers moved."""
         if not self.batches.capturable or self.config.noise == "sobol":  # made on the host
             return False
-        allocations = self.engine.work.allocations
-        if self._buffers_ready and self._captured_at != allocations:
-            self.cuda_graphs, self._captured_at = self._capture_graphs(), allocations
-        return self._buffers_ready and bool(self.cuda_graphs)
+        work = self.engine.work
+        if self._buffers_ready and self._captured_at != work.allocations:
+            before, self.graphs = work.allocations, self._capture_graphs()
+            self._captured_at = work.allocations
+            if before != work.allocations:  # some buffers were not there yet
+                self.graphs = {}
+        return self._buffers_ready and bool(self.graphs)
 
-    def _capture_graphs(self) -> dict[int, Callable[[], None]]:
-        """The replays of one step and of several; none where the device cannot capture, or a step
-        allocates arrays, to where a replay would write when they are freed.
+    def _capture_graphs(self) -> dict[int, Callable[[], bool | None]]:
+        """The replays of one step and, on a device, of several; none where steps cannot be captured
+        or are not all done by ops, but by arrays that they allocate or by NumPy.
         """
-        graphs = {}
+        graphs, engine, state = {}, self.engine, self.state
+        on_host = engine.xp is np
+        holders = (self, engine, engine.mine, engine.ctx, engine.work, state, self.batches)
+        if on_host and not all(map(is_own, self._parts())):
+            return {}
         try:
-            for n in (1, STEPS_PER_GRAPH):
-                replay = self.engine.backend.capture(partial(self._run_steps, n))
+            for n in (1,) if on_host else (1, STEPS_PER_GRAPH):
+                replay = engine.backend.capture(partial(self._run_steps, n), *holders)
                 if replay is None:
                     return {}
                 graphs[n] = replay
@@ -228,6 +234,43 @@ class TrainStep:
             return {}
         return graphs
 
+    def _parts(self) -> tuple[Any, ...]:
+        """The objects that a step is made of."""
+        engine = self.engine
+        return (
+            self, engine.objective, engine.penalty, self.config.optimizer,
+            engine.model, *vars(engine.model).values(),
+        )  # fmt: skip
+
     def _run_steps(self, n: int) -> None:
         for _ in range(n):
             self.one_step(self.batches.batch_size)
+
+    def _replay_graphs(self, n: int) -> None:
+        """Train on ``n`` minibatches, on a host only as long as nobody minds waiting."""
+        state, until = self.state, perf_counter() + AT_ONCE
+        one, several = self.graphs[1], self.graphs.get(STEPS_PER_GRAPH)
+        if several:
+            for _ in range(n // STEPS_PER_GRAPH):
+                several()
+            for _ in range(n % STEPS_PER_GRAPH):
+                one()
+            if state.batch + n == self.batches.n_batches:  # while the device is at work
+                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
+            self.sync_and_check(f"by step {state.step + n}")
+            state.step += n
+            state.batch += n
+            return
+        for _ in range(n):
+            if not one():
+                self.sync_and_check()
+            state.step += 1
+            state.batch += 1
+            if perf_counter() > until:
+                break
+        self.sync_and_check()
+
+
+def is_own(part: Any) -> bool:
+    """Whether it is npvae's or Python's: an object of another class may count steps by itself."""
+    return type(part).__module__.partition(".")[0] in ("npvae", "builtins")

@@ -7,6 +7,7 @@
 //
 // Few rows of A against rows of weights, x Wᵀ of a small batch, are scalar products of the two as
 // they lie (``dots``): a copy of the weights would cost more than the product.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -84,25 +85,25 @@ template <class T> INLINE void transpose(typename Vector<T>::Type (&v)[Vector<T>
 // Columns first … first + PANEL of B, row after row; beyond the last column zeros.
 template <class T> void pack(const Matrix<const T>& B, Index first, T* __restrict__ panel)
 {
+    typedef typename Vector<T>::Type V;
     constexpr Index LANES = Vector<T>::LANES, PANEL = Vector<T>::PANEL;
-    const Index columns = B.columns - first < PANEL ? B.columns - first : PANEL;
-    if (B.across == 1 && columns == PANEL) {
-        for (Index k = 0; k < B.rows; k++)
-            for (Index v = 0; v < 2; v++)
-                store(panel + k * PANEL + v * LANES, load(B(k, first + v * LANES)));
+    const Index columns = std::min(B.columns - first, PANEL);
+    if (B.across == 1) {
+        for (Index k = 0; k < B.rows; k++) {
+            std::memcpy(panel + k * PANEL, B(k, first), columns * sizeof(T));
+            std::memset(panel + k * PANEL + columns, 0, (PANEL - columns) * sizeof(T));
+        }
         return;
     }
     Index k = 0;
-    if (B.down == 1 && columns == PANEL) {  // W read as Wᵀ
-        for (; k + LANES <= B.rows; k += LANES)
-            for (Index v = 0; v < 2; v++) {
-                typename Vector<T>::Type square[LANES];
-                for (Index i = 0; i < LANES; i++) square[i] = load(B(k, first + v * LANES + i));
-                transpose<T>(square);
-                for (Index i = 0; i < LANES; i++)
-                    store(panel + (k + i) * PANEL + v * LANES, square[i]);
-            }
-    }
+    for (; k + LANES <= B.rows; k += LANES)  // W read as Wᵀ
+        for (Index v = 0; v < PANEL; v += LANES) {
+            V square[LANES];
+            for (Index i = 0; i < LANES; i++)
+                square[i] = v + i < columns ? load(B(k, first + v + i)) : V{};
+            transpose<T>(square);
+            for (Index i = 0; i < LANES; i++) store(panel + (k + i) * PANEL + v, square[i]);
+        }
     for (; k < B.rows; k++)
         for (Index c = 0; c < PANEL; c++)
             panel[k * PANEL + c] = c < columns ? *B(k, first + c) : T(0);
@@ -151,18 +152,18 @@ template <class T, int... I> Tile<T> tile_of(int rows, bool wide, std::integer_s
     return (wide ? WIDE : NARROW)[rows - 1];
 }
 
-// Rows first … last of A times one panel.
+// A times one panel.
 template <class T>
-void strip(const Matrix<const T>& A, Index first, Index last, const T* panel, Index apart, T* C,
-           Index C_down, Index columns, bool add)
+void strip(const Matrix<const T>& A, const T* panel, Index apart, T* C, Index C_down, Index columns,
+           bool add)
 {
-    const Index rows = last - first, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const Index m = A.rows, tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
     for (Index t = 0; t < tiles; t++) {
-        const Index from = first + rows * t / tiles, to = first + rows * (t + 1) / tiles;
-        tile_of<T>(int(to - from), columns > Vector<T>::LANES,
+        const Index i = m * t / tiles, rows = m * (t + 1) / tiles - i;
+        tile_of<T>(int(rows), columns > Vector<T>::LANES,
                    std::make_integer_sequence<int, TILE_ROWS>())(
-            A.columns, A(from, 0), A.down, A.across, panel, apart, C + from * C_down, C_down,
-            columns, add);
+            A.columns, A(i, 0), A.down, A.across, panel, apart, C + i * C_down, C_down, columns,
+            add);
     }
 }
 
@@ -222,8 +223,8 @@ void rows_of_dots(const Matrix<const T>& A, Index i, const Matrix<const T>& W, I
 // --- the product ----------------------------------------------------------------------------------
 
 constexpr Index FEW = 8;          // rows of A, for which B is not copied
-constexpr Index DEPTH = 1024;     // rows of a panel at a time: it stays in the second-level cache
-constexpr Index BLOCK = 96;       // rows of A at a time, as A does
+constexpr Index DEPTH = 256;      // rows of a panel at a time: they stay in the first-level cache
+constexpr Index BLOCK = 384;      // rows of A at a time: they do in the second-level cache
 constexpr Index WORTH = 1 << 17;  // multiply-adds for which a thread is asked
 
 INLINE Index at_least(Index n, Index least) { return n < least ? least : n; }
@@ -251,27 +252,34 @@ template <class T> void multiply(Matrix<const T> A, Matrix<const T> B, Matrix<T>
         });
         return;
     }
-    const bool as_it_lies = m <= FEW && B.across == 1;
-    const Index depth = K < DEPTH ? K : DEPTH, blocks = (m + BLOCK - 1) / BLOCK;
-    T* packed = scratch<T>((as_it_lies ? 1 : panels) * PANEL * depth);
-    for (Index k = 0; k < K; k += depth) {
-        const Index d = K - k < depth ? K - k : depth;
-        const Matrix<const T> Ak{A(0, k), m, d, A.down, A.across};
-        const Matrix<const T> Bk{B(k, 0), d, n, B.down, B.across};
-        const Index whole = as_it_lies ? n / PANEL : 0;  // panels that are read where they are
-        split(panels - whole, 16 * PANEL * d, [&](Index first, Index last) {
-            for (Index p = first; p < last; p++)
-                pack(Bk, (whole + p) * PANEL, packed + p * PANEL * d);
-        });
-        split(blocks * panels, PANEL * d * (m < BLOCK ? m : BLOCK), [&](Index first, Index last) {
-            for (Index i = first; i < last; i++) {
-                const Index block = i / panels, p = i % panels, c = p * PANEL;
-                const T* panel = p < whole ? Bk(0, c) : packed + (p - whole) * PANEL * d;
-                strip(Ak, m * block / blocks, m * (block + 1) / blocks, panel,
-                      p < whole ? B.down : PANEL, C.at + c, C.down, n - c, k > 0);
+    const Index blocks = (m + BLOCK - 1) / BLOCK, rows = (m + blocks - 1) / blocks;
+    const bool lies = m <= FEW && B.across == 1;  // a whole panel is read where it lies
+    const bool strided = A.across != 1 && K > DEPTH / 2;  // every number of a row in another page
+    split(blocks * panels, PANEL * K * rows, [&](Index first, Index last) {
+        T* copy = scratch<T>(PANEL * DEPTH + (strided ? rows * DEPTH : 0));
+        T* A_copy = copy + PANEL * DEPTH;
+        for (Index i = first; i < last;) {
+            const Index block = i / panels, to = std::min(last, (block + 1) * panels);
+            const Index top = m * block / blocks, height = m * (block + 1) / blocks - top;
+            for (Index k = 0; k < K; k += DEPTH) {
+                const Index depth = std::min(DEPTH, K - k);
+                Matrix<const T> Ak{A(top, k), height, depth, A.down, A.across};
+                if (strided) {
+                    for (Index l = 0; l < depth; l++)
+                        std::memcpy(A_copy + l * height, Ak(0, l), height * sizeof(T));
+                    Ak = {A_copy, height, depth, 1, height};
+                }
+                for (Index p = i; p < to; p++) {
+                    const Index c = p % panels * PANEL;
+                    const bool here = lies && c + PANEL <= n;
+                    if (!here) pack<T>({B(k, 0), depth, n, B.down, B.across}, c, copy);
+                    strip<T>(Ak, here ? B(k, c) : copy, here ? B.down : PANEL, C(top, c), C.down,
+                             n - c, k > 0);
+                }
             }
-        });
-    }
+            i = to;
+        }
+    });
 }
 
 }  // namespace npvae

@@ -4,8 +4,8 @@
 // Python argument: a pointer wants a C-contiguous buffer of its type, const or writable. What does
 // not fit is not an error: ``run`` answers False, and the op's NumPy body does the work.
 //
-// A call with its arguments is a Task. The tasks of a training step can be kept, in a Recording,
-// and repeated without Python.
+// A call with its arguments is a Task. The tasks of a training step can be written down, in a
+// Recording, and then be done again and again without Python.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -148,7 +148,7 @@ template <class... P> struct Call : Task {
     }
     bool run() const override
     {
-        const Index wanted = at_least(bytes / SHARE, 1), most = 2 * Pool::threads;
+        const Index wanted = at_least(bytes / SHARE, 1), most = Pool::threads;
         const Index parts = std::min({wanted, most, blocks});
         Pool::each(parts, [this, parts](Index p) {
             this_part = {p, parts};
@@ -161,7 +161,7 @@ template <class... P> struct Call : Task {
 
 // The tasks of a step, in their order.
 typedef std::vector<std::unique_ptr<Task>> Recording;
-thread_local std::unique_ptr<Recording> recording;  // what this thread runs is kept here too
+thread_local std::unique_ptr<Recording> recording;  // where this thread writes them, if it does
 
 // Work without the interpreter; -1, and an error set, if there is no memory for it.
 template <class Work> int without_interpreter(bool let_go, Work work)
@@ -178,7 +178,7 @@ template <class Work> int without_interpreter(bool let_go, Work work)
     return room ? 1 : -1;
 }
 
-// Whether the arguments fit; if they do, the kernel has run.
+// Whether the arguments fit; if they do, the kernel has run, or is written down.
 template <class... P>
 int call(void (*kernel)(), Index blocks, PyObject* const* arguments, Py_ssize_t n)
 {
@@ -189,9 +189,9 @@ int call(void (*kernel)(), Index blocks, PyObject* const* arguments, Py_ssize_t 
     Call<P...> made;
     made.kernel = reinterpret_cast<void (*)(P...)>(kernel), made.blocks = blocks;
     if (!made.take(arguments, std::index_sequence_for<P...>())) return 0;
-    const int done = without_interpreter(made.bytes > LONG, [&] { made.run(); });
-    if (done > 0 && recording) recording->push_back(std::make_unique<Call<P...>>(std::move(made)));
-    return done;
+    if (!recording) return without_interpreter(made.bytes > LONG, [&] { made.run(); });
+    recording->push_back(std::make_unique<Call<P...>>(std::move(made)));
+    return 1;
 }
 
 struct Entry {
@@ -277,28 +277,15 @@ PyObject* recorded(PyObject*, PyObject*)
     });
 }
 
-PyObject* replay(PyObject*, PyObject* arguments)
+PyObject* replay(PyObject*, PyObject* capsule)
 {
-    PyObject* capsule;
-    Index n, done = 0;
-    double seconds;
-    if (!PyArg_ParseTuple(arguments, "OLd", &capsule, &n, &seconds)) return nullptr;
     const auto tasks = static_cast<const Recording*>(PyCapsule_GetPointer(capsule, nullptr));
     if (!tasks) return nullptr;
-    typedef std::chrono::steady_clock Clock;
-    const auto until = Clock::now() + std::chrono::duration<double>(seconds);
-    const auto step = [&] {
-        for (const auto& task : *tasks)
-            if (!task->run()) return false;
-        return true;
+    bool whole = false;
+    const auto one_by_one = [&] {
+        whole = std::all_of(tasks->begin(), tasks->end(), [](auto& task) { return task->run(); });
     };
-    const auto steps = [&] {
-        while (done < n && step()) {
-            done++;
-            if (Clock::now() >= until) break;
-        }
-    };
-    return without_interpreter(true, steps) < 0 ? nullptr : PyLong_FromLongLong(done);
+    return without_interpreter(true, one_by_one) < 0 ? nullptr : PyBool_FromLong(whole);
 }
 
 PyObject* threads(PyObject*, PyObject* number)
@@ -314,11 +301,10 @@ PyMethodDef methods[] = {
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run)), METH_FASTCALL,
      "Run a kernel in so many blocks, on its arguments and sizes; False, and nothing done, if they "
      "do not fit."},
-    {"record", record, METH_NOARGS, "Keep what this thread runs from now on."},
-    {"recorded", recorded, METH_NOARGS, "What was kept since then, and no more is."},
+    {"record", record, METH_NOARGS, "Write down what this thread runs from now on, and run nothing."},
+    {"recorded", recorded, METH_NOARGS, "What was written down since then, and no more is."},
     {"halt", halt, METH_O, "A replay goes on from here only while a float64 array is finite."},
-    {"replay", replay, METH_VARARGS,
-     "Repeat a recording n times, but no longer than some seconds; how often it was done wholly."},
+    {"replay", replay, METH_O, "Repeat a recording; whether it came to its end."},
     {"threads", threads, METH_O, "How many threads share a kernel from now on; and until now."},
     {nullptr, nullptr, 0, nullptr}};
 
