@@ -11,9 +11,12 @@
 // This file is read once for each REAL, float and double.
 
 #define __device__ INLINE
-#define KERNEL(name) static void npvae_##name
-#define REDUCTION(name) KERNEL(name)
-#define TWIN(name) static const Registered registered_##name(#name, sizeof(REAL), npvae_##name);
+// A part has so many bytes at least. A sum over columns gains by a second thread only where it is
+// large: a row's numbers lie where the thread left them that made them.
+#define KERNEL(name) constexpr Index share_##name = 1 << 17; static void npvae_##name
+#define REDUCTION(name) constexpr Index share_##name = 1 << 20; static void npvae_##name
+#define TWIN(name) \
+    static const Registered registered_##name(#name, sizeof(REAL), share_##name, npvae_##name);
 
 // No array of a kernel overlaps another, and no pass of a loop needs what another has made.
 #ifdef __clang__
@@ -76,22 +79,16 @@ INLINE void sum_columns(Index R, Index C, REAL* __restrict__ d_bias, F value)
 {
     constexpr Index BLOCK = 64;
     const bool few = R < 4 * BLOCK;
-    const Index left = this_part.first(C), right = this_part.last(C);
-    std::vector<REAL> block(few ? 0 : C);
-    const auto add_rows = [=](Index first, Index last, REAL* __restrict__ sum) {
+    const Index height = few ? R : BLOCK, left = this_part.first(C), right = this_part.last(C);
+    std::vector<REAL> of_block(few ? 0 : C);
+    REAL* __restrict__ sum = few ? d_bias : of_block.data();
+    VECTORISED for (Index c = left; c < right; c++) d_bias[c] = 0;
+    for (Index first = 0; first < R; first += height) {
+        const Index last = first + height < R ? first + height : R;
         VECTORISED for (Index c = left; c < right; c++) sum[c] = 0;
         for (Index r = first; r < last; r++)
             VECTORISED for (Index c = left; c < right; c++) sum[c] += value(r, c);
-    };
-    if (few) {
-        add_rows(0, R, d_bias);
-        return;
-    }
-    VECTORISED for (Index c = left; c < right; c++) d_bias[c] = 0;
-    for (Index first = 0; first < R; first += BLOCK) {
-        add_rows(first, first + BLOCK < R ? first + BLOCK : R, block.data());
-        const REAL* __restrict__ sum = block.data();
-        VECTORISED for (Index c = left; c < right; c++) d_bias[c] += sum[c];
+        if (!few) VECTORISED for (Index c = left; c < right; c++) d_bias[c] += sum[c];
     }
 }
 

@@ -124,7 +124,6 @@ bool fit(const Buffer* buffers, const Matrix<const T>& a, const Matrix<const T>&
 // --- calls ----------------------------------------------------------------------------------------
 
 constexpr Py_ssize_t LONG = 1 << 15;  // bytes worth letting go of the interpreter for
-constexpr Py_ssize_t SHARE = 1 << 17;  // bytes worth a thread
 
 struct Task {
     virtual ~Task() = default;
@@ -134,7 +133,7 @@ struct Task {
 // A kernel and its arguments.
 template <class... P> struct Call : Task {
     void (*kernel)(P...);
-    Index blocks;  // that a GPU would take, and so parts that do not depend on one another
+    Index most;  // parts that are worth a thread each, and do not depend on one another
     std::tuple<std::remove_const_t<P>...> parameters;
     Buffer buffers[sizeof...(P)];
     Py_ssize_t bytes = 0;
@@ -148,8 +147,7 @@ template <class... P> struct Call : Task {
     }
     bool run() const override
     {
-        const Index wanted = at_least(bytes / SHARE, 1), most = Pool::threads;
-        const Index parts = std::min({wanted, most, blocks});
+        const Index parts = std::min<Index>(most, Pool::threads);
         Pool::each(parts, [this, parts](Index p) {
             this_part = {p, parts};
             std::apply(kernel, parameters);
@@ -180,15 +178,16 @@ template <class Work> int without_interpreter(bool let_go, Work work)
 
 // Whether the arguments fit; if they do, the kernel has run, or is written down.
 template <class... P>
-int call(void (*kernel)(), Index blocks, PyObject* const* arguments, Py_ssize_t n)
+int call(void (*kernel)(), Index share, Index blocks, PyObject* const* arguments, Py_ssize_t n)
 {
     if (n != sizeof...(P)) {
         PyErr_Format(PyExc_TypeError, "%zd arguments for %zu parameters", n, sizeof...(P));
         return -1;
     }
     Call<P...> made;
-    made.kernel = reinterpret_cast<void (*)(P...)>(kernel), made.blocks = blocks;
+    made.kernel = reinterpret_cast<void (*)(P...)>(kernel);
     if (!made.take(arguments, std::index_sequence_for<P...>())) return 0;
+    made.most = std::min(at_least(made.bytes / share, 1), blocks);  // a GPU's blocks
     if (!recording) return without_interpreter(made.bytes > LONG, [&] { made.run(); });
     recording->push_back(std::make_unique<Call<P...>>(std::move(made)));
     return 1;
@@ -196,16 +195,18 @@ int call(void (*kernel)(), Index blocks, PyObject* const* arguments, Py_ssize_t 
 
 struct Entry {
     void (*kernel)();
-    int (*call)(void (*)(), Index, PyObject* const*, Py_ssize_t);
+    Index share;
+    int (*call)(void (*)(), Index, Index, PyObject* const*, Py_ssize_t);
 };
 std::map<std::string, Entry> entries;
 
 // A kernel says that it serves here: TWIN(name) in its .cu file.
 struct Registered {
-    template <class... P> Registered(const char* name, size_t size, void (*kernel)(P...))
+    template <class... P>
+    Registered(const char* name, size_t size, Index share, void (*kernel)(P...))
     {
         const std::string key = std::string(name) + (size == 4 ? " float32" : " float64");
-        entries[key] = {reinterpret_cast<void (*)()>(kernel), call<P...>};
+        entries[key] = {reinterpret_cast<void (*)()>(kernel), share, call<P...>};
     }
 };
 
@@ -238,7 +239,7 @@ PyObject* run(PyObject*, PyObject* const* arguments, Py_ssize_t n)
     const auto entry = static_cast<Entry*>(PyCapsule_GetPointer(arguments[0], nullptr));
     if (!entry) return nullptr;
     const Index blocks = PyLong_AsLongLong(arguments[1]);
-    const int done = entry->call(entry->kernel, blocks, arguments + 2, n - 2);
+    const int done = entry->call(entry->kernel, entry->share, blocks, arguments + 2, n - 2);
     if (done < 0) return nullptr;
     if (!done) PyErr_Clear();
     return PyBool_FromLong(done);
