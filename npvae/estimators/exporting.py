@@ -46,17 +46,8 @@ def export(
     Warns
     -----
     UserWarning
-        If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary function
-        of noise.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> import npvae
-    >>> vae = npvae.VAE(latent_dim=2, hidden=(8,)).initialize(64)
-    >>> with TemporaryDirectory() as folder:
-    ...     [path.name for path in vae.export(f"{folder}/digits", "onnx")]
-    ['encoder.onnx', 'decoder.onnx', 'sample.onnx']
+        If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
+        function of noise.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 

@@ -56,7 +56,7 @@ def read_chains(path: Path) -> dict[str, Chain]:
     for node in graph.node:
         read_constant(node, constants)
         if node.output[0] not in constants:
-            chain = follow(node, chains, constants)
+            chain = extended(node, chains, constants)
             if chain is None:
                 raise refused(path, f"its {node.op_type} is of no plain perceptron")
             chains[node.output[0]] = chain
@@ -86,7 +86,7 @@ def read_constant(node: Any, constants: dict[str, np.ndarray]) -> None:
         constants[made] = array.T if node.op_type == "Transpose" and array.ndim == 2 else array
 
 
-def follow(
+def extended(
     node: Any, chains: dict[str, Chain], constants: dict[str, np.ndarray]
 ) -> Chain | None:
     """What makes the output of a node; None if no chain does."""
