@@ -4,7 +4,7 @@ import argparse
 from npvae.cli.common import find, free_path, note
 from npvae.cli.flags import Commands, add_command, with_model, with_out
 
-NAMES = ("safetensors",)  # of npvae.export.FORMATS, which are not imported for a help text
+NAMES = ("onnx", "safetensors")  # of npvae.export.FORMATS, which are not imported for a help text
 
 def add_to(commands: Commands) -> None:
     p = add_command(commands, export, "export", "the model in the format of another program",

@@ -19,11 +19,13 @@ def export(
     path : path
         The file to write, or of ``"onnx"`` the folder. Its name ends as the format's do.
     format : str
-        A name in :data:`npvae.export.FORMATS`: ``"safetensors"``.
+        A name in :data:`npvae.export.FORMATS`: ``"onnx"``, three graphs that ONNX Runtime runs;
+        ``"safetensors"``, parameters by PyTorch's names. :func:`npvae.load` reads these two.
     overwrite : bool
         Whether files that are there already are replaced.
     **options
-        The format's own.
+        The format's own. Of ``"onnx"`` ``opset`` and ``ir_version``, whole numbers: if not given
+        those of 2022, which every runtime since has.
 
     Returns
     -------
@@ -40,6 +42,12 @@ def export(
         If the format's package is not installed.
     NotFittedError, NumericalError
         As ``save``.
+
+    Warns
+    -----
+    UserWarning
+        If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
+        function of noise.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 
@@ -50,4 +58,7 @@ def describe(model: "GenerativeModel") -> "Description":
     """What formats are made from."""
     from npvae.export import Description
 
-    return Description(*contents_of(model), model.engine_.model)
+    contents, engine = contents_of(model), model.engine_
+    with engine.backend.oom_guard():
+        prior = engine.model.prior_at(engine.ctx) if model.has_prior else None
+    return Description(*contents, engine.model, prior)

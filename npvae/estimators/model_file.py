@@ -140,7 +140,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     Parameters
     ----------
     path : path
-        A file written by ``save``, or by ``export`` as ``.safetensors``.
+        A file written by ``save``, or what ``export`` wrote as ``"safetensors"`` or ``"onnx"``.
     backend : str
         Where to put it, whichever backend wrote it: ``"numpy"``, ``"cupy"`` or ``"auto"``.
 
@@ -155,12 +155,16 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     ModelFileError
         If the file is missing, damaged, not a model, or its arrays do not fit its config.
     MissingExtraError
-        If it is a safetensors file and that package is not installed.
+        If it is of another format whose package is not installed.
     """
     if Path(path).suffix.casefold() == ".safetensors":
         from npvae.export import safetensors  # formats cost nothing where none is read
 
         config, arrays = safetensors.read(path)
+    elif (Path(path) / "encoder.onnx").is_file():
+        from npvae.export import onnx
+
+        config, arrays = onnx.read(path)
     else:
         config, arrays = read_archive(path, "model")
     try:

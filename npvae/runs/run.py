@@ -281,7 +281,7 @@ def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:
         If there is no model there.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not (path / "encoder.onnx").exists():  # which an export has
         run = open_run(path)
         if not run.model_file.exists():
             raise ModelFileError(
