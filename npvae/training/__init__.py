@@ -1,30 +1,55 @@
 """Minibatches, the loop, checkpoints, and progress."""
-from npvae.training.batches import (
-    BINARIZE,
-    Minibatches,
-    binarized,
-    binarized_by_row,
-    data_moments,
-    standardization_of,
-)
-from npvae.training.config import TrainConfig
-from npvae.training.diagnosis import diagnose
-from npvae.training.gradient_flow import FlowRecord, GradientFlow
-from npvae.training.history import HistoryFile
-from npvae.training.loop import Callback, train
-from npvae.training.progress import Progress, is_told, progress_of
-from npvae.training.state import (
-    TrainingState,
-    adopt_standardization,
-    change_data,
-    load_checkpoint,
-    save_checkpoint,
-    standardization_in,
-)
-from npvae.training.step import TrainStep
+from typing import TYPE_CHECKING
+
+from npvae import lazy
+
+if TYPE_CHECKING:
+    from npvae.training.batches import (
+        BINARIZE,
+        Minibatches,
+        binarized,
+        binarized_by_row,
+        data_moments,
+        standardization_of,
+    )
+    from npvae.training.config import TrainConfig
+    from npvae.training.diagnosis import diagnose
+    from npvae.training.gradient_flow import FOLLOWED, FlowRecord, GradientFlow
+    from npvae.training.history import HistoryFile
+    from npvae.training.loop import Callback, train
+    from npvae.training.progress import Progress, is_told, progress_of
+    from npvae.training.state import (
+        TrainingState,
+        change_data,
+        flatten_config,
+        load_checkpoint,
+        save_checkpoint,
+    )
+    from npvae.training.step import TrainStep
+    from npvae.training.units import adopt_standardization, standardization_in
+
+_HOMES = {
+    "batches": (
+        "BINARIZE", "Minibatches", "binarized", "binarized_by_row", "data_moments",
+        "standardization_of",
+    ),
+    "config": ("TrainConfig",),
+    "diagnosis": ("diagnose",),
+    "gradient_flow": ("FOLLOWED", "FlowRecord", "GradientFlow"),
+    "history": ("HistoryFile",),
+    "loop": ("Callback", "train"),
+    "progress": ("Progress", "is_told", "progress_of"),
+    "state": (
+        "TrainingState", "change_data", "flatten_config", "load_checkpoint", "save_checkpoint",
+    ),
+    "step": ("TrainStep",),
+    "units": ("adopt_standardization", "standardization_in"),
+}  # fmt: skip
+__getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
     "BINARIZE",
+    "FOLLOWED",
     "Callback",
     "FlowRecord",
     "GradientFlow",
@@ -40,6 +65,7 @@ __all__ = [
     "change_data",
     "data_moments",
     "diagnose",
+    "flatten_config",
     "is_told",
     "load_checkpoint",
     "progress_of",
@@ -48,3 +74,7 @@ __all__ = [
     "standardization_of",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
