@@ -5,7 +5,7 @@ its arrays. Everything above this file receives the two and never asks which the
 """
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -17,6 +17,7 @@ from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
 from npvae.ops.cpu import on_host, twins
 from npvae.ops.cpu.blas import held_for, one_thread_each
+from npvae.records import dataclass
 
 capturing = RLock()  # by one thread at a time
 # numpy.ndarray, or cupy.ndarray, which has the same interface and no stubs: held to NumPy's

@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     from npvae import runs
-    from npvae.training.communicator import ALONE, world
+    from npvae.training import ALONE, world
 
     comm = world() if arguments.distributed else ALONE
     if comm.rank:

@@ -10,7 +10,7 @@ What all of them share is in :mod:`npvae.distributions.likelihood`.
     discretized-logistic    one of K levels, close ones with alike probabilities
 """
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import pi
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,6 +23,7 @@ from npvae.errors import ParameterError
 from npvae.memory import Context
 from npvae.ops.elementary import exp_below_sqrt_max, halves
 from npvae.ops.likelihoods.continuous_bernoulli import NEAR, SERIES
+from npvae.records import dataclass
 
 STEEPEST = 30.0  # a scale of e⁻³⁰ is as good as 0 among levels
 

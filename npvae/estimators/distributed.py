@@ -9,14 +9,14 @@ import numpy as np
 from npvae.backend import Array, to_numpy
 from npvae.errors import ParameterError
 from npvae.row_noise import row_keys
-from npvae.training.communicator import Communicator
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
+    from npvae.training import Communicator
 LOOKED_AT = 1000  # rows, evenly spaced, by which data are held to be the same
 
 
-def check_divisible(model: "GenerativeModel", ranks: Communicator, n_data: int) -> None:
+def check_divisible(model: "GenerativeModel", ranks: "Communicator", n_data: int) -> None:
     """Raise a ParameterError if ``ranks`` cannot share the steps of a model.
 
     Raises
@@ -51,7 +51,7 @@ def check_divisible(model: "GenerativeModel", ranks: Communicator, n_data: int) 
 
 
 def check_alike(
-    model: "GenerativeModel", ranks: Communicator, pixels: Array, scale: float
+    model: "GenerativeModel", ranks: "Communicator", pixels: Array, scale: float
 ) -> None:
     """Raise a DataError on all ranks if they were not called with the same data and settings."""
     if ranks.size == 1:

@@ -31,8 +31,14 @@ from npvae.runs.folders import contents, first_vacant, vacant_folder
 from npvae.runs.record import DataRecord, read_record, write_record
 from npvae.runs.report import Report, ReportFile, read_flow
 from npvae.runs.settings import build, check, load_data, resolve_settings
-from npvae.training import GradientFlow, HistoryFile, TrainingState, change_data
-from npvae.training.communicator import ALONE, Communicator
+from npvae.training import (
+    ALONE,
+    Communicator,
+    GradientFlow,
+    HistoryFile,
+    TrainingState,
+    change_data,
+)
 
 RECORDS = 25  # of the gradient's flow, about so many in a run
 
@@ -310,7 +316,7 @@ def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:
         If there is no model there.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not (path / "encoder.onnx").exists():  # which an export has
         run = open_run(path)
         if not run.model_file.exists():
             raise ModelFileError(

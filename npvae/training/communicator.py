@@ -89,7 +89,7 @@ class Communicator:
 ALONE = Communicator()
 
 
-def communicator(comm: Any) -> Communicator:
+def communicator_of(comm: Any) -> Communicator:
     """What stands for an mpi4py communicator, or for None.
 
     Raises
@@ -111,7 +111,7 @@ def communicator(comm: Any) -> Communicator:
 
 def world() -> Communicator:
     """All processes that mpiexec has started."""
-    return communicator(optional_import("mpi4py.MPI", "mpi").COMM_WORLD)
+    return communicator_of(optional_import("mpi4py.MPI", "mpi").COMM_WORLD)
 
 
 class Ranks(Communicator):

@@ -1,7 +1,7 @@
 """The configuration of a training run."""
-from dataclasses import dataclass
 
 from npvae.optim import Optimizer, Schedule
+from npvae.records import dataclass
 from npvae.training.communicator import ALONE, Communicator
 
 
