@@ -10,6 +10,7 @@ from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
 from npvae.export import onnx, safetensors
+from npvae.export.check import Comparison, compare
 from npvae.export.description import Description
 from npvae.export.format import Files, Format, Runner
 from npvae.export.program import FUNCTIONS, Program, Step
@@ -21,12 +22,14 @@ FORMATS = {format.name: format for format in (onnx.FORMAT, safetensors.FORMAT)}
 __all__ = [
     "FORMATS",
     "FUNCTIONS",
+    "Comparison",
     "Description",
     "Files",
     "Format",
     "Program",
     "Runner",
     "Step",
+    "compare",
     "is_own",
     "write",
 ]
