@@ -9,26 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
-from npvae.export import safetensors
+from npvae.export import onnx, safetensors
+from npvae.export.check import Comparison, compare
 from npvae.export.description import Description
 from npvae.export.format import Files, Format, Runner
 from npvae.export.program import FUNCTIONS, Program, Step
 from npvae.io import atomic_write
 from npvae.options import one_of
 
-FORMATS = {format.name: format for format in (safetensors.FORMAT,)}
+FORMATS = {format.name: format for format in (onnx.FORMAT, safetensors.FORMAT)}
 
 __all__ = [
     "FORMATS",
     "FUNCTIONS",
+    "Comparison",
     "Description",
     "Files",
     "Format",
     "Program",
     "Runner",
     "Step",
+    "compare",
+    "is_own",
     "write",
 ]
+
+
+def is_own(path: Path) -> bool:
+    """Whether npvae has written a ``.safetensors`` file, or a folder of graphs."""
+    if path.suffix.casefold() == ".safetensors":
+        return "npvae" in safetensors.read_metadata(path)
+    return path.is_dir() and "npvae" in onnx.metadata(onnx.load_graph(path / "encoder.onnx"))
 
 
 def write(
@@ -55,6 +66,10 @@ def write(
             raise ModelFileError(
                 f"{one} exists and is not overwritten; name another, or pass overwrite=True"
             )
+    strange = {*path.iterdir()} - {*paths} if path.is_dir() else ()
+    if strange:
+        raise ModelFileError(f"{path} holds {min(strange).name}, which is no part of this export; "
+                             "name a folder of its own")  # fmt: skip
     for one, content in zip(paths, files.values(), strict=True):
         if one.parent != path.parent:
             one.parent.mkdir(exist_ok=True)

@@ -1,4 +1,6 @@
-"""The forward pages of a model as programs: x → q(z|x), and z → E[x|z] in the data's units."""
+"""The forward pages of a model as programs: x → q(z|x), z → E[x|z] in the data's units, and noise →
+z ~ p(z) → E[x|z].
+"""
 from math import isfinite
 from typing import Any
 
@@ -14,8 +16,9 @@ from npvae.distributions.likelihoods import (
     NormalLikelihood,
     PoissonLikelihood,
 )
+from npvae.distributions.priors import Density
 from npvae.errors import ParameterError
-from npvae.export.families import add_location
+from npvae.export.families import add_location, add_sample, noise_kinds
 from npvae.export.program import Program, Step
 from npvae.models import AutoencoderModel, Model, VAEModel
 from npvae.networks import MLP
@@ -60,7 +63,7 @@ class Writer:
         """One head; what does not depend on the input has weights of 0."""
         weight, width = f"{mlp.name}.{name}.weight", mlp.heads[name]
         if name in mlp.constant:
-            n_in = (mlp.n_in, *mlp.hidden)[-1]
+            weight, n_in = f"zeros.{name}", (mlp.n_in, *mlp.hidden)[-1]
             self.constants[weight] = np.zeros((width, n_in), self.dtype)
         return self.step(output, "linear", h, weight, f"{mlp.name}.{name}.bias", width=width)
 
@@ -105,15 +108,40 @@ def decoder(model: Model, arrays: Arrays, dtype: np.dtype) -> Program:
     ParameterError
         If the likelihood is of a class that is not npvae's.
     """
-    page, mlp, D = Writer(arrays, dtype), model.decoder, model.n_features
-    h = page.hidden(mlp, "z")
-    scale = arrays.get(NAMES[1])
+    page = Writer(arrays, dtype)
+    return page.program("z", model.decoder.n_in, *_decode(page, model, "z", "mean"))
+
+
+def sampler(model: Model, arrays: Arrays, dtype: np.dtype, prior: Density) -> Program:
+    """Noise (n, ·) → ``x`` (n, D), E[x|z] of z ~ p(z), as ``sample`` gives it.
+
+    Parameters
+    ----------
+    prior : BoundDistribution or Mixture
+        p(z), at its parameters.
+
+    Raises
+    ------
+    ParameterError
+        If elementary functions make no sample of the prior.
+    """
+    page, J = Writer(arrays, dtype), model.decoder.n_in
+    z = add_sample(page.step, page.constants, prior, J)
+    (x, *_) = _decode(page, model, z, "x")
+    return page.program("noise", len(noise_kinds(prior, J)), x)
+
+
+def _decode(page: Writer, model: Model, z: str, mean: str) -> list[str]:
+    """From ``z`` on: the values that a decoder gives, of which the first is called ``mean``."""
+    mlp, D, dtype = model.decoder, model.n_features, page.dtype
+    h = page.hidden(mlp, z)
+    scale = page.constants.get(NAMES[1])
 
     def head(name: str, output: str = "") -> str:
         return page.head(mlp, name, h, output or f"u_{name}")
 
     def mean_of(function: str, *inputs: str | float) -> str:
-        return page.step("mean", function, *inputs, width=D)
+        return page.step(mean, function, *inputs, width=D)
 
     outputs: list[str]
     match model.likelihood:
@@ -135,7 +163,7 @@ def decoder(model: Model, arrays: Arrays, dtype: np.dtype) -> Program:
             elif scale is not None:
                 outputs = [mean_of("restore", head("mean"), *NAMES)]
             else:
-                outputs = [head("mean", "mean")]
+                outputs = [head("mean", mean)]
             if isinstance(p, NormalLikelihood | LaplaceLikelihood):
                 outputs.append(_scale_head(page, p, head(p.scale_head), scale, D))
         case other:
@@ -143,7 +171,7 @@ def decoder(model: Model, arrays: Arrays, dtype: np.dtype) -> Program:
                 f"likelihood={other!r} is not npvae's, and its mean has no formula to export; "
                 "take format='safetensors'"
             )
-    return page.program("z", mlp.n_in, *outputs)
+    return outputs
 
 
 def _scale_head(
@@ -153,5 +181,5 @@ def _scale_head(
     if isfinite(p.limit):
         u = page.step(f"{p.scale_head}_clipped", "soft_clip", u, p.limit, width=D)
     moved = np.zeros(D, page.dtype) if scale is None else p.exponent * np.log(scale)
-    page.constants["log_scale"] = moved.astype(page.dtype)
-    return page.step(p.scale_head, "add", u, "log_scale", width=D)
+    page.constants["likelihood.log_scale"] = moved.astype(page.dtype)
+    return page.step(p.scale_head, "add", u, "likelihood.log_scale", width=D)

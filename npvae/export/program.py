@@ -29,8 +29,9 @@ FUNCTIONS = {
     "discretized_logistic_mean":
         "μ, log s, K: Σ_k sigmoid((μ − (k − ½)/(K − 1))/s)/(K − 1), k = 1 … K − 1; −log s ≤ 30",
     # of the priors alone, for samples
-    "log": "u", "log1p": "u: log(1 + u)", "sqrt": "u", "abs": "u", "sign": "u", "sin": "u",
-    "cos": "u", "divide": "u, v", "columns": "u, first, last: columns first ≤ i < last",
+    "log": "u", "log1p": "u: log(1 + u)", "sqrt": "u", "sign": "u", "sin": "u", "cos": "u",
+    "divide": "u, v", "columns": "u, first, last: columns first ≤ i < last",
+    "choose": "u (n, 1), levels (K − 1,), rows (K, J): row k, of how many levels are below u",
 }  # fmt: skip
 
 

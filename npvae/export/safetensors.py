@@ -57,25 +57,34 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     MissingExtraError
         If safetensors is not installed.
     """
-    arrays = read_state_dict(path)
-    try:
-        with reading(path) as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = parse_json(file.read(min(size, LARGEST_HEADER)))
-        metadata = header.get("__metadata__", {})
-        version, expected = metadata.get("npvae"), metadata.pop("sha256", "")
-        config = parse_json(metadata.get("config", "{}"))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise damaged(path) from error
+    arrays, metadata = read_state_dict(path), read_metadata(path)
+    expected = metadata.pop("sha256", "")
     if not expected:
         raise ModelFileError(f"{path}: not npvae's: it has no config; npvae.load_state_dict takes "
                              "the arrays of another program")  # fmt: skip
     if expected != checksum(metadata, arrays):
         raise damaged(path)
-    if version != VERSION:
-        raise ModelFileError(f"{path}: made by a newer npvae (fields {version!r:.20}); "
+    if metadata["npvae"] != VERSION:
+        raise ModelFileError(f"{path}: made by a newer npvae (fields {metadata['npvae']!r:.20}); "
                              f"update npvae: {install.update()}")  # fmt: skip
-    return config, arrays
+    return parse_json(metadata["config"]), arrays
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a file says beside its arrays, each a string.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing or has no header.
+    """
+    with reading(path) as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(min(size, LARGEST_HEADER))
+    try:
+        return dict(parse_json(header).get("__metadata__", {}))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise damaged(path) from error
 
 
 def damaged(path: str | Path) -> ModelFileError:
@@ -84,7 +93,7 @@ def damaged(path: str | Path) -> ModelFileError:
                           "restore it from a copy, or export it anew")  # fmt: skip
 
 
-def checksum(metadata: Mapping[str, str], arrays: Arrays) -> str:
+def checksum(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 of fields and of arrays with their names, dtypes and shapes.
 
     Examples

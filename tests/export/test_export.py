@@ -97,3 +97,11 @@ def test_programs_are_of_known_functions(name):
 
 def test_the_command_names_every_format():
     assert set(FORMATS) == set(command.NAMES)
+
+
+def test_ones_own_file_is_no_state_dict(tmp_path):
+    """As one it would come back with another activation."""
+    pytest.importorskip("safetensors")
+    (path,) = fitted("bernoulli").export(tmp_path / "m.safetensors", "safetensors")
+    with pytest.raises(npvae.ModelFileError, match=r"read it by npvae\.load"):
+        npvae.load_state_dict(path)

@@ -56,3 +56,28 @@ def inputs(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Data and latents of a case, in its dtype, of more rows than one."""
     model, X = fitted(name), CASES[name][2]
     return X[:7].astype(model.dtype), model.transform(X)[::-1][:9]
+
+
+def expected(model: Any, part: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """What npvae says of rows: all that a format's ``"encoder"`` or ``"decoder"`` may give."""
+    if part == "decoder":
+        found = model.likelihood_of(rows)
+        return {**found.parameters, "mean": found.mean}
+    if not model.has_bound:
+        return {"code": model.transform(rows)}
+    found = {**model.posterior_of(rows).parameters, "location": model.transform(rows)}
+    return found | {"mean": found["mu"]} if "mu" in found else found
+
+
+def close(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Whether as many rows of ``wanted`` as were found agree to 1e-5 of its scale, or 1e-12 if it
+    is float64.
+
+    The scale of numbers far from 0 is their deviation, for their offset is no result of the model;
+    but never less than leaves some roundings of the numbers themselves.
+    """
+    least, rows = {"float32": 1e-5, "float64": 1e-12}[wanted.dtype.name], wanted[: len(found)]
+    assert found.shape == rows.shape and found.dtype == wanted.dtype
+    rounding = 4 * np.finfo(wanted.dtype).eps * np.abs(wanted).max()
+    scale = max(np.abs(wanted - wanted.mean(axis=0)).max(), rounding / least)
+    assert np.abs(found - rows).max(initial=0) <= least * scale
