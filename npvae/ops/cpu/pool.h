@@ -36,16 +36,17 @@ inline thread_local Part this_part;
 
 class Pool {
 public:
-    // work(p) for each p < n, on several threads if they are free.
-    template <class Work> static void each(Index n, const Work& work)
+    // work(p) for each p < n, on several threads if they are free. Helpers that sleep are left
+    // alone, unless the loop is so ``long_`` that it lasts until they are awake.
+    template <class Work> static void each(Index n, bool long_, const Work& work)
     {
         Pool* pool = n > 1 ? instance() : nullptr;
         if (!pool || !pool->busy.try_lock()) {
             for (Index p = 0; p < n; p++) work(p);
             return;
         }
-        pool->share(int(n), [](const void* w, Index p) { (*static_cast<const Work*>(w))(p); },
-                    &work);
+        pool->share(int(n), long_,
+                    [](const void* w, Index p) { (*static_cast<const Work*>(w))(p); }, &work);
         pool->busy.unlock();
     }
 
@@ -113,12 +114,12 @@ private:
         }
     }
 
-    void share(int n, Do what_, const void* with_)
+    void share(int n, bool wake, Do what_, const void* with_)
     {
         what = what_, with = with_;  // nobody reads them: all tickets of the loop before are taken
         done.store(0, std::memory_order_relaxed);
         ticket.store(++loops << 2 * PIECES | u64(n) << PIECES);  // before sleepers are counted
-        if (sleepers.load()) {
+        if (wake && sleepers.load()) {
             std::lock_guard<std::mutex> lock(sleep);
             woken.notify_all();
         }

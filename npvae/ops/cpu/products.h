@@ -225,7 +225,8 @@ void rows_of_dots(const Matrix<const T>& A, Index i, const Matrix<const T>& W, I
 constexpr Index FEW = 8;          // rows of A, for which B is not copied
 constexpr Index DEPTH = 256;      // rows of a panel at a time: they stay in the first-level cache
 constexpr Index BLOCK = 384;      // rows of A at a time: they do in the second-level cache
-constexpr Index WORTH = 1 << 17;  // multiply-adds for which a thread is asked
+constexpr Index WORTH = 1 << 17;  // multiply-adds for which a thread is asked,
+constexpr Index LONG_PRODUCT = 1 << 18;  // and for which one is woken
 
 INLINE Index at_least(Index n, Index least) { return n < least ? least : n; }
 
@@ -234,7 +235,7 @@ template <class Work> void split(Index n, Index cost, const Work& work)
 {
     const Index most = 4 * Pool::threads, worth = n * at_least(cost, 1) / WORTH + 1;
     const Index wanted = worth < most ? worth : most, parts = wanted < n ? wanted : n;
-    Pool::each(parts, [=, &work](Index p) { work(n * p / parts, n * (p + 1) / parts); });
+    Pool::each(parts, n * cost > LONG_PRODUCT, [=, &work](Index p) { work(n * p / parts, n * (p + 1) / parts); });
 }
 
 // C (m, n) = A (m, k) B (k, n)

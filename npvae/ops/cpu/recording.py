@@ -16,8 +16,11 @@ import numpy as np
 from npvae.ops.cpu import twins
 
 
+VIEWS = {"shape", "dtype", "ndim", "size", "strides", "flags", "itemsize", "nbytes", "T", "reshape"}
+
+
 class Touched(Exception):
-    """NumPy was to compute with a watched array."""
+    """NumPy was to compute with a watched array, or to copy it."""
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
@@ -40,7 +43,24 @@ class Watched(np.ndarray):
 
     __array_ufunc__ = __array_function__ = __setitem__ = _refuse  # type: ignore[assignment]
     __float__ = __int__ = __bool__ = __index__ = __iter__ = _refuse  # type: ignore[assignment]
-    copy = astype = item = tolist = fill = _refuse  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in VIEWS and not name.startswith("__"):
+            raise Touched
+        return super().__getattribute__(name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return view_of(self, super().__getitem__(key))
+
+    def reshape(self, *shape: Any) -> Any:  # type: ignore[override]
+        return view_of(self, super().reshape(*shape))
+
+
+def view_of(whole: Any, result: Any) -> Any:
+    """``result`` if it lies in ``whole``: a copy would keep the numbers of now."""
+    if not np.may_share_memory(np.asarray(whole), np.asarray(result)):
+        raise Touched
+    return result
 
 
 @contextmanager

@@ -148,7 +148,7 @@ template <class... P> struct Call : Task {
     bool run() const override
     {
         const Index parts = std::min<Index>(most, Pool::threads);
-        Pool::each(parts, [this, parts](Index p) {
+        Pool::each(parts, bytes > 16 * LONG, [this, parts](Index p) {
             this_part = {p, parts};
             std::apply(kernel, parameters);
         });
