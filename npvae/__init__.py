@@ -35,7 +35,16 @@ if TYPE_CHECKING:
         NumericalError,
         ParameterError,
     )  # fmt: skip
-    from npvae.estimators import MCEM, VAE, Autoencoder, FullVB, WakeSleep, load, load_state_dict
+    from npvae.estimators import (
+        MCEM,
+        VAE,
+        Autoencoder,
+        FullVB,
+        WakeSleep,
+        fit_many,
+        load,
+        load_state_dict,
+    )
     from npvae.training import GradientFlow
 
 _PACKAGES = (
@@ -44,7 +53,8 @@ _PACKAGES = (
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
-        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_state_dict"),
+        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "fit_many", "load",
+         "load_state_dict"),
         "npvae.estimators"),
     **dict.fromkeys(
         ("BackendError", "DataError", "MissingExtraError", "ModelFileError", "NotFittedError",
@@ -58,7 +68,7 @@ __all__ = [
     "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "GradientFlow",
     "MissingExtraError", "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError",
     "ParameterError", "WakeSleep", "data", "distributions", "estimators", "evaluation", "explain",
-    "lab", "load", "load_state_dict", "optim", "plotting", "testing",
+    "fit_many", "lab", "load", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import npvae
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
     "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "sobol",
-    "ops", "backend", "memory", "optim", "networks", "standardization",
+    "ops", "backend", "memory", "stack", "optim", "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
     "plotting", "explain", "lab", "runs", "reproduce",
 )  # fmt: skip

@@ -48,6 +48,7 @@ from npvae.training import (
     train,
 )
 from npvae.training.gradient_flow import FOLLOWED
+from npvae.training.loop import Measure
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -252,22 +253,8 @@ def run(
 ) -> M:  # fmt: skip
     """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
     warn_single_sample(model)
-    state, config = model._state, dict[str, Any]()
-    if checkpoint is not None:
-        config = config_of(model)
-        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
-            config["params"].pop(name, None)
-    if resume:
-        if checkpoint is None:
-            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        older = defaults_of(model) | {"feature_names": config["feature_names"]}
-        load_checkpoint(checkpoint, state, config, lambda found: older | as_written(found))
-        model.history_ = state.history
-    train_config = TrainConfig(
-        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
-        model.clip_norm, epochs, model.n_samples, model.seed_,
-        None if held_out is None else model.early_stopping, model._name("noise"),
-    )  # fmt: skip
+    state, config = model._state, open_checkpoint(model, checkpoint, resume)
+    train_config = config_of_training(model, epochs, schedule, held_out)
     with model.engine_.backend.oom_guard():
         batches = Minibatches(
             model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
@@ -276,8 +263,7 @@ def run(
         offer_rows(model, callbacks, pixels, scale)
     progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-    found = activity(model, pixels, scale), validator(model, held_out)
-    measures = tuple(measure for measure in found if measure is not None)
+    measures = measures_of(model, pixels, scale, held_out)
     room = model.engine_.backend.oom_guard()
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
@@ -288,6 +274,43 @@ def run(
         finally:
             model.engine_.found_finite = False  # of a failed one they may be anything
     return model
+
+
+def open_checkpoint(
+    model: "GenerativeModel", checkpoint: str | Path | None, resume: bool
+) -> dict[str, Any]:
+    """The settings that a checkpoint keeps; with ``resume`` the model is taken to where it is."""
+    config = dict[str, Any]()
+    if checkpoint is not None:
+        config = config_of(model)
+        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+            config["params"].pop(name, None)
+    if resume:
+        if checkpoint is None:
+            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+        older = defaults_of(model) | {"feature_names": config["feature_names"]}
+        load_checkpoint(checkpoint, model._state, config, lambda found: older | as_written(found))
+        model.history_ = model._state.history
+    return config
+
+
+def config_of_training(
+    model: "GenerativeModel", epochs: int, schedule: Schedule, held_out: tuple[Array, float] | None
+) -> TrainConfig:
+    """How a model is trained, by its arguments; early stopping needs held-out data."""
+    return TrainConfig(
+        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
+        model.clip_norm, epochs, model.n_samples, model.seed_,
+        None if held_out is None else model.early_stopping, model._name("noise"),
+    )  # fmt: skip
+
+
+def measures_of(
+    model: "GenerativeModel", pixels: Array, scale: float, held_out: tuple[Array, float] | None
+) -> tuple[Measure, ...]:
+    """What the history tells of every epoch beside the terms of the objective."""
+    found = activity(model, pixels, scale), validator(model, held_out)
+    return tuple(measure for measure in found if measure is not None)
 
 
 def offer_rows(

@@ -11,8 +11,10 @@ from npvae.training.config import TrainConfig
 from npvae.training.diagnosis import diagnose
 from npvae.training.gradient_flow import FlowRecord, GradientFlow
 from npvae.training.history import HistoryFile
-from npvae.training.loop import Callback, train
+from npvae.training.loop import Callback, largest_product, train
+from npvae.training.many import Training, train_many
 from npvae.training.progress import Progress, is_told, progress_of
+from npvae.training.stacked import StackedStep
 from npvae.training.state import (
     TrainingState,
     adopt_standardization,
@@ -31,8 +33,10 @@ __all__ = [
     "HistoryFile",
     "Minibatches",
     "Progress",
+    "StackedStep",
     "TrainConfig",
     "TrainStep",
+    "Training",
     "TrainingState",
     "adopt_standardization",
     "binarized",
@@ -41,10 +45,12 @@ __all__ = [
     "data_moments",
     "diagnose",
     "is_told",
+    "largest_product",
     "load_checkpoint",
     "progress_of",
     "save_checkpoint",
     "standardization_in",
     "standardization_of",
     "train",
+    "train_many",
 ]

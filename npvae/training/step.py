@@ -110,7 +110,7 @@ class TrainStep:
             for _ in range(n % STEPS_PER_GRAPH):
                 self.cuda_graphs[1]()
             if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
+                self.prefetch_order()
             self.sync_and_check(n)
         else:
             n = 1
@@ -121,6 +121,11 @@ class TrainStep:
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
             self.config.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
+
+    def prefetch_order(self) -> None:
+        """Make the permutation of the epoch to come."""
+        epoch = self.state.epoch + 1
+        self._next_order = epoch, self.batches.order(epoch)
 
     def one_step(self, M: int, sync: bool = False) -> None:
         """A training step, forward, backward and update; all of it on the device.
