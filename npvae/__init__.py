@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         WakeSleep,
         fit_many,
         load,
+        load_onnx,
         load_state_dict,
     )
     from npvae.training import GradientFlow
@@ -53,7 +54,7 @@ _PACKAGES = (
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
-        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "fit_many", "load",
+        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "fit_many", "load", "load_onnx",
          "load_state_dict"),
         "npvae.estimators"),
     **dict.fromkeys(
@@ -68,7 +69,7 @@ __all__ = [
     "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "GradientFlow",
     "MissingExtraError", "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError",
     "ParameterError", "WakeSleep", "data", "distributions", "estimators", "evaluation", "explain",
-    "fit_many", "lab", "load", "load_state_dict", "optim", "plotting", "testing",
+    "fit_many", "lab", "load", "load_onnx", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

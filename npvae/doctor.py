@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from npvae import __version__, data, install
 from npvae.backend import get_backend, why_no_gpu
+from npvae.errors import ParameterError
 from npvae.ops.cpu import blas, twins
 from npvae.ops.cpu.threads import count
 
@@ -67,7 +68,10 @@ def _threads() -> Iterator[str]:
 
 def _twins() -> str:
     """Which compiled twins run on this processor."""
-    _, level = twins.library()
+    try:
+        _, level = twins.library()
+    except ParameterError as error:
+        return str(error)
     return f"compiled for {level}" if level else f"NumPy; not compiled: {twins.why_none()}"
 
 

@@ -9,10 +9,11 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "sobol",
+    "records", "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise",
+    "sobol",
     "ops", "backend", "memory", "stack", "optim", "networks", "standardization",
-    "distributions", "objectives", "models", "data", "io", "evaluation", "training", "estimators",
-    "plotting", "explain", "lab", "runs", "reproduce",
+    "distributions", "objectives", "models", "data", "io", "evaluation", "training", "export",
+    "estimators", "plotting", "explain", "lab", "runs", "reproduce",
 )  # fmt: skip
 TOP = ("cli", "__main__", "doctor")  # these may import anything, and one another
 MODEL_SIDE = ("ops", "memory", "optim", "networks", "distributions", "objectives", "models")

@@ -9,6 +9,7 @@ from npvae.cli import (
     evaluate,
     explain,
     explore,
+    export,
     gradcheck,
     lab,
     machine,
@@ -22,8 +23,8 @@ from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
 COMMANDS = (
-    train, evaluate, codes, pictures, paths, explain, explore, runs, gradcheck, lab, reproduce,
-    machine,
+    train, evaluate, codes, pictures, paths, explain, explore, export, runs, gradcheck, lab,
+    reproduce, machine,
 )  # fmt: skip
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
 

@@ -17,8 +17,8 @@ from npvae.backend import Array, Backend
 from npvae.data import Dataset
 from npvae.data.sparse import SparseRows
 from npvae.errors import DataError, NumericalError, ParameterError
-from npvae.estimators.alike import check_alike
 from npvae.estimators.arguments import resolve_option
+from npvae.estimators.batchable import check_batchable
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.collapse import warn_collapse
@@ -34,6 +34,7 @@ from npvae.evaluation.chunks import on_device
 from npvae.interrupts import interrupts
 from npvae.ops.cpu.threads import parallel_for
 from npvae.training import (
+    ALONE,
     Callback,
     Minibatches,
     Training,
@@ -120,7 +121,7 @@ def fit_together(
         Of each model, written after every epoch and on Ctrl-C; a model goes on from its own, where
         there is one.
     """
-    check_alike(models)
+    check_batchable(models)
     first = models[0]
     pixels, scale = checked_data(first, X, None)
     if isinstance(pixels, SparseRows):
@@ -191,7 +192,7 @@ def make_trainings(
             settings = open_checkpoint(model, path, resume=path.exists())
             save = partial(save_checkpoint, path, config=settings)
         schedule = resolve_option("schedule", model.schedule)
-        config = config_of_training(model, model.epochs, schedule, held_out)
+        config = config_of_training(model, model.epochs, schedule, held_out, ALONE)
         binarize = model._name("binarize")
         if trainings and binarize != "fixed":  # which is a sample of each model's own
             batches = trainings[0].step.batches.shared(model.engine_, model.seed_)
@@ -201,7 +202,7 @@ def make_trainings(
                 binarize, known_names(model),
             )  # fmt: skip
         step = TrainStep(model._state, batches, config)
-        measures = measures_of(model, pixels, scale, held_out)
+        measures = measures_of(model, pixels, scale, held_out, ALONE)
         trainings.append(Training(step, measures, checkpoint=save))
     return trainings
 

@@ -73,6 +73,12 @@ def load_state_dict(
             f"source, of class {type(source).__name__}, must be a path or a mapping of names to "
             "arrays, such as model.state_dict()"
         )
+    if not isinstance(source, Mapping) and Path(source).suffix == ".safetensors":
+        from npvae.export import is_own  # formats cost nothing until used
+
+        if is_own(Path(source)):
+            raise ModelFileError(f"{source}: npvae's own, with all that rebuilds the model; "
+                                 "read it by npvae.load")  # fmt: skip
     given = source if isinstance(source, Mapping) else read_state_dict(source)
     called = "the state_dict" if isinstance(source, Mapping) else str(source)
     dtype = OPTIONS["dtype"].canonical_name(dtype)

@@ -122,6 +122,7 @@ class StackedStep(TrainStep):
             step.sums[2:] = 0  # only beside others is its KL weighted, by 1
         try:
             step.sync_and_check(n)
+            step.keep_sums()
         except NumericalError as error:
             self.failed[s] = error
 

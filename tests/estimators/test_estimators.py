@@ -174,6 +174,7 @@ def test_scikit_learns_tools():
 # --- before fit ---------------------------------------------------------------------------
 
 CALLS = {
+    "history_": lambda m: m.history_,
     "parameters": lambda m: m.parameters,
     "set_parameters": lambda m: m.set_parameters({}),
     "transform": lambda m: m.transform(X),
@@ -185,6 +186,7 @@ CALLS = {
     "score": lambda m: m.score(X),
     "loss_and_grad": lambda m: m.loss_and_grad(X),
     "save": lambda m: m.save("never-written.npz"),
+    "export": lambda m: m.export("never-written.safetensors", "safetensors"),
     "elbo": lambda m: m.elbo(X),
     "standardization_": lambda m: m.standardization_,
     "sample": lambda m: m.sample(1),

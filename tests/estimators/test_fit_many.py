@@ -16,7 +16,7 @@ import npvae
 from npvae.backend import Backend
 from npvae.errors import DataError, NumericalError, ParameterError
 from npvae.estimators import many as many_models
-from npvae.estimators.alike import OWN, shared_settings
+from npvae.estimators.batchable import OWN, shared_settings
 from npvae.objectives import OBJECTIVES
 from npvae.ops import ACTIVATIONS
 from npvae.optim import OPTIMIZERS, Adam
@@ -40,16 +40,15 @@ def columns(history):
     return {key: values for key, values in history.items() if key != "seconds"}
 
 
-def assert_same(one, other):
+def assert_same(one, other, sums=("sums", "objective")):
     """Equal bits in all that a training leaves behind."""
     a, b = one._state, other._state
     assert a.engine.theta.tobytes() == b.engine.theta.tobytes()
     arrays = a.state_arrays()
     for name, array in b.state_arrays().items():
         assert array.tobytes() == arrays[name].tobytes(), name
-    counters = ("epoch", "batch", "step", "sums", "objective", "best_epoch", "best_elbo")
-    for name in counters:
-        assert repr(getattr(a, name)) == repr(getattr(b, name)), name  # NaN too
+    for name in ("epoch", "batch", "step", "best_epoch", "best_elbo", *sums):
+        assert getattr(a, name) == getattr(b, name), name
     assert (a.best is None) == (b.best is None)
     assert columns(one.history_) == columns(other.history_)
     assert one.history_ is a.history
@@ -194,8 +193,8 @@ def test_a_loss_that_is_not_finite_is_that_of_one_model(bad, n_threads):
             assert s != bad[0] or str(of_one.value) in str(error.value)
         else:
             other.fit(IMAGES)
-        np.testing.assert_array_equal(one.engine_.theta, other.engine_.theta)
-        assert_same(one, other)
+        # of an epoch that is not to be ended the sums are of no account
+        assert_same(one, other, ("sums", "objective") if s not in bad else ())
 
 
 def test_a_validation_bound_that_is_not_finite_is_that_of_one_model():

@@ -5,6 +5,7 @@
     blocks      parameter updates a cacheful at a time
     products    a matrix product of few rows by way of its transpose
     twins       what lies between two products compiled, where npvae was installed with a compiler
+    build       what setup.py and twins agree on: which sources make a build
 
 Rows are gathered with ``mode="clip"``, without which ``take`` fills a copy and copies that; the
 loop's rows are always in range.

@@ -223,4 +223,9 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "twins", nullptr, -1, methods,
 
 #define INIT(name) PyInit_##name
 #define INIT_OF(name) INIT(name)
-PyMODINIT_FUNC INIT_OF(MODULE)() { return PyModule_Create(&npvae::definition); }
+PyMODINIT_FUNC INIT_OF(MODULE)()
+{
+    PyObject* module = PyModule_Create(&npvae::definition);
+    if (module && PyModule_AddIntConstant(module, "CHECKSUM", CHECKSUM)) Py_CLEAR(module);
+    return module;
+}

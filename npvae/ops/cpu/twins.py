@@ -3,7 +3,8 @@
 The kernels are those of the GPU, the ``.cu`` file beside each op's body, compiled by the C++
 compiler of the machine that npvae is installed on (``setup.py``) with loops in place of blocks of
 threads (``common.h``). None is needed: without a compiler, and for arrays that no kernel takes
-(complex, not contiguous, of mixed dtypes), the NumPy body does the work.
+(complex, not contiguous, of mixed dtypes), the NumPy body does the work. A build of other sources
+than those that are here is not used.
 """
 import os
 from collections.abc import Callable
@@ -11,10 +12,14 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+from warnings import warn
 
+from npvae.errors import ParameterError
 from npvae.ops import DECLARED, Ops
+from npvae.ops.cpu import build
 from npvae.ops.declare import Op
 
 OFF, MOST = "NPVAE_PURE_PYTHON", "NPVAE_TWINS"  # variables: 1, and the highest level to use
@@ -25,14 +30,31 @@ DTYPES = ("float32", "float64")
 
 @cache
 def library() -> tuple[ModuleType | None, str]:
-    """The build for this processor, and its instruction set; None and "" if there is none."""
-    if not turned_off():
-        for level in supported():
-            try:
-                return import_module(f"npvae.ops.cpu._twins_{level}"), f"x86-64-{level}"
-            except ImportError:
-                continue
+    """The build for this processor, and its instruction set; None and "" if there is none.
+
+    Raises
+    ------
+    ParameterError
+        If an environment variable has a value that means nothing.
+    """
+    module, level = built()
+    return (None, "") if module is None or is_stale(module) else (module, level)
+
+
+def built() -> tuple[ModuleType | None, str]:
+    """The best build that runs here, of whatever sources."""
+    for level in [] if turned_off() else supported():
+        try:
+            return import_module(f"npvae.ops.cpu._twins_{level}"), f"x86-64-{level}"
+        except ImportError:
+            continue
     return None, ""
+
+
+def is_stale(module: ModuleType) -> bool:
+    """Whether a build is of other sources than those that are here, where they are kept."""
+    here = build.checksum(str(Path(__file__).parents[1]))
+    return here != 0 and vars(module).get("CHECKSUM") != here
 
 
 def why_none() -> str:
@@ -41,6 +63,11 @@ def why_none() -> str:
         return f"{OFF} is set"
     if not supported():
         return "they are for x86-64 processors with AVX2; below that NumPy is as fast"
+    if built()[0] is not None:
+        return (
+            "their build is of other sources than are here now; "
+            "`python setup.py build_ext --inplace --force` builds anew"
+        )
     return (
         "none were built: the install found no C++ compiler, or this is a clone without "
         "`python setup.py build_ext --inplace`"
@@ -49,13 +76,19 @@ def why_none() -> str:
 
 def turned_off() -> bool:
     """Whether the environment says that NumPy shall do all."""
-    return os.environ.get(OFF, "0") not in ("", "0")
+    try:
+        return build.is_set(OFF)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
 
 
 def supported() -> list[str]:
     """The levels whose instructions this processor has, the best first."""
     found = import_module("numpy._core._multiarray_umath").__cpu_features__  # what NumPy goes by
-    most = os.environ.get(MOST, "v4")
+    most = os.environ.get(MOST) or max(LEVELS)
+    if most not in LEVELS:
+        levels = " or ".join(LEVELS)
+        raise ParameterError(f"{MOST} is {most!r}; set it to {levels}, the highest level to use")
     return [level for level, needed in LEVELS.items()
             if level <= most and all(found.get(feature) for feature in needed)]  # fmt: skip
 
@@ -66,6 +99,8 @@ def with_twins(
     """``ops``, overridden by the kernels that there are; ``runner`` is how one is called."""
     module, _ = library()
     if module is None:
+        if built()[0] is not None:
+            warn(f"compiled ops are not used: {why_none()}", stacklevel=2)
         return ops
     run = runner(module)
     twins = {

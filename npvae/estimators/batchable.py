@@ -18,7 +18,7 @@ OWN = ("learning_rate", "schedule", "kl_weight", "kl_warmup", "random_state", "i
        "epochs", "early_stopping")  # fmt: skip
 
 
-def check_alike(models: "Sequence[GenerativeModel]") -> None:
+def check_batchable(models: "Sequence[GenerativeModel]") -> None:
     """Raise a ParameterError unless all can be trained, and in one batch.
 
     Raises

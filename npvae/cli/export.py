@@ -1,0 +1,45 @@
+"""``npvae export``: a trained model in the format of another program."""
+import argparse
+
+from npvae.cli.common import find, free_path, note
+from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
+from npvae.cli.terminal import say
+from npvae.errors import NumericalError
+
+NAMES = ("onnx", "safetensors")  # of npvae.export.FORMATS, which are not imported for a help text
+
+def add_to(commands: Commands) -> None:
+    p = add_command(commands, export, "export", "the model in the format of another program",
+                    "None of the files needs npvae, and nothing random is in them: what samples "
+                    "does so outside.")  # fmt: skip
+    with_model(p)
+    p.add_argument("--format", default="safetensors", metavar="NAME",
+                   help=f"{', '.join(NAMES)} (default: safetensors)")
+    with_out(p, "PATH", "file or folder to write; RUN_OR_MODEL with the format's suffix if not "
+                        "given")  # fmt: skip
+    p.add_argument("--check", action="store_true",
+                   help="run what was written beside npvae: is it the same model, and how fast")
+    for name in ("opset", "ir-version"):
+        add_number(p, f"--{name}", help="of onnx; 2022's, which every runtime has, if not given")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from npvae.estimators.exporting import check
+    from npvae.export import FORMATS
+    from npvae.options import one_of
+
+    form = FORMATS[one_of("--format", arguments.format, FORMATS)]
+    path = free_path(arguments, Path(arguments.model).stem + form.suffixes[0])
+    model, _ = find(arguments.model)
+    asked = {name: vars(arguments)[name] for name in ("opset", "ir_version")}
+    options = {name: value for name, value in asked.items() if value is not None}
+    for file in model.export(path, form.name, overwrite=arguments.force, **options):
+        note(arguments, f"{file}: {file.stat().st_size / 1000:,.1f} kB")
+    if arguments.check:
+        found = check(model, path, form.name)
+        say(*str(found).splitlines())
+        if not found.ok:
+            raise NumericalError(f"{path} is not the model that {arguments.model} is; this is a "
+                                 "mistake of npvae's, so tell of it")  # fmt: skip
