@@ -25,7 +25,8 @@ def export(
         The file to write, or of ``"onnx"`` the folder. Its name ends as the format's do.
     format : str
         A name in :data:`npvae.export.FORMATS`: ``"onnx"``, three graphs that ONNX Runtime runs;
-        ``"safetensors"``, parameters by PyTorch's names. :func:`npvae.load` reads these two.
+        ``"safetensors"``, parameters by PyTorch's names, :func:`npvae.load` reads these two; and
+        ``"torch"``, the source of a PyTorch module that loads such a file beside it.
     overwrite : bool
         Whether files that are there already are replaced.
     **options
@@ -52,7 +53,7 @@ def export(
     -----
     UserWarning
         If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
-        function of noise.
+        function of noise, or ``"torch"`` the loss, for a KL that is not written there.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 
