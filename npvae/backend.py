@@ -5,7 +5,7 @@ its arrays. Everything above this file receives the two and never asks which the
 """
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -17,6 +17,7 @@ from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
 from npvae.ops.cpu import on_host, twins
 from npvae.ops.cpu.blas import held_for, one_thread_each
+from npvae.records import dataclass
 
 capturing = RLock()  # by one thread at a time
 # numpy.ndarray, or cupy.ndarray, which has the same interface and no stubs: held to NumPy's
@@ -85,6 +86,20 @@ class Backend:
                     return None
                 raise
             return stream.end_capture().launch
+
+    def sum_over(self, comm: Any) -> Callable[[Array], None]:
+        """What sums an array over the processes of an MPI communicator, in place.
+
+        On GPUs NCCL does, one device a process.
+        """
+        if self.xp is numpy:
+            from mpi4py.MPI import IN_PLACE
+
+            return lambda array: comm.Allreduce(IN_PLACE, array)
+        from cupyx.distributed import NCCLBackend
+
+        nccl = NCCLBackend(comm.size, comm.rank, use_mpi=True)
+        return lambda array: nccl.all_reduce(array, array)
 
     def oom_guard(self) -> AbstractContextManager[None]:
         """Guard against a device out of memory: one line says what was asked, and what is free."""

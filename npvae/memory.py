@@ -12,13 +12,13 @@ A :class:`Context` holds both beside the operations: it is the one argument by w
 reaches every array that it does not get from its caller.
 """
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any
 
 from npvae.backend import Array, is_device_array
 from npvae.ops import Ops
+from npvae.records import dataclass
 
 Shape = tuple[int, ...]
 Views = dict[str, Array]

@@ -7,13 +7,13 @@ likelihood) are one op. All heads read the same h_n, their weights lie next to o
 and one product computes them together.
 """
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from npvae.backend import Array
 from npvae.memory import Context, Layout, Shape
 from npvae.ops import ACTIVATIONS
+from npvae.records import dataclass
 
 
 class HiddenCache(NamedTuple):

@@ -5,7 +5,7 @@ as θ, made by :meth:`~Optimizer.init` and owned by the caller, who can save it.
 arithmetic is one op each, in :mod:`npvae.ops.update`. The few numbers by which one step differs
 from the next are apart, in :meth:`~Optimizer.numbers`: a table of them makes all steps alike.
 """
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import cos, pi, sqrt
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from npvae.backend import Array
 from npvae.errors import ParameterError
 from npvae.memory import aligned
 from npvae.ops import Ops
+from npvae.records import dataclass
 
 State = dict[str, Array]
 PARTS = 128  # sums of squares side by side: about one for each multiprocessor of a GPU

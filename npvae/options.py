@@ -6,12 +6,12 @@ docstrings to the table. Nothing is imported but the errors, so that ``npvae --h
 option cost no time.
 """
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 from npvae.errors import ParameterError, did_you_mean
+from npvae.records import dataclass
 
 # ---- what a value may be: checks that raise a ParameterError
 

@@ -13,11 +13,11 @@ and its parameters live in the units of x̃. What goes in and what comes out are
 The bound is then the same whatever units and offsets a feature has, up to this change of variables.
 """
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from npvae.backend import Array, array_module
+from npvae.records import dataclass
 
 NAMES = ("standardization.shift", "standardization.scale")  # in a file
 

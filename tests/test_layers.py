@@ -9,7 +9,8 @@ import npvae
 
 PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
-    "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise", "sobol",
+    "records", "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise",
+    "sobol",
     "ops", "backend", "memory", "optim", "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "export",
     "estimators", "plotting", "explain", "lab", "runs", "reproduce",

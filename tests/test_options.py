@@ -118,7 +118,8 @@ def test_options_cost_no_import():
     loaded = set(ast.literal_eval(done.stdout))
     commands = {name for name in loaded if name.startswith("npvae.cli")}
     assert loaded - commands == {
-        "npvae.options", "npvae.errors", "npvae.install", "npvae.interrupts", "npvae.lazy"
+        "npvae.options", "npvae.errors", "npvae.install", "npvae.interrupts", "npvae.lazy",
+        "npvae.records",
     }  # fmt: skip
 
 

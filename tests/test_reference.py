@@ -84,7 +84,7 @@ def noise_by_place(monkeypatch):
     monkeypatch.setattr(log_joint.LogJointTarget, "keys", None)
     monkeypatch.setattr(scoring, "N_SAMPLES", 1)
     monkeypatch.setattr(training, "default_n_samples", lambda model: 1)
-    monkeypatch.setattr(scoring, "binarized_by_row", binarized)
+    monkeypatch.setattr(npvae.training, "binarized_by_row", binarized)
     monkeypatch.setattr(scoring, "scored_data", scoring.data_of)
     for cls in (LearnedScale, DiscretizedLogisticLikelihood):
         monkeypatch.setattr(cls, "zero_heads", ())

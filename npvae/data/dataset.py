@@ -7,7 +7,7 @@ byte/(K − 1), or the byte itself.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import isfinite, prod
 from typing import TYPE_CHECKING
@@ -16,12 +16,13 @@ import numpy as np
 
 from npvae.backend import is_device_array
 from npvae.errors import DataError, ParameterError
+from npvae.records import dataclass
 
 if TYPE_CHECKING:
     from npvae.distributions.support import Support
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """N datapoints of D features.
 

@@ -53,9 +53,7 @@ _HOMES = {
     "real_line": ("Cauchy", "Gumbel", "Laplace", "Logistic"),
     "student": ("StudentT",),
 }
-__getattr__ = lazy.names(
-    __name__, {name: f"{__name__}.{file}" for file, names in _HOMES.items() for name in names}
-)
+__getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
     "Bernoulli", "BernoulliLikelihood", "Beta", "Cauchy", "ChiSquared", "Dirichlet", "Elliptical",

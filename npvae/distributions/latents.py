@@ -7,7 +7,6 @@ them, and their noise is standard normal, of which a family makes what it needs:
     a (M, Σ heads)  →  parameters (M, J) each
     ε (L, M, kJ)    →  k planes of noise (L, M, J), u = Φ(ε) where it is to be uniform
 """
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from npvae import distributions
 from npvae.backend import Array, array_module
 from npvae.distributions.family import Family
 from npvae.distributions.special import special_functions
+from npvae.records import dataclass
 
 Name = str | Family  # kl_method a family is named: npvae's own by a word, a user's by itself
 

@@ -10,7 +10,7 @@ What all of them share is in :mod:`npvae.distributions.likelihood`.
     discretized-logistic    one of K levels, close ones with alike probabilities
 """
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import pi
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,6 +23,7 @@ from npvae.errors import ParameterError
 from npvae.memory import Context
 from npvae.ops.elementary import exp_below_sqrt_max, halves
 from npvae.ops.likelihoods.continuous_bernoulli import NEAR, SERIES
+from npvae.records import dataclass
 
 STEEPEST = 30.0  # a scale of e⁻³⁰ is as good as 0 among levels
 
@@ -76,7 +77,7 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x = ctx.work("x.sample", *a.shape)
         ctx.ops.sigmoid(a, bias, x)
-        ctx.ops.sample_bernoulli(*rng_key, x)
+        ctx.ops.sample_bernoulli(*rng_key, 0, x)
         return x
 
 

@@ -4,7 +4,6 @@
     mixture    Σ_k π_k N(μ_k, σ_k²)
     vamp       1/K Σ_k q(z|u_k) with pseudo-inputs u_k (Tomczak & Welling 2018)
 """
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from npvae.backend import Array, array_module
@@ -12,6 +11,7 @@ from npvae.distributions.compatibility import ALIASES
 from npvae.distributions.latents import BoundDistribution, LatentFamily, Name
 from npvae.distributions.special import special_functions
 from npvae.memory import Context, Shape, Views
+from npvae.records import dataclass
 
 NORMAL = LatentFamily("normal")
 

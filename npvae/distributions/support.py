@@ -1,9 +1,9 @@
 """Where the data of a likelihood lie, and what to say about those that lie elsewhere."""
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from npvae.backend import Array
+from npvae.records import dataclass
 
 OFF = 0.01  # of a step: what rounding of the data may add up to
 

@@ -11,7 +11,7 @@ where 0 < z < 1. With y of that line, −log q(y) grows as ``rate`` times
 and a density that is 0 from somewhere on is bounded. A rate or an order that the parameters move
 may be any positive number; what is declared then is that of the member with all parameters 0.
 """
-from dataclasses import dataclass
+from npvae.records import dataclass
 
 DECAYS = ("polynomial", "exponential", "double exponential", "triple exponential", "bounded")
 

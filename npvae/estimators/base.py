@@ -7,7 +7,8 @@ what it can do: functions of other files, which take the model first and so are 
 """
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -32,7 +33,9 @@ from npvae.models import Engine, Model, Penalty, parameter_prior
 from npvae.objectives import Objective
 from npvae.options import OPTIONS, whole_number
 from npvae.standardization import Standardization
-from npvae.training import TrainingState, TrainStep
+
+if TYPE_CHECKING:
+    from npvae.training import TrainingState, TrainStep
 
 
 class GenerativeModel:
@@ -44,6 +47,7 @@ class GenerativeModel:
     has_prior: ClassVar[bool] = False  # p(z), and so samples, and a density of x
     has_bound: ClassVar[bool] = False  # a lower bound of log p(x), by an encoder q(z|x)
     takes_validation: ClassVar[bool] = True  # whether held-out data can be scored on the way
+    indivisible: ClassVar[str] = ""  # why several processes cannot train it together
     _noise_name: ClassVar[str] = "eps"  # what its latents are made of
 
     # Constructor arguments that every class stores ...
@@ -101,13 +105,16 @@ class GenerativeModel:
         """The penalty on the weights."""
         return parameter_prior(layout.n_weights, n_data) if self.parameter_prior else Penalty()
 
-    def _make_step(self) -> Callable[..., TrainStep]:
+    def _make_step(self) -> "Callable[..., TrainStep]":
         """Makes the :class:`~npvae.training.TrainStep` of a state, batches and a config."""
+        from npvae.training import TrainStep
+
         return TrainStep
 
     # ---- arguments
 
     @classmethod
+    @cache
     def _parameter_names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
@@ -222,15 +229,17 @@ class GenerativeModel:
         self._attach(n_features, theta, n_data=1)
         return self
 
-    def _attach(self, n_features: int, theta: np.ndarray, n_data: int) -> None:
-        """Put parameters (P,) on the device, with fresh buffers and optimiser state."""
+    def _attach(self, n_features: int, theta: np.ndarray, n_data: int, epoch: int = 0) -> None:
+        """Put parameters (P,), trained for so many epochs, on the device, with fresh buffers."""
         backend: Backend = get_backend(self.backend, bool(self.tf32))
         with backend.oom_guard():
-            self._build(n_features, theta, n_data, backend)
+            self._build(n_features, theta, n_data, epoch, backend)
 
-    def _build(self, n_features: int, theta: np.ndarray, n_data: int, backend: Backend) -> None:
+    def _build(
+        self, n_features: int, theta: np.ndarray, n_data: int, epoch: int, backend: Backend
+    ) -> None:
         model = self._model(n_features)
-        self.n_features_in_, self.n_data_ = n_features, n_data
+        self.n_features_in_, self.n_data_, self._first_epoch = n_features, n_data, epoch
         self._built_from = self.get_params()
         self._first_rows: training.FirstRows | None = None
         self.image_shape_: tuple[int, ...] | None = None
@@ -240,11 +249,25 @@ class GenerativeModel:
         penalty = self._penalty(model.layout(), n_data)
         self.engine_ = Engine(model, backend, flat, penalty, self._objective())
         most = float(np.finfo(self._name("dtype")).max)
-        self.engine_.found_finite = float(np.abs(theta).max(initial=0)) <= most
-        moments = resolve_option("optimizer", self.optimizer).init(backend.xp, flat)
-        self._state = TrainingState(self.engine_, moments)
-        self._state.objective_state = self.engine_.objective.init_state(self.engine_.ctx)
-        self.history_ = self._state.history
+        self.engine_.found_finite = -most <= float(theta.min()) and float(theta.max()) <= most
+        for before in ("_state", "history_"):
+            vars(self).pop(before, None)
+
+    @cached_property
+    def _state(self) -> "TrainingState":
+        """Where training stands. A model that only codes and decodes never asks, and has none."""
+        from npvae.training import TrainingState
+
+        engine, optimizer = self._engine(), self._built_from["optimizer"]
+        with engine.backend.oom_guard():
+            moments = resolve_option("optimizer", optimizer).init(engine.xp, engine.theta)
+            carried = engine.objective.init_state(engine.ctx)
+        return TrainingState(engine, moments, self._first_epoch, objective_state=carried)
+
+    @cached_property
+    def history_(self) -> dict[str, list]:
+        """What each epoch of ``fit`` gave."""
+        return self._state.history
 
     def _set_n_data(self, n_data: int) -> None:
         self.n_data_ = n_data

@@ -2,7 +2,7 @@
 from typing import TYPE_CHECKING
 from warnings import warn
 
-from npvae import sobol
+from npvae import models, sobol
 from npvae.distributions.compatibility import (
     closed_kl,
     compatible_priors,
@@ -12,7 +12,6 @@ from npvae.distributions.compatibility import (
 from npvae.distributions.priors import MixturePrior
 from npvae.errors import ParameterError
 from npvae.estimators.arguments import resolve_option
-from npvae.models import LearnedPriorModel, VAEModel
 from npvae.networks import MLP
 from npvae.objectives import ELBO
 from npvae.optim import WarmUp
@@ -34,13 +33,13 @@ def decoder(model: "GenerativeModel", n_features: int) -> MLP:
     return MLP("decoder", model.latent_dim, widths, heads, activation, p.constant_heads)
 
 
-def vae_model(model: "GenerativeModel", n_features: int) -> VAEModel:
+def vae_model(model: "GenerativeModel", n_features: int) -> "models.VAEModel":
     """Encoder, decoder, likelihood, posterior and prior, as the arguments have them."""
     q, p = model._latents()
     networks = encoder(model, n_features, q.heads(model.latent_dim)), decoder(model, n_features)
     if isinstance(p, MixturePrior):
-        return LearnedPriorModel(*networks, model._likelihood(), q, p)
-    return VAEModel(*networks, model._likelihood(), q, p)
+        return models.LearnedPriorModel(*networks, model._likelihood(), q, p)
+    return models.VAEModel(*networks, model._likelihood(), q, p)
 
 
 def check_likelihood(model: "GenerativeModel") -> None:

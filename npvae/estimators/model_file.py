@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npvae import install, random
+from npvae import estimators, install, random, training
 from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.options import whole_number, widths
-from npvae.training import adopt_standardization, standardization_in
-from npvae.training.state import flatten_config
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -124,16 +122,6 @@ def as_written(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def adopt_older(model: "GenerativeModel", checkpoint: str | Path) -> None:
-    """Describe by ``model`` what a checkpoint of that time has to go on with."""
-    config, _ = read_archive(checkpoint, "checkpoint")
-    own = params_of(model)
-    if "likelihood_variance" in flatten_config(config) or own["likelihood_variance"] != "latent":
-        return
-    del own["likelihood_variance"]
-    vars(model).update({k: v for k, v in as_written(own).items() if v != own.get(k)})
-
-
 def load(path: str | Path, backend: str = "numpy") -> Any:
     """The model that was saved to ``path``.
 
@@ -184,12 +172,12 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
             f"({type(error).__name__}: {str(error)[:200]}); save the model anew, or update npvae "
             f"if a newer one wrote it: {install.update()}"
         ) from error
-    units = standardization_in(path, arrays, n_features)
+    units = training.standardization_in(path, arrays, n_features)
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
-    model._attach(n_features, theta, n_data)
-    adopt_standardization(path, model.engine_, units)
-    model._state.epoch = epoch  # the order of the data and the weight of the KL follow from it
+    # the order of the data and the weight of the KL follow from the epoch
+    model._attach(n_features, theta, n_data, epoch)
+    training.adopt_standardization(path, model.engine_, units)
     model.image_shape_ = image_shape
     keep_names(model, names)
     if unknown := sorted(config.keys() - config_of(model).keys() - {"epoch"}):
@@ -201,10 +189,13 @@ def described(
     path: str | Path, config: dict[str, Any], n_arrays: int
 ) -> tuple[type["GenerativeModel"], dict[str, Any]]:
     """The class that a config names, and the arguments for it."""
-    cls, params = MODELS.get(config["class"]), config["params"]
+    name, params = config["class"], config["params"]
+    if name in estimators.__all__:
+        getattr(estimators, name)  # npvae's own are imported when asked for
+    cls = MODELS.get(name)
     if cls is None:
         raise ModelFileError(
-            f"{path}: holds a {config['class']!r:.60}, a class that is not here; import the "
+            f"{path}: holds a {name!r:.60}, a class that is not here; import the "
             f"module that defines it, or update npvae: {install.update()}"
         )
     if not isinstance(params, dict):

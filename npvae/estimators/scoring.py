@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from npvae import evaluation, random
+from npvae import evaluation, random, training
 from npvae.backend import Array
 from npvae.distributions import BernoulliLikelihood
 from npvae.distributions.compatibility import support_covers
@@ -15,7 +15,6 @@ from npvae.evaluation.bound import N_SAMPLES
 from npvae.evaluation.chunks import BUDGET, chunks
 from npvae.evaluation.methods import marginal_likelihood
 from npvae.options import whole_number
-from npvae.training import binarized_by_row
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
@@ -39,13 +38,13 @@ def binarize_held_out(model: "GenerativeModel", pixels: Array, scale: float) -> 
     if binarize == "threshold":
         return pixels * scale > 0.5, 1.0
     if binarize in ("fixed", "dynamic"):
-        return binarized_by_row(model.engine_, pixels, scale, model.seed_), 1.0
+        return training.binarized_by_row(model.engine_, pixels, scale, model.seed_), 1.0
     return pixels, scale
 
 
 def bound(
     model: "GenerativeModel", X: Any, eps: Array | None = None, n_samples: int | None = None
-) -> evaluation.Elbo:
+) -> "evaluation.Elbo":
     """The bound and its parts, on the engine's device."""
     pixels, scale = scored_data(model, X)
     if n_samples is not None:
@@ -93,7 +92,7 @@ def score(
 
 def elbo(
     model: "GenerativeModel", X: Any, eps: Array | None = None, n_samples: int | None = None
-) -> evaluation.Elbo:
+) -> "evaluation.Elbo":
     """The lower bound of each datapoint and its parts, in nats.
 
     Parameters
@@ -131,7 +130,7 @@ def elbo(
 def iwae_bound(
     model: "GenerativeModel", X: Any, k: int | Sequence[int] = (1, 10, 100, 1000),
     n_samples: int = 5000, rng: Any = None, progress: Callable[[Iterable], Iterable] = iter,
-) -> evaluation.BoundCurve:  # fmt: skip
+) -> "evaluation.BoundCurve":  # fmt: skip
     """The bound by k samples of q(z|x), which closes in on log p(x) (Burda et al. 2016).
 
     Parameters
@@ -180,7 +179,7 @@ def log_likelihood(
     model: "GenerativeModel", X: Any, n_samples: int | None = None, rng: Any = None,
     progress: Callable[[Iterable], Iterable] = iter, *, method: str | None = None,
     **options: Any,
-) -> evaluation.LogLikelihood:  # fmt: skip
+) -> "evaluation.LogLikelihood":  # fmt: skip
     """log p(x) of each datapoint, in nats.
 
     Parameters

@@ -10,7 +10,7 @@ from warnings import warn
 
 import numpy as np
 
-from npvae import evaluation
+from npvae import evaluation, training
 from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
 from npvae.distributions.likelihood import Standardizable
@@ -19,10 +19,10 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.collapse import activity, warn_collapse
+from npvae.estimators.distributed import check_alike, check_divisible
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
 from npvae.estimators.model_file import (
-    adopt_older,
     as_written,
     check_trainable,
     config_of,
@@ -31,26 +31,12 @@ from npvae.estimators.model_file import (
 )
 from npvae.estimators.scoring import binarize_held_out, default_n_samples
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows, on_device
-from npvae.io import check_suffix
+from npvae.io import check_suffix, read_archive
 from npvae.optim import Constant, Schedule
-from npvae.training import (
-    Callback,
-    GradientFlow,
-    Minibatches,
-    TrainConfig,
-    data_moments,
-    diagnose,
-    is_told,
-    load_checkpoint,
-    progress_of,
-    save_checkpoint,
-    standardization_of,
-    train,
-)
-from npvae.training.gradient_flow import FOLLOWED
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
+    from npvae.training import Callback, Communicator
 M = TypeVar("M", bound="GenerativeModel")
 FEW = 100  # rows whose moments are not yet those of the data
 TOO_FEW = 10  # rows that say nothing of a feature's unit
@@ -65,8 +51,8 @@ class FirstRows(NamedTuple):
 
 def fit(
     model: M, X: Any, y: Any = None, *, validation: Any = None,
-    callbacks: Callback | Iterable[Callback] = (),
-    checkpoint: str | Path | None = None, resume: bool = False,
+    callbacks: "Callback | Iterable[Callback]" = (),
+    checkpoint: str | Path | None = None, resume: bool = False, comm: Any = None,
 ) -> M:  # fmt: skip
     """Train on ``X`` from new parameters, the output bias initialised by the moments of ``X``.
 
@@ -87,6 +73,10 @@ def fit(
         Written after every epoch and on Ctrl-C.
     resume : bool
         Continue from ``checkpoint`` instead of new parameters.
+    comm : mpi4py.MPI.Intracomm, optional
+        The processes that train together, as ``MPI.COMM_WORLD``: each calls this with the same
+        arguments and takes its share of every minibatch, and ends with the same model. Callbacks
+        are called on rank 0, which alone writes. What fails on one fails on all.
 
     Raises
     ------
@@ -110,44 +100,52 @@ def fit(
         or if no latent is active at the end. If an argument is an object of a class of one's
         own, with which the model trains but no file can hold it.
     """
-    model._check_params()
-    hooks = checked_callbacks(callbacks)
-    pixels, scale = checked_data(model, X, None)
-    if model.early_stopping is not None and validation is None:
-        raise ParameterError(
-            f"early_stopping={model.early_stopping} needs validation data; "
-            "pass fit(X, validation=X_val)"
-        )
-    if checkpoint is not None:
-        check_suffix(checkpoint)
-        if resume:
-            adopt_older(model, checkpoint)
-    try:
-        params_of(model)
-    except ParameterError as error:
+    ranks = training.communicator_of(comm)
+    with ranks.together():
+        model._check_params()
+        hooks = checked_callbacks(callbacks)
+        pixels, scale = checked_data(model, X, None)
+        if model.early_stopping is not None and validation is None:
+            raise ParameterError(
+                f"early_stopping={model.early_stopping} needs validation data; "
+                "pass fit(X, validation=X_val)"
+            )
         if checkpoint is not None:
-            raise  # now, and not after an epoch
-        warn(f"{error}; save will refuse this model", stacklevel=2)
-    names, held_out = names_of(X), None
-    if validation is not None:
-        check_names(names, validation, type(model).__name__)
-        held_out = checked_data(model, validation, pixels.shape[1])
+            check_suffix(checkpoint)
+            if resume:
+                adopt_older(model, checkpoint)
+        try:
+            params_of(model)
+        except ParameterError as error:
+            if checkpoint is not None:
+                raise  # now, and not after an epoch
+            warn(f"{error}; save will refuse this model", stacklevel=2)
+        names, held_out = names_of(X), None
+        if validation is not None:
+            check_names(names, validation, type(model).__name__)
+            held_out = checked_data(model, validation, pixels.shape[1])
+    check_alike(model, ranks, pixels, scale)
     with exclusively(model):
-        model.initialize(pixels.shape[1])
-        keep_names(model, names)
-        if not resume:
-            start_at_moments(model, pixels, scale)
-        told = is_told(model.verbose)
-        if told and model.backend == "auto":
-            print(f"backend    {model.engine_.backend.device}", flush=True)
-        model._set_n_data(len(pixels))
-        model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-        schedule = resolve_option("schedule", model.schedule)
-        warn_long_warmup(model)
-        warmup = model.engine_.objective.warmup_epochs
-        if told and model.early_stopping is not None and 0 < warmup < model.epochs:
-            print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up", flush=True)
-        run(model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume)
+        with ranks.together():
+            model.initialize(pixels.shape[1])
+            check_divisible(model, ranks, len(pixels))
+            keep_names(model, names)
+            if not resume:
+                start_at_moments(model, pixels, scale)
+            told = training.is_told(model.verbose) and ranks.rank == 0
+            if told and model.backend == "auto":
+                print(f"backend    {model.engine_.backend.device}", flush=True)
+            model._set_n_data(len(pixels))
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
+            schedule = resolve_option("schedule", model.schedule)
+            warn_long_warmup(model)
+            warmup = model.engine_.objective.warmup_epochs
+            if told and model.early_stopping is not None and 0 < warmup < model.epochs:
+                print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up",
+                      flush=True)  # fmt: skip
+        model.seed_ = ranks.from_root(model.seed_)
+        run(model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume,
+            ranks=ranks)  # fmt: skip
         warn_collapse(model)
         return model
 
@@ -187,7 +185,7 @@ def partial_fit(model: M, X: Any, y: Any = None) -> M:
         return run(model, pixels, scale, model._state.epoch + 1, Constant(), whole=False)
 
 
-def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+def checked_callbacks(callbacks: Any) -> "tuple[Callback, ...]":
     """One function, or several of them, as a tuple; a ParameterError for what cannot be called."""
     several = isinstance(callbacks, Iterable) and not callable(callbacks)
     found = tuple(callbacks) if several else (callbacks,)
@@ -227,8 +225,8 @@ def start_at_moments(
     engine, threshold = model.engine_, model._name("binarize") == "threshold"
     with engine.backend.oom_guard(), np.errstate(all="ignore"):  # the first step says what is wrong
         if standardizes(model) and (before is None or len(before.rows) < TOO_FEW):
-            engine.standardize(standardization_of(engine, pixels, scale))
-        mean, variance = data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
+            engine.standardize(training.standardization_of(engine, pixels, scale))
+        mean, variance = training.data_moments(engine, pixels, scale, threshold)  # (D,), (1,)
         first = model._likelihood().initial_bias(mean, variance, len(pixels))
         first = {k: engine.xp.where(engine.xp.isfinite(v), v, 0) for k, v in first.items()}
         for head, bias in first.items():
@@ -244,44 +242,61 @@ def standardizes(model: "GenerativeModel") -> bool:
     return real and bool(model.standardize) and model._name("binarize") == "none"
 
 
+def adopt_older(model: "GenerativeModel", checkpoint: str | Path) -> None:
+    """Describe by ``model`` what a checkpoint of that time has to go on with."""
+    config, _ = read_archive(checkpoint, "checkpoint")
+    known, own = training.flatten_config(config), params_of(model)
+    if "likelihood_variance" in known or own["likelihood_variance"] != "latent":
+        return
+    del own["likelihood_variance"]
+    vars(model).update({k: v for k, v in as_written(own).items() if v != own.get(k)})
+
+
 def run(
     model: M, pixels: Array, scale: float, epochs: int, schedule: Schedule,
     held_out: tuple[Array, float] | None = None,
-    callbacks: tuple[Callback, ...] = (),
+    callbacks: "tuple[Callback, ...]" = (),
     checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
+    ranks: "Communicator | None" = None,
 ) -> M:  # fmt: skip
     """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
-    warn_single_sample(model)
-    state, config = model._state, dict[str, Any]()
-    if checkpoint is not None:
-        config = config_of(model)
-        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
-            config["params"].pop(name, None)
-    if resume:
-        if checkpoint is None:
-            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        older = defaults_of(model) | {"feature_names": config["feature_names"]}
-        load_checkpoint(checkpoint, state, config, lambda found: older | as_written(found))
-        model.history_ = state.history
-    train_config = TrainConfig(
-        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
-        model.clip_norm, epochs, model.n_samples, model.seed_,
-        None if held_out is None else model.early_stopping, model._name("noise"),
-    )  # fmt: skip
-    with model.engine_.backend.oom_guard():
-        batches = Minibatches(
-            model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
-            model._name("binarize"), known_names(model),
-        )
-        offer_rows(model, callbacks, pixels, scale)
-    progress = progress_of(model.verbose, state, epochs, batches.n_batches, whole)
-    save = None if checkpoint is None else lambda s: save_checkpoint(checkpoint, s, config)
-    found = activity(model, pixels, scale), validator(model, held_out)
-    measures = tuple(measure for measure in found if measure is not None)
+    ranks = ranks or training.ALONE
+    with ranks.together():
+        warn_single_sample(model)
+        state, config = model._state, dict[str, Any]()
+        if checkpoint is not None:
+            config = config_of(model)
+            for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+                config["params"].pop(name, None)
+        if resume:
+            if checkpoint is None:
+                raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+            older = defaults_of(model) | {"feature_names": config["feature_names"]}
+            training.load_checkpoint(
+                checkpoint, state, config, lambda found: older | as_written(found)
+            )
+            model.history_ = state.history
+        train_config = training.TrainConfig(
+            resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
+            model.clip_norm, epochs, model.n_samples, model.seed_,
+            None if held_out is None else model.early_stopping, model._name("noise"), ranks,
+        )  # fmt: skip
+        with model.engine_.backend.oom_guard():
+            batches = training.Minibatches(
+                model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
+                model._name("binarize"), known_names(model),
+            )
+            offer_rows(model, callbacks, pixels, scale)
+        found = activity(model, pixels, scale), validator(model, held_out, ranks)
+        measures = tuple(measure for measure in found if measure is not None)
+    progress = training.progress_of(model.verbose, state, epochs, batches.n_batches, whole)
+    save = None if checkpoint is None else lambda s: training.save_checkpoint(checkpoint, s, config)
+    if ranks.rank:  # only rank 0 writes
+        progress, save, callbacks = training.Progress(), None, ()
     room = model.engine_.backend.oom_guard()
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
-            train(
+            training.train(
                 state, batches, train_config, measures, callbacks, save,
                 model._make_step(), progress,
             )  # fmt: skip
@@ -291,40 +306,45 @@ def run(
 
 
 def offer_rows(
-    model: "GenerativeModel", callbacks: tuple[Callback, ...], pixels: Array, scale: float
+    model: "GenerativeModel", callbacks: "tuple[Callback, ...]", pixels: Array, scale: float
 ) -> None:
     """Offer every GradientFlow some evenly spaced datapoints, binarised as they are scored."""
     for flow in callbacks:
-        if isinstance(flow, GradientFlow):
-            some = pixels[:: -(-len(pixels) // FOLLOWED)]  # dense, of sparse rows too
+        if isinstance(flow, training.GradientFlow):
+            some = pixels[:: -(-len(pixels) // training.FOLLOWED)]  # dense, of sparse rows too
             rows, factor = binarize_held_out(model, some, scale)
             flow.begin(rows * factor, model.n_samples)
 
 
 def validator(
-    model: "GenerativeModel", held_out: tuple[Array, float] | None
+    model: "GenerativeModel", held_out: tuple[Array, float] | None, ranks: "Communicator"
 ) -> Callable[[], dict[str, float]] | None:
     """A function that gives the mean bound of the validation data, binarised as trained."""
     if held_out is None:
         return None
     engine, (pixels, scale) = model.engine_, binarize_held_out(model, *held_out)
+    mine, part = ranks.share(len(pixels))
     with engine.backend.oom_guard():
-        pixels = on_device(engine, pixels)  # once, and not after every epoch
+        pixels = on_device(engine, pixels[mine])  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
-        bound = evaluation.elbo(
-            engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
-        )
-        if not isfinite(elbo := float(bound.total.mean())):
+        with ranks.together():
+            bound = evaluation.elbo(
+                engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
+            )
+            terms = bound.total, bound.reconstruction, bound.kl
+            means = [part * float(term.mean()) for term in terms]
+        elbo, reconstruction, kl = ranks.sum(means)
+        if not isfinite(elbo):
             what = f"the validation ELBO is {elbo} after epoch {model._state.epoch}"
             parts = chunks(len(pixels), chunk_size(engine))
             seen = (load_rows(engine, pixels[i:j], scale, engine.work) for i, j in parts)
             names = known_names(model)
-            raise NumericalError(diagnose(model._state, what, seen, "validation", names))
+            raise NumericalError(training.diagnose(model._state, what, seen, "validation", names))
         return {
             "validation_elbo": elbo,
-            "validation_reconstruction": float(bound.reconstruction.mean()),
-            "validation_kl": float(bound.kl.mean()),
+            "validation_reconstruction": reconstruction,
+            "validation_kl": kl,
         }
 
     return validate

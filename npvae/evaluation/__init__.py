@@ -2,12 +2,11 @@
 from typing import TYPE_CHECKING
 
 from npvae import lazy
-from npvae.evaluation.bound import Elbo, elbo
-from npvae.evaluation.chunks import decode, encode
-from npvae.evaluation.importance import LogLikelihood, log_likelihood
 
 if TYPE_CHECKING:
     from npvae.evaluation.annealed import AnnealedLogLikelihood, annealed_log_likelihood
+    from npvae.evaluation.bound import Elbo, elbo
+    from npvae.evaluation.chunks import decode, encode
     from npvae.evaluation.conditional import (
         LikelihoodDistribution,
         PosteriorDistribution,
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
         posterior_of,
     )
     from npvae.evaluation.harmonic import HarmonicLogLikelihood, harmonic_log_likelihood
+    from npvae.evaluation.importance import LogLikelihood, log_likelihood
     from npvae.evaluation.iwae import BoundCurve, iwae_bound
     from npvae.evaluation.latent import active_units, prior_variance
     from npvae.evaluation.log_joint import LogJointTarget
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "annealed": ("AnnealedLogLikelihood", "annealed_log_likelihood"),
+    "bound": ("Elbo", "elbo"),
+    "chunks": ("decode", "encode"),
     "conditional": (
         "LikelihoodDistribution", "PosteriorDistribution", "draw", "likelihood_of", "posterior_of",
     ),
     "harmonic": ("HarmonicLogLikelihood", "harmonic_log_likelihood"),
+    "importance": ("LogLikelihood", "log_likelihood"),
     "iwae": ("BoundCurve", "iwae_bound"),
     "latent": ("active_units", "prior_variance"),
     "means": ("posterior_means",),
     "log_joint": ("LogJointTarget",),
     "prior": ("prior_log_likelihood",),
 }
-__getattr__ = lazy.names(
-    __name__, {name: f"{__name__}.{file}" for file, names in _HOMES.items() for name in names}
-)
+__getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
     "AnnealedLogLikelihood",

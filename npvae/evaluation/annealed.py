@@ -13,7 +13,7 @@ whatever the transitions. With T = 1 this is importance sampling from q_0. The l
 are tuned by pilot chains of their own, so that they depend on no chain that has a weight.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from math import tanh
 from typing import Any
@@ -28,6 +28,7 @@ from npvae.evaluation.log_joint import InitialDensity, LogJointTarget, initial_d
 from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
+from npvae.records import dataclass
 
 STEEPNESS = 4.0  # of the sigmoid schedule of β: slow near both ends
 PILOTS = 4  # pilot chains of a datapoint, which tune the step sizes

@@ -1,14 +1,14 @@
 """The lower bound of each datapoint."""
-from dataclasses import dataclass
 from math import nan
 
 import numpy as np
 
-from npvae import html, random
+from npvae import random
 from npvae.backend import Array, to_numpy
 from npvae.evaluation.chunks import chunk_size, chunks, load_rows
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
+from npvae.records import dataclass
 from npvae.row_noise import row_keys, row_normals
 
 N_SAMPLES = 4  # of a datapoint, where nobody says how many
@@ -63,6 +63,8 @@ class Elbo:
         }  # fmt: skip
 
     def _repr_html_(self) -> str:
+        from npvae import html
+
         caption = f"ELBO = reconstruction − KL, nats, mean of {len(self.total)} datapoints"
         return html.table(caption, self.summary())
 

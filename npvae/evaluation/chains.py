@@ -3,7 +3,6 @@
 A chain goes on from its state by the transitions of ``hmc.py``. In the warm-up ε is adapted,
 which makes it no exact sampler; then it samples, and the diagnostics say if it can be trusted.
 """
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -14,6 +13,7 @@ from npvae.backend import Array, array_module, ignore_overflow
 from npvae.errors import NumericalError
 from npvae.evaluation.hmc import Point, Target, transition
 from npvae.ops import Ops
+from npvae.records import dataclass
 from npvae.row_noise import row_normals
 
 ACCEPTANCE = 0.9  # the target acceptance rate of ε: the paper's (appendix E)

@@ -11,7 +11,7 @@ encoder. Where importance sampling is low on average this is high, and it is onl
 a density fitted to samples covers no more than a few dimensions.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from npvae.backend import Array
@@ -25,6 +25,7 @@ from npvae.evaluation.log_joint import LogJointTarget, initial_density
 from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
+from npvae.records import dataclass
 
 TOO_MANY = 5  # latents
 TOO_FEW = 2.0  # effective samples

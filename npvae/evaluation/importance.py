@@ -9,7 +9,7 @@ of the tail of those that did (:mod:`npvae.evaluation.pareto`). Samples come in 
 sums and the tail of a datapoint are kept, so memory does not grow with S.
 """
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf, nan
 from typing import Any, ClassVar, Protocol
 from warnings import warn
@@ -23,6 +23,7 @@ from npvae.evaluation.chunks import chunk_size, chunks, for_each_chunk, load_row
 from npvae.evaluation.pareto import UNRELIABLE, Tail
 from npvae.memory import Workspace
 from npvae.models import Engine, Noise
+from npvae.records import dataclass
 from npvae.row_noise import row_keys
 
 ANNEAL = "take method='annealed'"

@@ -9,7 +9,7 @@ divides S, the groups of k' are unions of those of k, and by Jensen's inequality
 is not below that of k, at any datapoint.
 """
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from npvae import html
@@ -30,6 +30,7 @@ from npvae.evaluation.importance import (
 from npvae.evaluation.pareto import Tail
 from npvae.memory import Workspace
 from npvae.models import Engine
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 The same forward and backward pages that train the decoder give both. Its weights' gradients are
 left out, a third of the products; those of its biases, which come with d_z, are discarded.
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log, pi
 from typing import Any
 
@@ -19,6 +19,7 @@ from npvae.errors import ParameterError
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.networks import MLPCache
+from npvae.records import dataclass
 from npvae.row_noise import row_keys
 
 INITIAL_DENSITIES = ("prior", "posterior")

@@ -8,12 +8,14 @@ prior          samples of p(z)                     needs nothing, for a handful 
 =============  ==================================  =============================================
 """
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npvae import evaluation
 from npvae.errors import ParameterError
-from npvae.evaluation.importance import LogLikelihood
 from npvae.models import Engine
+
+if TYPE_CHECKING:
+    from npvae.evaluation.importance import LogLikelihood
 
 # name → the function, and what it calls the number of samples that a datapoint is given
 METHODS = {
@@ -26,7 +28,7 @@ METHODS = {
 
 def marginal_likelihood(
     engine: Engine, X: Any, scale: float, method: str, n_samples: int | None, **options: Any
-) -> LogLikelihood:
+) -> "LogLikelihood":
     """log p(x) of every row of ``X`` by one of :data:`METHODS`.
 
     Parameters

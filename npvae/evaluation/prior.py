@@ -12,7 +12,6 @@ so that S samples for N datapoints are S decoded images and one product (S, D) (
 likelihoods take a pass over all S · N · D.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from npvae import random
@@ -30,6 +29,7 @@ from npvae.evaluation.importance import (
 )
 from npvae.evaluation.pareto import Tail
 from npvae.models import Engine
+from npvae.records import dataclass
 
 BLOCK = 2000  # samples decoded at a time, at most
 WEIGHTS = 2**22  # importance weights at a time, one a sample and datapoint

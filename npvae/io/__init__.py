@@ -13,13 +13,29 @@ locks              one process a folder, one a file that is being written    :mo
 This package knows nothing of models: whoever calls it gives names to the arrays and meaning to
 the config. Every failure is one line in a ``ModelFileError`` or a ``ParameterError``.
 """
-from npvae.io.archive import check_arrays, check_suffix, newer_file, read_archive, write_archive
-from npvae.io.atomic import atomic_write
-from npvae.io.columns import read_column, write_columns
-from npvae.io.images import write_images
-from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
-from npvae.io.state_dict import as_numpy, read_state_dict
-from npvae.io.toml import read_toml, write_toml
+from typing import TYPE_CHECKING
+
+from npvae import lazy
+
+if TYPE_CHECKING:
+    from npvae.io.archive import check_arrays, check_suffix, newer_file, read_archive, write_archive
+    from npvae.io.atomic import atomic_write
+    from npvae.io.columns import read_column, write_columns
+    from npvae.io.images import write_images
+    from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
+    from npvae.io.state_dict import as_numpy, read_state_dict
+    from npvae.io.toml import read_toml, write_toml
+
+_HOMES = {
+    "archive": ("check_arrays", "check_suffix", "newer_file", "read_archive", "write_archive"),
+    "atomic": ("atomic_write",),
+    "columns": ("read_column", "write_columns"),
+    "images": ("write_images",),
+    "jsonl": ("read_jsonl", "to_json", "write_jsonl"),
+    "state_dict": ("as_numpy", "read_state_dict"),
+    "toml": ("read_toml", "write_toml"),
+}
+__getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
     "as_numpy",

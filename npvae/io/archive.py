@@ -137,7 +137,7 @@ its name end in .npz, or write another format by model.export(path, format)
 def read_archive(path: StrPath, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what :func:`write_archive` wrote: the config, and the arrays by name, bit for bit.
 
-    Arrays are writable and keep their dtype, byte order and C or Fortran order.
+    Arrays are read-only and keep their dtype, byte order and C or Fortran order.
 
     Raises
     ------
@@ -280,4 +280,4 @@ def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     shape = tuple(int(length) for length in re.findall(rb"\d+", header["shape"]))
     order: Literal["F", "C"] = "F" if header["fortran"] == b"True" else "C"
     values = np.frombuffer(data, dtype, offset=header.end())  # (number of values,), read-only
-    return values.reshape(shape, order=order).copy(order="K")  # reshape refuses any other size
+    return values.reshape(shape, order=order)  # which refuses any other size

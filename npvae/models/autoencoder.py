@@ -4,7 +4,7 @@
 
 What regularises it is a penalty on the weights, which the engine adds to any model's loss.
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from npvae import networks
@@ -14,6 +14,7 @@ from npvae.memory import Context, Layout
 from npvae.models.model import Model, Noise
 from npvae.networks import MLP, MLPCache
 from npvae.objectives import Seeds, Terms
+from npvae.records import dataclass
 
 
 class AutoencoderCache(NamedTuple):

@@ -9,7 +9,7 @@ The last two terms are there when weights are penalised: an L2 regulariser, or t
 prior N(0, I) on the parameters, which adds −log N(θ; 0, I) / N for each of N datapoints. A model
 may have a penalty of another kind in their place.
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import local
 from typing import Any
 
@@ -21,6 +21,7 @@ from npvae.models.model import Model, Noise
 from npvae.objectives import ELBO, Loss, Objective
 from npvae.ops import Ops
 from npvae.ops.elementary import LOG_2PI
+from npvae.records import dataclass
 from npvae.standardization import Standardization
 
 LOWER_BOUND = ELBO()
@@ -49,6 +50,9 @@ class Penalty:
     def report(self, engine: "Engine") -> dict[str, float]:
         """What the history tells of it after an epoch, by column."""
         return {}
+
+
+NO_PENALTY = Penalty()
 
 
 def parameter_prior(n_weights: int, n_data: int) -> Penalty:
@@ -112,7 +116,7 @@ class Engine:
     """
 
     def __init__(
-        self, model: Model, backend: Backend, theta: Array, penalty: Penalty = Penalty(),
+        self, model: Model, backend: Backend, theta: Array, penalty: Penalty = NO_PENALTY,
         objective: Objective = LOWER_BOUND, standardization: Standardization | None = None,
     ):  # fmt: skip
         self.model, self.backend, self.penalty, self.objective = model, backend, penalty, objective

@@ -13,7 +13,7 @@ The bound on log p(X) of all N datapoints is N · E[log p(x|z, θ) − KL_z] −
 datapoint the loss is the VAE's, in expectation over ζ, plus KL(q(θ)‖p(θ)) / N, which the engine
 adds as it adds any penalty. One ζ serves a minibatch, as one θ serves all data.
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from npvae.models.engine import Engine, Penalty
 from npvae.models.model import Noise
 from npvae.models.vae import VAECache, VAEModel
 from npvae.objectives import Seeds, Terms
+from npvae.records import dataclass
 
 
 class FullVBCache(NamedTuple):

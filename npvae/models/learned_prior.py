@@ -13,7 +13,6 @@ data, so that one backward pass of the encoder sums what both ask of it:
 
 The KL has no closed form: what stands for it is log q(z|x) − log p(z).
 """
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from npvae.models.latent import FamilyLatent, Latent
 from npvae.models.model import Noise
 from npvae.models.vae import VAECache, VAEModel
 from npvae.objectives import Seeds, Terms
+from npvae.records import dataclass
 
 ONE_COMPONENT = MixturePrior(1)
 

@@ -9,7 +9,7 @@
 The loss is minus the mean of log p(x, z) over the samples. By Fisher's identity its gradient,
 with z ~ p(z|x) held where they are, is an unbiased one of −log p(x).
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from npvae import networks
@@ -20,6 +20,7 @@ from npvae.models.model import Model, Noise
 from npvae.networks import MLP, MLPCache
 from npvae.objectives import Seeds, Terms
 from npvae.ops.elementary import LOG_2PI
+from npvae.records import dataclass
 
 
 class MCEMCache(NamedTuple):

@@ -17,7 +17,7 @@ What the objective makes of the two terms, nll and kl, is its own affair (:mod:`
 That is the page for any q(z|x) and p(z); of those that are not both normal the latent layer is
 another (:mod:`npvae.models.latent`), and a_q has the parameters of another family.
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from npvae.models.latent import Latent, latent_layer
 from npvae.models.model import Model, Noise
 from npvae.networks import MLP, MLPCache
 from npvae.objectives import Seeds, Terms
+from npvae.records import dataclass
 
 
 class VAECache(NamedTuple):

@@ -10,7 +10,6 @@ together they descend on nothing. The dream begins with z′ = ε, the very nois
 sample is made of: it is a sample of the prior, and each of the two gradients is as it would be with
 noise of its own.
 """
-from dataclasses import dataclass
 
 from npvae import random
 from npvae.backend import Array
@@ -22,6 +21,7 @@ from npvae.models.model import Noise
 from npvae.models.vae import VAECache, VAEModel
 from npvae.networks import MLPCache
 from npvae.objectives import Seeds, mean_grad
+from npvae.records import dataclass
 
 # q(z′|x′) reads as a likelihood whose data are z′, with σ as the latent layer has it
 RECOGNITION = NormalLikelihood(variance="unbounded")

@@ -3,8 +3,8 @@
 Every file here is looked through: what has a ``name`` there is ``estimator=`` of that name.
 """
 from importlib import import_module
-from pkgutil import iter_modules
 
+from npvae import lazy
 from npvae.objectives.elbo import ELBO, SampledELBO
 from npvae.objectives.iwae import IWAE, DReG
 from npvae.objectives.objective import (
@@ -20,7 +20,7 @@ from npvae.objectives.path_derivative import PathDerivative
 
 def _named() -> dict[str, type[Objective]]:
     """Every objective of the files in this folder that has a name: file by file, as they stand."""
-    files = [f"{__name__}.{file.name}" for file in iter_modules(__path__)]
+    files = [f"{__name__}.{file}" for file in lazy.modules(__path__)]
     return {
         kind.name: kind
         for file in files

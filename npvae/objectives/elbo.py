@@ -14,7 +14,6 @@ They agree in expectation. What is minimised may have another term in the place 
 KL_j being that of latent j, its mean over the minibatch. What is reported stays the bound: the
 terms are never touched.
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
@@ -28,6 +27,7 @@ from npvae.objectives.objective import (
     Terms,
     mean_grad,
 )
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

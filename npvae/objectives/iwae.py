@@ -15,12 +15,12 @@ depend on φ as well, so here that is a bias. The third is doubly reparameterize
 Gu, Maddison 2018): the score's mean is written as one more path, and the two paths add up to w̃².
 It has the expectation of the first.
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.objectives.objective import STATELESS, Loss, Objective, Seeds, State, Terms
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

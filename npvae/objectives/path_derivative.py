@@ -8,13 +8,13 @@ in z there.
 
     A row of coefficients:    θ 1/LM,    path 1/LM,    score 0
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.objectives.elbo import SampledELBO
 from npvae.objectives.objective import STATELESS, Loss, State, Terms
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ Its derivative weighs each sample's by w̃_l = w_l^(1−α) / Σ w^(1−α):
 
     A row of coefficients:    θ w̃/M,    path w̃/M,    score −w̃/M
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
@@ -15,6 +14,7 @@ from npvae.errors import ParameterError
 from npvae.memory import Context
 from npvae.objectives.iwae import IWAE
 from npvae.objectives.objective import STATELESS, Loss, State, Terms
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

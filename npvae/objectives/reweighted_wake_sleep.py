@@ -10,13 +10,13 @@ samples that each is one of q(z|x), and not that they are independent.
 
     A row of coefficients:    θ w̃/M,    path 0,    score w̃/M
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.objectives.iwae import IWAE
 from npvae.objectives.objective import Seeds
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

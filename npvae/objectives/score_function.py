@@ -13,13 +13,13 @@ whole of f and not by its own ∂f/∂z. Baselines take away what all samples ha
 
     Rows of coefficients:    θ 1/LM,    path 0,    score (f_l − b_l)/LM
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.objectives.elbo import SampledELBO
 from npvae.objectives.objective import STATELESS, Loss, State, Terms
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

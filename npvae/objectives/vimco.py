@@ -8,13 +8,13 @@ derivative is taken by z, which may be discrete.
 
     A row of coefficients:    θ w̃/M,    path 0,    score (s_l − w̃_l)/M
 """
-from dataclasses import dataclass
 from typing import ClassVar
 
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.objectives.iwae import IWAE
 from npvae.objectives.objective import STATELESS, Loss, Seeds, State, Terms
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

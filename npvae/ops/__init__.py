@@ -14,21 +14,20 @@ its body in a file of this folder or of ``likelihoods/``, its declaration above 
 processors. How a device runs ops is in ``gpu/`` and ``cpu/``.
 """
 from collections.abc import Callable
-from dataclasses import make_dataclass
 from functools import partial
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from npvae import lazy
 from npvae.ops import likelihoods
 from npvae.ops.declare import Op
+from npvae.records import dataclass
 
 
 def _declared() -> dict[str, Op]:
     """All ops by name: file by file in alphabetical order, and as they stand in each."""
     folders = ((__name__, __path__), (likelihoods.__name__, likelihoods.__path__))
-    files = [f"{folder}.{file.name}" for folder, path in folders
-             for file in iter_modules(path) if not file.ispkg]  # fmt: skip
+    files = [f"{folder}.{file}" for folder, path in folders for file in lazy.modules(path)]
     return {
         name: body.declaration
         for file in files
@@ -50,11 +49,11 @@ if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 else:
-    Ops = make_dataclass(
-        "Ops", [(name, Callable[..., Any]) for name in DECLARED], frozen=True,
-        namespace={"__doc__": "One callable an operation, bound to an array module.",
-                   "__module__": __name__},
-    )  # fmt: skip
+    Ops = dataclass(frozen=True)(type("Ops", (), {
+        "__doc__": "One callable an operation, bound to an array module.",
+        "__module__": __name__,
+        "__annotations__": dict.fromkeys(DECLARED, Callable[..., Any]),
+    }))  # fmt: skip
 
 
 def reference(xp: Any) -> Ops:

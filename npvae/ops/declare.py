@@ -9,11 +9,11 @@ names have the model's dtype, and numbers become float64. ``@op()`` declares an 
 whose body runs on every device.
 """
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from npvae.ops.layouts import Launch, elements
+from npvae.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,60 @@
 """Minibatches, the loop, checkpoints, and progress."""
-from npvae.training.batches import (
-    BINARIZE,
-    Minibatches,
-    binarized,
-    binarized_by_row,
-    data_moments,
-    standardization_of,
-)
-from npvae.training.config import TrainConfig
-from npvae.training.diagnosis import diagnose
-from npvae.training.gradient_flow import FlowRecord, GradientFlow
-from npvae.training.history import HistoryFile
-from npvae.training.loop import Callback, train
-from npvae.training.progress import Progress, is_told, progress_of
-from npvae.training.state import (
-    TrainingState,
-    adopt_standardization,
-    change_data,
-    load_checkpoint,
-    save_checkpoint,
-    standardization_in,
-)
-from npvae.training.step import TrainStep
+from typing import TYPE_CHECKING
+
+from npvae import lazy
+
+if TYPE_CHECKING:
+    from npvae.training.batches import (
+        BINARIZE,
+        Minibatches,
+        binarized,
+        binarized_by_row,
+        data_moments,
+        standardization_of,
+    )
+    from npvae.training.communicator import ALONE, Communicator, communicator_of, world
+    from npvae.training.config import TrainConfig
+    from npvae.training.diagnosis import diagnose
+    from npvae.training.gradient_flow import FOLLOWED, FlowRecord, GradientFlow
+    from npvae.training.history import HistoryFile
+    from npvae.training.loop import Callback, train
+    from npvae.training.progress import Progress, is_told, progress_of
+    from npvae.training.state import (
+        TrainingState,
+        change_data,
+        flatten_config,
+        load_checkpoint,
+        save_checkpoint,
+    )
+    from npvae.training.step import TrainStep
+    from npvae.training.units import adopt_standardization, standardization_in
+
+_HOMES = {
+    "batches": (
+        "BINARIZE", "Minibatches", "binarized", "binarized_by_row", "data_moments",
+        "standardization_of",
+    ),
+    "communicator": ("ALONE", "Communicator", "communicator_of", "world"),
+    "config": ("TrainConfig",),
+    "diagnosis": ("diagnose",),
+    "gradient_flow": ("FOLLOWED", "FlowRecord", "GradientFlow"),
+    "history": ("HistoryFile",),
+    "loop": ("Callback", "train"),
+    "progress": ("Progress", "is_told", "progress_of"),
+    "state": (
+        "TrainingState", "change_data", "flatten_config", "load_checkpoint", "save_checkpoint",
+    ),
+    "step": ("TrainStep",),
+    "units": ("adopt_standardization", "standardization_in"),
+}  # fmt: skip
+__getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
+    "ALONE",
     "BINARIZE",
+    "FOLLOWED",
     "Callback",
+    "Communicator",
     "FlowRecord",
     "GradientFlow",
     "HistoryFile",
@@ -38,8 +67,10 @@ __all__ = [
     "binarized",
     "binarized_by_row",
     "change_data",
+    "communicator_of",
     "data_moments",
     "diagnose",
+    "flatten_config",
     "is_told",
     "load_checkpoint",
     "progress_of",
@@ -47,4 +78,9 @@ __all__ = [
     "standardization_in",
     "standardization_of",
     "train",
+    "world",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

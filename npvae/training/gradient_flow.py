@@ -9,7 +9,6 @@ All of it is told of a few fixed datapoints and fixed noise, so that only the pa
 one epoch to the next. It is computed on buffers of its own: training is the same to the last bit.
 """
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from npvae.evaluation.latent import variance_by_formula
 from npvae.models import Engine, MCEMModel, Noise, VAEModel
 from npvae.models.latent import last_d_a
 from npvae.options import whole_number
+from npvae.records import dataclass
 from npvae.row_noise import row_keys
 from npvae.training.state import TrainingState
 

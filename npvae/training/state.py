@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 from warnings import warn
 
-import numpy as np
-
 from npvae.backend import Array, to_numpy
-from npvae.errors import ModelFileError, ParameterError
+from npvae.errors import ModelFileError
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.models import Engine
 from npvae.optim import State
-from npvae.standardization import NAMES, Standardization
 from npvae.training.progress_check import COUNTERS, check_progress
+from npvae.training.units import adopt_standardization, standardization_in
 
 History = dict[str, list]
 
@@ -109,39 +107,6 @@ def save_checkpoint(path: str | Path, state: TrainingState, config: dict[str, An
         config | {"progress": progress},
         {name: to_numpy(array) for name, array in arrays.items()},
     )
-
-
-def standardization_in(
-    path: str | Path, arrays: dict[str, np.ndarray], n_features: int
-) -> Standardization | None:
-    """Take the standardization out of a file's arrays; None if it has none, as older files.
-
-    Raises
-    ------
-    ModelFileError
-        If it is none for data of so many features.
-    """
-    found = {name: arrays.pop(name) for name in NAMES if name in arrays}
-    if not found:
-        return None
-    check_arrays(path, found, dict.fromkeys(NAMES, (n_features,)))
-    shift, scale = (found[name].astype(np.float64) for name in NAMES)
-    return Standardization(shift, scale)
-
-
-def adopt_standardization(path: str | Path, engine: Engine, units: Standardization | None) -> None:
-    """Have a model see data by the standardization of a file, if that has one.
-
-    Raises
-    ------
-    ModelFileError
-        If it is none for data of this model.
-    """
-    try:
-        if units is not None:
-            engine.standardize(units)
-    except ParameterError as error:
-        raise ModelFileError(f"{path}: {error}") from error
 
 
 def change_data(path: str | Path, n_data: int) -> None:

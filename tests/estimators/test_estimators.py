@@ -174,6 +174,7 @@ def test_scikit_learns_tools():
 # --- before fit ---------------------------------------------------------------------------
 
 CALLS = {
+    "history_": lambda m: m.history_,
     "parameters": lambda m: m.parameters,
     "set_parameters": lambda m: m.set_parameters({}),
     "transform": lambda m: m.transform(X),

@@ -159,7 +159,8 @@ def test_ctrl_c_between_epochs_resumes_to_equal_bits(
     elif moment == "callback":
         callbacks = [interrupted(lambda state: None)]
     else:
-        monkeypatch.setattr(module, "save_checkpoint", interrupted(module.save_checkpoint))
+        saved = interrupted(npvae.training.save_checkpoint)
+        monkeypatch.setattr(npvae.training, "save_checkpoint", saved)
     with pytest.raises(KeyboardInterrupt):
         vae.fit(IMAGES, **RUN, callbacks=callbacks, checkpoint=path)
     monkeypatch.undo()
