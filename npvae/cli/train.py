@@ -1,14 +1,17 @@
 """``npvae train``: train a model and leave a run folder."""
 import argparse
+import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from npvae.cli.common import note, print_json
 from npvae.cli.flags import Commands, add_command, add_options, explicit_options, with_json
 from npvae.cli.runs import draw, write_report
 from npvae.cli.terminal import say
-from npvae.errors import ParameterError
+from npvae.errors import NpvaeError, ParameterError
 from npvae.interrupts import exit_code
 from npvae.options import MODEL, RUN, TRAINING
 
@@ -29,12 +32,47 @@ def add_to(commands: Commands) -> None:
                    help="with --resume: go on also with data that are not those the run has had; "
                         "the rows that it held out stay held out")
     p.add_argument("--out", metavar="DIR", help="a new folder; runs/<data>-<number> if not given")
+    p.add_argument("--distributed", action="store_true",
+                   help="share every minibatch among the processes that mpiexec has started, as in "
+                        "mpiexec -n 4 npvae train --distributed")
     add_options(p, "the run", RUN)
     add_options(p, "the model", MODEL)
     add_options(p, "training", TRAINING)
 
 
 def train(arguments: argparse.Namespace) -> int:
+    from npvae import runs
+    from npvae.training import ALONE, world
+
+    comm = world() if arguments.distributed else ALONE
+    if comm.rank:
+        return assist(comm)
+    with ExitStack() as stack:
+        with comm.together():
+            run = stack.enter_context(open_folder(arguments))
+        again = f"npvae train --resume {run.folder}"
+        if comm.size > 1:
+            again = f"mpiexec -n {comm.size} {again} --distributed"
+            killed = "npvae: error: a rank was killed, and mpiexec ended the others; go on with: "
+            stack.enter_context(last_word(killed + again))
+        try:
+            with comm.guarded():
+                note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
+                if arguments.distributed:
+                    note(arguments, f"ranks      {comm.size}, which share every minibatch")
+                if understood := run.datasets()[0].notes:
+                    note(arguments, f"read       {understood}")
+            quiet = arguments.quiet or arguments.json
+            model, shown = runs.train(run, bool(arguments.resume), quiet=quiet, comm=comm)
+        except KeyboardInterrupt as interrupt:
+            say(f"npvae: interrupted; go on with: {again}", file=sys.stderr)
+            return exit_code(interrupt)
+        report(arguments, run, model, shown)
+    return 0
+
+
+def open_folder(arguments: argparse.Namespace) -> AbstractContextManager[Any]:
+    """The run to make, or to go on with."""
     from npvae import runs
 
     options = explicit_options(arguments)
@@ -46,24 +84,46 @@ def train(arguments: argparse.Namespace) -> int:
                 f"--resume keeps {' and '.join(fixed)}; {', '.join(MAY_CHANGE[:-1])} and "
                 f"{MAY_CHANGE[-1]} may change"
             )
-        opened = runs.reopen_run(arguments.resume, options, arguments.new_data)
-    elif arguments.new_data:
+        return runs.reopen_run(arguments.resume, options, arguments.new_data)
+    if arguments.new_data:
         raise ParameterError("--new-data is for --resume; a new run takes any data")
-    else:
-        opened = runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
-    with opened as run:
-        try:
-            note(arguments, *runs.summary(run.settings), f"folder     {run.folder}")
-            if understood := run.datasets()[0].notes:
-                note(arguments, f"read       {understood}")
-            quiet = arguments.quiet or arguments.json
-            model, shown = runs.train(run, bool(arguments.resume), quiet=quiet)
-        except KeyboardInterrupt as interrupt:
-            say(f"npvae: interrupted; go on with: npvae train --resume {run.folder}",
-                file=sys.stderr)  # fmt: skip
-            return exit_code(interrupt)
-        report(arguments, run, model, shown)
+    return runs.create(runs.resolve_settings(options, arguments.config), arguments.out)
+
+
+def assist(comm: Any) -> int:
+    """A rank that is not the first: it says nothing, for what ends one ends all, and 0 says it."""
+    from npvae import runs
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with comm.together():  # rank 0 opens the folder
+                pass
+            runs.assist(comm)
+    except NpvaeError:
+        return 1
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
     return 0
+
+
+@contextmanager
+def last_word(line: str) -> Iterator[None]:
+    """Have ``line`` said if this process is killed inside the block, as mpiexec kills all ranks
+    when one has died.
+
+    A shell in a session of its own waits for the end of a pipe, and speaks if nothing came through.
+    """
+    command = ["sh", "-c", 'read -r _ || echo "$1" >&2', "sh", line]
+    try:
+        shell = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    except OSError:  # no shell here
+        yield
+        return
+    try:
+        yield
+    finally:
+        shell.communicate(b"alive\n")
 
 
 def report(arguments: argparse.Namespace, run: Any, model: Any, shown: Any) -> None:

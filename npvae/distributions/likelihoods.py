@@ -77,7 +77,7 @@ class BernoulliLikelihood(Likelihood[BernoulliCache]):
     def sample(self, ctx: Context, a: Array, bias: Array, rng_key: RNGKey) -> Array:
         x = ctx.work("x.sample", *a.shape)
         ctx.ops.sigmoid(a, bias, x)
-        ctx.ops.sample_bernoulli(*rng_key, x)
+        ctx.ops.sample_bernoulli(*rng_key, 0, x)
         return x
 
 

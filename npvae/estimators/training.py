@@ -19,6 +19,7 @@ from npvae.estimators.arguments import resolve_option
 from npvae.estimators.building import warn_long_warmup, warn_single_sample
 from npvae.estimators.coding import checked_data
 from npvae.estimators.collapse import activity, warn_collapse
+from npvae.estimators.distributed import check_alike, check_divisible
 from npvae.estimators.exclusive import exclusively
 from npvae.estimators.feature_names import check_names, keep_names, known_names, names_of
 from npvae.estimators.model_file import (
@@ -35,7 +36,7 @@ from npvae.optim import Constant, Schedule
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
-    from npvae.training import Callback
+    from npvae.training import Callback, Communicator
 M = TypeVar("M", bound="GenerativeModel")
 FEW = 100  # rows whose moments are not yet those of the data
 TOO_FEW = 10  # rows that say nothing of a feature's unit
@@ -51,7 +52,7 @@ class FirstRows(NamedTuple):
 def fit(
     model: M, X: Any, y: Any = None, *, validation: Any = None,
     callbacks: "Callback | Iterable[Callback]" = (),
-    checkpoint: str | Path | None = None, resume: bool = False,
+    checkpoint: str | Path | None = None, resume: bool = False, comm: Any = None,
 ) -> M:  # fmt: skip
     """Train on ``X`` from new parameters, the output bias initialised by the moments of ``X``.
 
@@ -72,6 +73,10 @@ def fit(
         Written after every epoch and on Ctrl-C.
     resume : bool
         Continue from ``checkpoint`` instead of new parameters.
+    comm : mpi4py.MPI.Intracomm, optional
+        The processes that train together, as ``MPI.COMM_WORLD``: each calls this with the same
+        arguments and takes its share of every minibatch, and ends with the same model. Callbacks
+        are called on rank 0, which alone writes. What fails on one fails on all.
 
     Raises
     ------
@@ -95,44 +100,52 @@ def fit(
         or if no latent is active at the end. If an argument is an object of a class of one's
         own, with which the model trains but no file can hold it.
     """
-    model._check_params()
-    hooks = checked_callbacks(callbacks)
-    pixels, scale = checked_data(model, X, None)
-    if model.early_stopping is not None and validation is None:
-        raise ParameterError(
-            f"early_stopping={model.early_stopping} needs validation data; "
-            "pass fit(X, validation=X_val)"
-        )
-    if checkpoint is not None:
-        check_suffix(checkpoint)
-        if resume:
-            adopt_older(model, checkpoint)
-    try:
-        params_of(model)
-    except ParameterError as error:
+    ranks = training.communicator_of(comm)
+    with ranks.together():
+        model._check_params()
+        hooks = checked_callbacks(callbacks)
+        pixels, scale = checked_data(model, X, None)
+        if model.early_stopping is not None and validation is None:
+            raise ParameterError(
+                f"early_stopping={model.early_stopping} needs validation data; "
+                "pass fit(X, validation=X_val)"
+            )
         if checkpoint is not None:
-            raise  # now, and not after an epoch
-        warn(f"{error}; save will refuse this model", stacklevel=2)
-    names, held_out = names_of(X), None
-    if validation is not None:
-        check_names(names, validation, type(model).__name__)
-        held_out = checked_data(model, validation, pixels.shape[1])
+            check_suffix(checkpoint)
+            if resume:
+                adopt_older(model, checkpoint)
+        try:
+            params_of(model)
+        except ParameterError as error:
+            if checkpoint is not None:
+                raise  # now, and not after an epoch
+            warn(f"{error}; save will refuse this model", stacklevel=2)
+        names, held_out = names_of(X), None
+        if validation is not None:
+            check_names(names, validation, type(model).__name__)
+            held_out = checked_data(model, validation, pixels.shape[1])
+    check_alike(model, ranks, pixels, scale)
     with exclusively(model):
-        model.initialize(pixels.shape[1])
-        keep_names(model, names)
-        if not resume:
-            start_at_moments(model, pixels, scale)
-        told = training.is_told(model.verbose)
-        if told and model.backend == "auto":
-            print(f"backend    {model.engine_.backend.device}", flush=True)
-        model._set_n_data(len(pixels))
-        model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
-        schedule = resolve_option("schedule", model.schedule)
-        warn_long_warmup(model)
-        warmup = model.engine_.objective.warmup_epochs
-        if told and model.early_stopping is not None and 0 < warmup < model.epochs:
-            print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up", flush=True)
-        run(model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume)
+        with ranks.together():
+            model.initialize(pixels.shape[1])
+            check_divisible(model, ranks, len(pixels))
+            keep_names(model, names)
+            if not resume:
+                start_at_moments(model, pixels, scale)
+            told = training.is_told(model.verbose) and ranks.rank == 0
+            if told and model.backend == "auto":
+                print(f"backend    {model.engine_.backend.device}", flush=True)
+            model._set_n_data(len(pixels))
+            model.image_shape_ = X.image_shape if isinstance(X, Dataset) else None
+            schedule = resolve_option("schedule", model.schedule)
+            warn_long_warmup(model)
+            warmup = model.engine_.objective.warmup_epochs
+            if told and model.early_stopping is not None and 0 < warmup < model.epochs:
+                print(f"stopping   counts from epoch {warmup + 1} on, after the KL warm-up",
+                      flush=True)  # fmt: skip
+        model.seed_ = ranks.from_root(model.seed_)
+        run(model, pixels, scale, model.epochs, schedule, held_out, hooks, checkpoint, resume,
+            ranks=ranks)  # fmt: skip
         warn_collapse(model)
         return model
 
@@ -244,37 +257,42 @@ def run(
     held_out: tuple[Array, float] | None = None,
     callbacks: "tuple[Callback, ...]" = (),
     checkpoint: str | Path | None = None, resume: bool = False, whole: bool = True,
+    ranks: "Communicator | None" = None,
 ) -> M:  # fmt: skip
     """Train to ``epochs``, or make a pass, from where the model stands, or its checkpoint."""
-    warn_single_sample(model)
-    state, config = model._state, dict[str, Any]()
-    if checkpoint is not None:
-        config = config_of(model)
-        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
-            config["params"].pop(name, None)
-    if resume:
-        if checkpoint is None:
-            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-        older = defaults_of(model) | {"feature_names": config["feature_names"]}
-        training.load_checkpoint(
-            checkpoint, state, config, lambda found: older | as_written(found)
-        )
-        model.history_ = state.history
-    train_config = training.TrainConfig(
-        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
-        model.clip_norm, epochs, model.n_samples, model.seed_,
-        None if held_out is None else model.early_stopping, model._name("noise"),
-    )  # fmt: skip
-    with model.engine_.backend.oom_guard():
-        batches = training.Minibatches(
-            model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
-            model._name("binarize"), known_names(model),
-        )
-        offer_rows(model, callbacks, pixels, scale)
+    ranks = ranks or training.ALONE
+    with ranks.together():
+        warn_single_sample(model)
+        state, config = model._state, dict[str, Any]()
+        if checkpoint is not None:
+            config = config_of(model)
+            for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+                config["params"].pop(name, None)
+        if resume:
+            if checkpoint is None:
+                raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+            older = defaults_of(model) | {"feature_names": config["feature_names"]}
+            training.load_checkpoint(
+                checkpoint, state, config, lambda found: older | as_written(found)
+            )
+            model.history_ = state.history
+        train_config = training.TrainConfig(
+            resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
+            model.clip_norm, epochs, model.n_samples, model.seed_,
+            None if held_out is None else model.early_stopping, model._name("noise"), ranks,
+        )  # fmt: skip
+        with model.engine_.backend.oom_guard():
+            batches = training.Minibatches(
+                model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
+                model._name("binarize"), known_names(model),
+            )
+            offer_rows(model, callbacks, pixels, scale)
+        found = activity(model, pixels, scale), validator(model, held_out, ranks)
+        measures = tuple(measure for measure in found if measure is not None)
     progress = training.progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: training.save_checkpoint(checkpoint, s, config)
-    found = activity(model, pixels, scale), validator(model, held_out)
-    measures = tuple(measure for measure in found if measure is not None)
+    if ranks.rank:  # only rank 0 writes
+        progress, save, callbacks = training.Progress(), None, ()
     room = model.engine_.backend.oom_guard()
     with room, np.errstate(all="ignore"):  # the loop itself stops at the first bad loss
         try:
@@ -299,20 +317,25 @@ def offer_rows(
 
 
 def validator(
-    model: "GenerativeModel", held_out: tuple[Array, float] | None
+    model: "GenerativeModel", held_out: tuple[Array, float] | None, ranks: "Communicator"
 ) -> Callable[[], dict[str, float]] | None:
     """A function that gives the mean bound of the validation data, binarised as trained."""
     if held_out is None:
         return None
     engine, (pixels, scale) = model.engine_, binarize_held_out(model, *held_out)
+    mine, part = ranks.share(len(pixels))
     with engine.backend.oom_guard():
-        pixels = on_device(engine, pixels)  # once, and not after every epoch
+        pixels = on_device(engine, pixels[mine])  # once, and not after every epoch
 
     def validate() -> dict[str, float]:
-        bound = evaluation.elbo(
-            engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
-        )
-        if not isfinite(elbo := float(bound.total.mean())):
+        with ranks.together():
+            bound = evaluation.elbo(
+                engine, pixels, scale, seed=model.seed_, n_samples=default_n_samples(model)
+            )
+            terms = bound.total, bound.reconstruction, bound.kl
+            means = [part * float(term.mean()) for term in terms]
+        elbo, reconstruction, kl = ranks.sum(means)
+        if not isfinite(elbo):
             what = f"the validation ELBO is {elbo} after epoch {model._state.epoch}"
             parts = chunks(len(pixels), chunk_size(engine))
             seen = (load_rows(engine, pixels[i:j], scale, engine.work) for i, j in parts)
@@ -320,8 +343,8 @@ def validator(
             raise NumericalError(training.diagnose(model._state, what, seen, "validation", names))
         return {
             "validation_elbo": elbo,
-            "validation_reconstruction": float(bound.reconstruction.mean()),
-            "validation_kl": float(bound.kl.mean()),
+            "validation_reconstruction": reconstruction,
+            "validation_kl": kl,
         }
 
     return validate

@@ -32,6 +32,7 @@ class WakeSleep(GenerativeModel):
     """
 
     has_prior = has_bound = True
+    indivisible = "what it dreams is noise of the whole minibatch"
 
     def __init__(
         self, latent_dim: int = 2, hidden: tuple[int, ...] = (500,), activation: str = "tanh",

@@ -18,25 +18,27 @@ from npvae.backend import Array
 from npvae.distributions.likelihood import RNGKey
 from npvae.memory import Context
 
-Fill = Callable[[Context, RNGKey, Array], None]  # writes eps (L, M, n_noise)
+# Writes eps (L, M, n_noise); the noise of ``before`` datapoints comes before.
+Fill = Callable[..., None]
 
 
-def fill_independent(ctx: Context, rng_key: RNGKey, eps: Array) -> None:
+def fill_independent(ctx: Context, rng_key: RNGKey, eps: Array, before: int = 0) -> None:
     """Samples that have nothing to do with one another."""
-    ctx.ops.fill_noise(*rng_key, 0, eps)
+    ctx.ops.fill_noise(*rng_key, before * len(eps), eps)
 
 
-def fill_antithetic(ctx: Context, rng_key: RNGKey, eps: Array) -> None:
+def fill_antithetic(ctx: Context, rng_key: RNGKey, eps: Array, before: int = 0) -> None:
     """L/2 of them, and each with its sign changed."""
     first, mirrored = eps[: len(eps) // 2], eps[len(eps) // 2 :]
-    ctx.ops.fill_noise(*rng_key, 0, first)
+    ctx.ops.fill_noise(*rng_key, before * len(first), first)
     ctx.work.xp.negative(first, out=mirrored)
 
 
-def fill_sobol(ctx: Context, rng_key: RNGKey, eps: Array) -> None:
+def fill_sobol(ctx: Context, rng_key: RNGKey, eps: Array, before: int = 0) -> None:
     """Scrambled points, made on the host: ``step`` is read there."""
     (seed, stream, step), (L, M, n) = rng_key, eps.shape
-    words = random.words(seed, stream, int(step[0]), M * sobol.n_words(L, n))
+    each = sobol.n_words(L, n)
+    words = random.words(seed, stream, int(step[0]), M * each, before * each)
     eps[...] = ctx.work.xp.asarray(sobol.sobol_normals(words.reshape(M, -1), L, n))
 
 

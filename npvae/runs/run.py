@@ -31,7 +31,14 @@ from npvae.runs.folders import contents, first_vacant, vacant_folder
 from npvae.runs.record import DataRecord, read_record, write_record
 from npvae.runs.report import Report, ReportFile, read_flow
 from npvae.runs.settings import build, check, load_data, resolve_settings
-from npvae.training import GradientFlow, HistoryFile, TrainingState, change_data
+from npvae.training import (
+    ALONE,
+    Communicator,
+    GradientFlow,
+    HistoryFile,
+    TrainingState,
+    change_data,
+)
 
 RECORDS = 25  # of the gradient's flow, about so many in a run
 
@@ -217,7 +224,7 @@ def reopen_run(
 
 def train(
     run: Run, resume: bool = False, callbacks: Iterable[Callable[[TrainingState], Any]] = (),
-    quiet: bool = False,
+    quiet: bool = False, comm: Communicator = ALONE,
 ) -> tuple[GenerativeModel, Dataset]:  # fmt: skip
     """Train, or go on training, and save; the model, and the data to show it on.
 
@@ -231,23 +238,29 @@ def train(
         Called after every epoch.
     quiet : bool
         Say nothing.
+    comm : Communicator
+        The processes that train together. This is rank 0, and the others :func:`assist`.
 
     Raises
     ------
     NpvaeError
         If the data are others, or training fails.
     """
-    model = build(run.settings)
-    if model.verbose is None:
-        model.verbose = True  # a run says how it goes also to a file or a pipe
-    if quiet:
-        model.verbose = False
-    training, held_out, record = run._data
-    resume = resume and run.checkpoint.exists()  # before the first one nothing is lost by starting
-    if resume and run.record() not in (None, record):
-        change_data(run.checkpoint, len(training))
-    write_record(run.folder / "data.json", record)
-    run.write_config()
+    with comm.together():
+        model = build(run.settings)
+        if model.verbose is None:
+            model.verbose = True  # a run says how it goes also to a file or a pipe
+        if quiet:
+            model.verbose = False
+        training, held_out, record = run._data
+        resume = resume and run.checkpoint.exists()  # before the first nothing is lost by starting
+        if resume and run.record() not in (None, record):
+            change_data(run.checkpoint, len(training))
+        write_record(run.folder / "data.json", record)
+        run.write_config()
+    comm.from_root((replace(run, folder=run.folder.resolve()), resume))
+    with comm.together():  # the others read the data
+        pass
     history = HistoryFile(run.folder / "history.jsonl")
     every = max(1, run.settings["epochs"] // RECORDS)
     flow = GradientFlow(every=every, records=read_flow(run.folder) if resume else ())
@@ -260,6 +273,7 @@ def train(
             callbacks=[history, *following, report, *callbacks],
             checkpoint=run.checkpoint,
             resume=resume,
+            comm=comm,
         )
     except BaseException:
         with suppress(ModelFileError):  # of a full disk there is word already
@@ -270,6 +284,27 @@ def train(
     report(model._state)
     report.end("finished")
     return model, training if held_out is None else held_out
+
+
+def assist(comm: Communicator) -> None:
+    """What every rank but the first does while that one trains a run, and writes into its folder.
+
+    Raises
+    ------
+    NpvaeError, KeyboardInterrupt
+        What has ended the training, on whichever rank it was.
+    """
+    with comm.together():  # rank 0 has found the data and written what it can
+        pass
+    run, resume = comm.from_root(None)
+    with comm.together():
+        model = build(run.settings)
+        model.verbose = False
+        training, held_out = run.datasets()
+    model.fit(
+        training, validation=held_out if model.takes_validation else None,
+        checkpoint=run.checkpoint, resume=resume, comm=comm,
+    )  # fmt: skip
 
 
 def find_model(path: str | Path) -> tuple[GenerativeModel, Run | None]:

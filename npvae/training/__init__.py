@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         data_moments,
         standardization_of,
     )
+    from npvae.training.communicator import ALONE, Communicator, communicator_of, world
     from npvae.training.config import TrainConfig
     from npvae.training.diagnosis import diagnose
     from npvae.training.gradient_flow import FOLLOWED, FlowRecord, GradientFlow
@@ -33,6 +34,7 @@ _HOMES = {
         "BINARIZE", "Minibatches", "binarized", "binarized_by_row", "data_moments",
         "standardization_of",
     ),
+    "communicator": ("ALONE", "Communicator", "communicator_of", "world"),
     "config": ("TrainConfig",),
     "diagnosis": ("diagnose",),
     "gradient_flow": ("FOLLOWED", "FlowRecord", "GradientFlow"),
@@ -48,9 +50,11 @@ _HOMES = {
 __getattr__ = lazy.of_files(__name__, _HOMES)
 
 __all__ = [
+    "ALONE",
     "BINARIZE",
     "FOLLOWED",
     "Callback",
+    "Communicator",
     "FlowRecord",
     "GradientFlow",
     "HistoryFile",
@@ -63,6 +67,7 @@ __all__ = [
     "binarized",
     "binarized_by_row",
     "change_data",
+    "communicator_of",
     "data_moments",
     "diagnose",
     "flatten_config",
@@ -73,6 +78,7 @@ __all__ = [
     "standardization_in",
     "standardization_of",
     "train",
+    "world",
 ]
 
 

@@ -77,10 +77,10 @@ class Minibatches:
         for start, stop in chunks(len(self.data), chunk_size(self.engine)):
             yield bring(self.engine, self.data[start:stop], self.scale, self.engine.work)
 
-    def fetch(self, rows: Array, step: Array) -> Array:
+    def fetch(self, rows: Array, step: Array, before: int = 0) -> Array:
         """The datapoints ``rows`` (M,), as step number ``step`` (1,) sees them.
 
-        (M, D), in a buffer used again
+        (M, D), in a buffer used again; ``before`` datapoints of the minibatch come before
         """
         M, D = len(rows), self.data.shape[1]
         work, dtype = self.engine.work, self.data.dtype
@@ -92,7 +92,7 @@ class Minibatches:
                 self.data, rows, self.scale, work(self.gather_scratch, M, D, dtype=dtype), x
             )
         if self.threshold is None:
-            self.engine.ops.sample_bernoulli(self.seed, random.BINARIZE, step, x)
+            self.engine.ops.sample_bernoulli(self.seed, random.BINARIZE, step, before * D, x)
         elif self.threshold != "none":
             self.engine.ops.binarize(x, self.threshold)
         return x

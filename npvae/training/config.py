@@ -2,6 +2,7 @@
 
 from npvae.optim import Optimizer, Schedule
 from npvae.records import dataclass
+from npvae.training.communicator import ALONE, Communicator
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class TrainConfig:
         of the objective's warm-up do not count, and none of them is the best.
     noise : str
         How the samples of a datapoint are coupled: a name of :data:`npvae.models.coupling.FILLS`.
+    comm : Communicator
+        The processes that share every step.
     """
 
     optimizer: Optimizer
@@ -40,3 +43,4 @@ class TrainConfig:
     seed: int
     patience: int | None = None
     noise: str = "independent"
+    comm: Communicator = ALONE

@@ -61,6 +61,7 @@ def train(
         On Ctrl-C, at the end of the step in hand; see :mod:`npvae.interrupts`.
     """
     steps, progress = make_step(state, batches, config), progress or Progress()
+    comm = config.comm
     missing = config.patience is not None and state.best is None and state.best_elbo is not None
     if missing or 0 < state.best_epoch <= warmup_epochs(state):
         # early stopping was not asked for before, or an older npvae took its best from the warm-up:
@@ -68,22 +69,31 @@ def train(
         elbo = None if state.batch else state.last()["validation_elbo"]
         keep_best(state, elbo, config.patience is not None)
     room = state.engine.backend.products(largest_product(state, batches, config))
-    with interrupts() as interrupted, progress, room:
+    with interrupts() as interrupted, progress, comm.threads(), room:
+        ending, done = comm.heeding(interrupted), [False]
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
-            steps.begin_epoch()
-            while state.batch < batches.n_batches and not interrupted():
-                steps.advance()
-                progress.step(state)
-            if not interrupted():
-                close_epoch(steps, perf_counter() - began, measures)
-                progress.epoch(state)
-                done = [is_true(callback(state)) for callback in callbacks]
-            check_finite(steps)
-            if checkpoint:
-                checkpoint(state)
-            if interrupted() or any(done):
+            comm.begin_epoch([state.engine.theta, *state.state_arrays().values()])
+            with comm.guarded():
+                steps.begin_epoch()
+                while state.batch < batches.n_batches and not ending():
+                    steps.advance()
+                    progress.step(state)
+            seconds = perf_counter() - began
+            comm.end_epoch(seconds)
+            steps.sum_metrics()
+            with comm.together():
+                if not ending():
+                    close_epoch(steps, seconds, measures)
+                    progress.epoch(state)
+                    done = [is_true(callback(state)) for callback in callbacks]
+                check_finite(steps)
+                if checkpoint:
+                    checkpoint(state)
+            if ending() or comm.any(any(done)):
                 break
+        if ending() and not interrupted():
+            raise KeyboardInterrupt("another rank was interrupted")
     if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
@@ -126,7 +136,7 @@ def close_epoch(
 def largest_product(state: TrainingState, batches: Minibatches, config: TrainConfig) -> int:
     """Multiply-adds of a step's largest matrix product: (L M, in) by (in, out)."""
     weights = [prod(s) for s in state.engine.layout.shapes.values() if len(s) == 2]
-    return config.n_samples * batches.batch_size * max(weights)
+    return config.n_samples * (batches.batch_size // config.comm.size) * max(weights)
 
 
 def keep_best(state: TrainingState, elbo: float | None, parameters: bool = True) -> None:

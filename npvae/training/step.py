@@ -52,21 +52,22 @@ class TrainStep:
     current_scalars : array (n_updates · K + S,)
         Those of the current step, of θ's dtype.
     sums : array (4,) float64
-        Over the epoch's datapoints so far: the reconstruction, and the KL, in nats; and both as
-        the objective has them, if that is not the bound.
+        Over the epoch's datapoints so far, this rank's: the reconstruction, and the KL, in nats;
+        and both as the objective has them, if that is not the bound.
     """
 
     def __init__(
         self, state: TrainingState, batches: Minibatches, config: TrainConfig, n_updates: int = 1
     ):
         self.state, self.batches, self.config = state, batches, config
-        self.n_updates = n_updates
+        self.n_updates, self.comm = n_updates, config.comm
         self.engine = state.engine
         xp, theta = self.engine.xp, self.engine.theta
         self.next_step, self.step, self.epoch_start = (
             xp.full(1, state.step, xp.int64) for _ in range(3)
         )
         self.sums = xp.empty(4, xp.float64)
+        self._synced = [0.0] * 4  # those that the host has read
         self.rows = xp.empty(batches.batch_size, xp.int64)
         K = n_updates * len(config.optimizer.numbers(config.learning_rate, 1))
         self.order = xp.empty(len(batches.data), xp.int64)
@@ -88,7 +89,7 @@ class TrainStep:
         self.epoch_start[...], self.next_step[...] = first, state.step
         epoch, order = self._next_order
         self.order[...] = order if epoch == state.epoch else batches.order(state.epoch)
-        self.sums[...] = xp.asarray(state.sums + state.objective)
+        self.sums[...] = xp.asarray(state.sums + state.objective) if self.comm.rank == 0 else 0
         rates = [config.learning_rate * config.schedule(t / steps)
                  for t in range(first, first + batches.n_batches)]  # fmt: skip
         numbers = config.optimizer.numbers
@@ -116,6 +117,7 @@ class TrainStep:
             n = 1
             self.one_step(self.batches.size(state.batch), sync=True)
             self._buffers_ready |= whole > 0
+        state.sums[:], state.objective[:] = self._synced[:2], self._synced[2:]
         state.step += n
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
@@ -126,23 +128,27 @@ class TrainStep:
         """A training step, forward, backward and update; all of it on the device.
 
         With ``sync`` the host reads the loss and stops at one that is not finite, before it
-        reaches the parameters.
+        reaches the parameters. Of several processes each takes its part of the minibatch.
         """
         engine, config = self.engine, self.config
         model, ctx = engine.model, engine.ctx
-        x = self.fetch(M)  # (M, D)
-        eps = ctx.work("eps", config.n_samples, M, model.n_noise)  # (L, M, n_noise)
-        rng_key = config.seed, random.POSTERIOR, self.step
-        if coupled := config.noise != "independent":
-            FILLS[config.noise](ctx, rng_key, eps)
-        noise = Noise(eps, rng_key, filled=coupled)
-        cache = engine.forward(x, noise)
-        scalars, state = self.objective_scalars, self.state.objective_state
-        loss = engine.objective(ctx, cache.terms, scalars, state)
-        self.accumulate(cache.terms, loss)
-        if sync:
-            self.sync_and_check(1)
-        model.backward(ctx, cache, loss.seeds)
+        mine, part = self.comm.share(M)
+        with self.comm.together():
+            x = self.fetch(M, mine)  # (M, D), as M is from here on
+            eps = ctx.work("eps", config.n_samples, len(x), model.n_noise)  # (L, M, n_noise)
+            rng_key = config.seed, random.POSTERIOR, self.step
+            if filled := config.noise != "independent" or self.comm.size > 1:
+                FILLS[config.noise](ctx, rng_key, eps, mine.start)
+            noise = Noise(eps, rng_key, filled)
+            cache = engine.forward(x, noise)
+            scalars, state = self.objective_scalars, self.state.objective_state
+            loss = engine.objective(ctx, cache.terms, scalars, state)
+            if part:
+                self.accumulate(cache.terms, loss)
+            if sync:
+                self.sync_and_check(1)
+            model.backward(ctx, cache, loss.seeds)
+        self.comm.average(engine.grad, part, engine.backend)
         engine.penalty.backward(engine)
         self.update()
 
@@ -152,14 +158,14 @@ class TrainStep:
         if loss.nll is not terms.nll or loss.kl is not terms.kl:
             self.engine.ops.accumulate_metrics(loss.nll, loss.kl, self.sums[2:])
 
-    def fetch(self, M: int) -> Array:
-        """Begin a step and gather its minibatch, the first M of ``rows``.   (M, D)"""
+    def fetch(self, M: int, mine: slice = slice(None)) -> Array:
+        """Begin a step and gather ``mine`` of its minibatch, the first M of ``rows``.   (·, D)"""
         rows = self.rows[:M]
         self.engine.ops.begin_step(
             self.next_step, self.step, self.epoch_start, self.order, self.batches.batch_size,
             self.step_scalars, rows, self.current_scalars,
         )  # fmt: skip
-        return self.batches.fetch(rows, self.step)
+        return self.batches.fetch(rows[mine], self.step, mine.start or 0)
 
     def update(self, k: int = 0) -> None:
         """Optimiser update number ``k`` of a step, by the current gradient."""
@@ -182,13 +188,18 @@ class TrainStep:
             If they are not finite.
         """
         state = self.state
-        sums = [float(total) for total in to_numpy(self.sums)]
-        state.sums[:], state.objective[:] = sums[:2], sums[2:]
+        sums = self._synced = [float(total) for total in to_numpy(self.sums)]
         loss = sums[1] - sums[0] + sums[3] - sums[2]
         if not isfinite(loss):
             when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
             what = f"the loss is {loss} {when}, in epoch {state.epoch + 1}"
             raise NumericalError(self.diagnose(what))
+
+    def sum_metrics(self) -> None:
+        """Bring the epoch's sums so far together from all processes."""
+        state = self.state
+        sums = self.comm.sum(state.sums + state.objective)
+        state.sums[:], state.objective[:] = sums[:2], sums[2:]
 
     def diagnose(self, what: str) -> str:
         """What happened, and what is likely to be its cause, in a line."""
@@ -205,7 +216,8 @@ class TrainStep:
 
     def _can_replay_graphs(self) -> bool:
         """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
-        if not self.batches.capturable or self.config.noise == "sobol":  # made on the host
+        on_host = not self.batches.capturable or self.config.noise == "sobol"
+        if on_host or self.comm.size > 1:
             return False
         allocations = self.engine.work.allocations
         if self._buffers_ready and self._captured_at != allocations:

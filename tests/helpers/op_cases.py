@@ -275,7 +275,8 @@ CASES: dict[str, Case] = {
     "gather": Case("gather data rows scale gathered! x!", "", GATHER),
     "binarize": Case("binarize x~ threshold", "", {"x": ("M D", unit), "threshold": ("M D", unit)}),
     "sample_bernoulli": Case(
-        "sample_bernoulli seed stream step x~", "", STREAM | {"x": ("M D", unit)}
+        "sample_bernoulli seed stream step start x~", "",
+        STREAM | {"start": 21, "x": ("M D", unit)},
     ),
     **{
         name: Case(

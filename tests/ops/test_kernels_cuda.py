@@ -178,8 +178,8 @@ def test_noise_is_that_of_random(seed, stream, step):
     np.testing.assert_allclose(eps, expected, 1e-14, 1e-15)
     u = random.thresholds(seed, stream, step, 1003)
     equal, above = u.copy(), np.nextafter(u, np.float32(2))
-    DEVICE.sample_bernoulli(seed, stream, at, equal)
-    DEVICE.sample_bernoulli(seed, stream, at, above)
+    DEVICE.sample_bernoulli(seed, stream, at, 0, equal)
+    DEVICE.sample_bernoulli(seed, stream, at, 0, above)
     assert not equal.any() and above.all()  # x > u fails for u and holds for its neighbour
 
 

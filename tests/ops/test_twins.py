@@ -128,10 +128,12 @@ def test_noise_is_that_of_random(shape, seed, step):
         else:
             np.testing.assert_allclose(eps, expected, 4 * 2.0**-52, 2e-15)
     u = random.thresholds(seed, random.BINARIZE, step, 1003)
-    equal, above = u.copy(), np.nextafter(u, np.float32(2))
-    TWINS.sample_bernoulli(seed, random.BINARIZE, np.array([step]), equal)
-    TWINS.sample_bernoulli(seed, random.BINARIZE, np.array([step]), above)
-    assert not equal.any() and above.all()
+    at = np.array([step])
+    for start in (0, 5, 8, 1002):  # wherever in a block of eight it begins
+        equal, above = u[start:].copy(), np.nextafter(u[start:], np.float32(2))
+        TWINS.sample_bernoulli(seed, random.BINARIZE, at, start, equal)
+        TWINS.sample_bernoulli(seed, random.BINARIZE, at, start, above)
+        assert not equal.any() and above.all()
 
 
 @compiled

@@ -28,16 +28,18 @@ REDUCTION(bernoulli_nll_backward)(const REAL* __restrict__ d_nll, const REAL* __
 }
 TWIN(bernoulli_nll_backward)
 
-// x ← 1 where x > u, else 0, u uniform on [0, 1): 24 bits, eight a block.   step (1,), x (n,)
-KERNEL(sample_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step,
+// x ← 1 where x > u, else 0, u uniform on [0, 1): 24 bits, eight a block, of which ``start`` come
+// before.   step (1,), x (n,)
+KERNEL(sample_bernoulli)(u64 seed, u64 stream, const Index* __restrict__ step, Index start,
                          REAL* __restrict__ x, Index n)
 {
-    FOR_EACH(block, (n + 7) / 8) {
-        const Block b = philox(seed, stream, *step, block);
+    const Index skip = start % 8;
+    FOR_EACH(block, (skip + n + 7) / 8) {
+        const Block b = philox(seed, stream, *step, start / 8 + block);
         for (int k = 0; k < 8; k++) {
             const u64 bits = b.w[k / 2] >> (k % 2 ? 40 : 8) & 0xFFFFFF;
-            const Index i = 8 * block + k;
-            if (i < n) x[i] = x[i] > REAL(bits) * REAL(0x1p-24);
+            const Index i = 8 * block + k - skip;
+            if (i >= 0 && i < n) x[i] = x[i] > REAL(bits) * REAL(0x1p-24);
         }
     }
 }

@@ -44,11 +44,14 @@ def bernoulli_nll_backward(xp, d_nll, x, y, d_a, d_bias):
     sum_rows(xp, d_a, d_bias)
 
 
-@op(elements, "x", uint64="seed stream", int64="step")
-def sample_bernoulli(xp, seed, stream, step, x):
-    """x ← 1 where x > u, else 0, in place, with u uniform on [0, 1).   step (1,), x any shape"""
+@op(elements, "x", uint64="seed stream", int64="step start")
+def sample_bernoulli(xp, seed, stream, step, start, x):
+    """x ← 1 where x > u, else 0, in place, with u uniform on [0, 1).   step (1,), x any shape
+
+    ``start`` elements of the stream come before.
+    """
     flat = x.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        grey = flat[start : start + BLOCK]
-        u = random.thresholds(seed, stream, int(step[0]), len(grey), start)
+    for first in range(0, flat.size, BLOCK):
+        grey = flat[first : first + BLOCK]
+        u = random.thresholds(seed, stream, int(step[0]), len(grey), start + first)
         xp.greater(grey, xp.asarray(u), out=grey)
