@@ -6,8 +6,8 @@ from npvae.cli.flags import Commands, add_command, add_number, with_model, with_
 from npvae.cli.terminal import say
 from npvae.errors import NumericalError
 
-# Of npvae.export.FORMATS, which is not imported for a help text.
-NAMES = ("onnx", "safetensors", "torch")
+# of npvae.export.FORMATS, which are not imported for a help text
+NAMES = ("c", "js", "onnx", "python", "safetensors", "torch")
 
 
 def add_to(commands: Commands) -> None:
