@@ -73,7 +73,7 @@ class MonteCarloEM(TrainStep):
             if k == 0:
                 self.accumulate(cache.terms, loss)
                 if sync:
-                    self.sync_and_check()
+                    self.sync_and_check(1)
             engine.model.backward(engine.ctx, cache, loss.seeds)
             engine.penalty.backward(engine)
             self.update(k)

@@ -116,12 +116,17 @@ class TrainStep:
             n = 1
             self.one_step(self.batches.size(state.batch), sync=True)
             self._buffers_ready |= whole > 0
-        state.sums[:], state.objective[:] = self._synced[:2], self._synced[2:]
+        self.keep_sums()
         state.step += n
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
             self.config.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
+
+    def prefetch_order(self) -> None:
+        """Make the permutation of the epoch to come."""
+        epoch = self.state.epoch + 1
+        self._next_order = epoch, self.batches.order(epoch)
 
     def one_step(self, M: int, sync: bool = False) -> None:
         """A training step, forward, backward and update; all of it on the device.
@@ -145,7 +150,7 @@ class TrainStep:
             if part:
                 self.accumulate(cache.terms, loss)
             if sync:
-                self.sync_and_check()
+                self.sync_and_check(1)
             engine.backend.halt(self.sums)
             model.backward(ctx, cache, loss.seeds)
         self.comm.average(engine.grad, part, engine.backend)
@@ -179,21 +184,25 @@ class TrainStep:
             ops, engine.theta, engine.grad, self.state.moments, scratch, *numbers
         )
 
-    def sync_and_check(self, when: str = "") -> None:
-        """Synchronise with the device and read the epoch's sums.
+    def sync_and_check(self, n: int) -> None:
+        """Synchronise after ``n`` steps and read the epoch's sums.
 
         Raises
         ------
         NumericalError
-            If they are not finite, by the step in hand, or ``when``.
+            If they are not finite.
         """
         state = self.state
         sums = self._synced = [float(total) for total in to_numpy(self.sums)]
         loss = sums[1] - sums[0] + sums[3] - sums[2]
         if not isfinite(loss):
-            when = when or f"at step {state.step + 1}"
+            when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
             what = f"the loss is {loss} {when}, in epoch {state.epoch + 1}"
             raise NumericalError(self.diagnose(what))
+
+    def keep_sums(self) -> None:
+        """Keep in the state the sums that the host has read."""
+        self.state.sums[:], self.state.objective[:] = self._synced[:2], self._synced[2:]
 
     def sum_metrics(self) -> None:
         """Bring the epoch's sums so far together from all processes."""
@@ -232,9 +241,9 @@ class TrainStep:
         or are not all done by ops, but by arrays that they allocate or by NumPy.
         """
         graphs, engine, state = {}, self.engine, self.state
-        on_host = engine.xp is np
+        on_host = engine.backend.xp is np
         holders = (self, engine, engine.mine, engine.ctx, engine.work, state, self.batches)
-        if on_host and not all(map(is_own, self._parts())):
+        if on_host and not (engine.xp is np and all(map(is_own, self._parts()))):
             return {}
         try:
             for n in (1,) if on_host else (1, STEPS_PER_GRAPH):
@@ -272,8 +281,8 @@ class TrainStep:
             for _ in range(n % STEPS_PER_GRAPH):
                 one()
             if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
-            self.sync_and_check(f"by step {state.step + n}")
+                self.prefetch_order()
+            self.sync_and_check(n)
             return n
         until = perf_counter() + AT_ONCE
         for done in range(1, n + 1):
@@ -283,7 +292,7 @@ class TrainStep:
                 break
             if perf_counter() > until:
                 break
-        self.sync_and_check()
+        self.sync_and_check(1)
         return done
 
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include <pthread.h>
@@ -40,14 +41,18 @@ public:
     // alone, unless the loop is so ``long_`` that it lasts until they are awake.
     template <class Work> static void each(Index n, bool long_, const Work& work)
     {
-        Pool* pool = n > 1 ? instance() : nullptr;
+        Pool* pool = n > 1 && !sharing ? instance() : nullptr;
         if (!pool || !pool->busy.try_lock()) {
             for (Index p = 0; p < n; p++) work(p);
             return;
         }
+        sharing = true;  // a loop inside is this thread's alone
         pool->share(int(n), long_,
                     [](const void* w, Index p) { (*static_cast<const Work*>(w))(p); }, &work);
+        sharing = false;
+        const bool no_room = pool->no_room.exchange(false);
         pool->busy.unlock();
+        if (no_room) throw std::bad_alloc();
     }
 
     // How many threads work at a time, this one included; the first call that asks for more than
@@ -63,6 +68,7 @@ private:
     std::mutex busy, sleep;
     std::condition_variable woken;
     std::atomic<int> sleepers{0}, done{0};
+    std::atomic<bool> no_room{false};  // a piece found no memory
     std::atomic<u64> ticket{0};  // loop number | n | next piece
     u64 loops = 0;
     Do what = nullptr;
@@ -70,6 +76,7 @@ private:
     int helpers = 0;
 
     static std::atomic<Pool*> one;
+    static inline thread_local bool sharing = false;
 
     // The pool of this process: threads do not live on in a fork, so a child makes its own.
     static Pool* instance()
@@ -108,7 +115,11 @@ private:
         u64 t = ticket.load(std::memory_order_acquire);
         while (next_of(t) < n_of(t)) {
             if (!ticket.compare_exchange_weak(t, t + 1, std::memory_order_acq_rel)) continue;
-            what(with, Index(next_of(t)));  // not changed before this piece is done
+            try {
+                what(with, Index(next_of(t)));  // not changed before this piece is done
+            } catch (const std::bad_alloc&) {
+                no_room.store(true);
+            }
             done.fetch_add(1, std::memory_order_acq_rel);
             t = ticket.load(std::memory_order_acquire);
         }

@@ -15,7 +15,6 @@ import numpy as np
 
 from npvae.ops.cpu import twins
 
-
 VIEWS = {"shape", "dtype", "ndim", "size", "strides", "flags", "itemsize", "nbytes", "T", "reshape"}
 
 

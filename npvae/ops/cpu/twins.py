@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from math import prod
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,19 +97,22 @@ def supported() -> list[str]:
             if level <= most and all(found.get(feature) for feature in needed)]  # fmt: skip
 
 
-def with_twins(ops: Ops) -> Ops:
-    """``ops``, overridden by the kernels that there are."""
+def with_twins(
+    ops: Ops, runner: Callable[[ModuleType], Callable[..., bool]] = attrgetter("run")
+) -> Ops:
+    """``ops``, overridden by the kernels that there are; ``runner`` is how one is called."""
     module, _ = library()
     if module is None:
         if built()[0] is not None:
             warn(f"compiled ops are not used: {why_none()}", stacklevel=2)
         return ops
     module.threads(count())
+    run = runner(module)
     twins = {
-        name: launcher(module, op, name, getattr(ops, name))
+        name: launcher(module, run, op, name, getattr(ops, name))
         for name, op in DECLARED.items() if op.layout and serves(module, op, name)
     }  # fmt: skip
-    return replace(ops, gemm=product(module, ops.gemm), **twins)
+    return replace(ops, gemm=product(module, run, ops.gemm), **twins)
 
 
 def serves(module: ModuleType, op: Op, name: str) -> bool:
@@ -118,13 +122,15 @@ def serves(module: ModuleType, op: Op, name: str) -> bool:
     return all(module.find(f"{one} {dtype}") for one in names for dtype in DTYPES)
 
 
-def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) -> Callable[..., Any]:
+def launcher(
+    module: ModuleType, run: Callable[..., bool], op: Op, name: str, body: Callable[..., Any]
+) -> Callable[..., Any]:
     """The kernel of an op, called as the op is.
 
     Which kernel, and its sizes, depend on the shapes and dtypes of a few arguments: they are found
     once for each.
     """
-    layout, run = op.layout, module.run
+    layout = op.layout
     assert layout is not None
     shaped = [op.arguments.index(word) for word in op.shapes]  # the last has the kernel's dtype
     data = [op.arguments.index(op.multi_dtype)] if op.multi_dtype else []
@@ -150,10 +156,11 @@ def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) ->
     return call
 
 
-def product(module: ModuleType, body: Callable[..., Any]) -> Callable[..., Any]:
+def product(
+    module: ModuleType, run: Callable[..., bool], body: Callable[..., Any]
+) -> Callable[..., Any]:
     """The matrix product of ``products.h``, on threads of its own."""
     kernels = {dtype(name): module.find(f"gemm {name}") for name in DTYPES}
-    run = module.run
 
     def gemm(a: Any, b: Any, out: Any) -> Any:
         kernel = kernels.get(a.dtype)
