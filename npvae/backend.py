@@ -120,7 +120,7 @@ class Backend:
 
     def threads(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
-        return one_thread_each() if self.xp is numpy else nullcontext(1)
+        return host_threads() if self.xp is numpy else nullcontext(1)
 
     def products(self, work: int) -> AbstractContextManager[None]:
         """Inside, matrix products have at most ``work`` multiply-adds each."""
@@ -174,6 +174,13 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
             gemm = Cublas(library(cupy), cupy, tf32).gemm
         return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
+
+
+@contextmanager
+def host_threads() -> Iterator[int]:
+    """Those of :meth:`Backend.threads`, each of which keeps to itself if there are several."""
+    with one_thread_each() as n, twins.on_own_thread() if n > 1 else nullcontext():
+        yield n
 
 
 @contextmanager

@@ -58,6 +58,8 @@ public:
     // How many threads work at a time, this one included; the first call that asks for more than
     // one starts them.
     static std::atomic<int> threads;
+    // Above 0 while those who call have threads of their own, and each stays on its own.
+    static std::atomic<int> alone;
 
 private:
     typedef void (*Do)(const void*, Index);
@@ -82,7 +84,7 @@ private:
     static Pool* instance()
     {
         const int wanted = threads.load(std::memory_order_relaxed);
-        if (wanted < 2) return nullptr;
+        if (wanted < 2 || alone.load(std::memory_order_relaxed) > 0) return nullptr;
         Pool* pool = one.load(std::memory_order_acquire);
         if (!pool) {
             static std::mutex making;
@@ -163,6 +165,7 @@ private:
     }
 };
 std::atomic<int> Pool::threads{1};
+std::atomic<int> Pool::alone{0};
 std::atomic<Pool*> Pool::one{nullptr};
 
 }  // namespace npvae

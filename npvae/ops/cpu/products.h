@@ -225,8 +225,8 @@ void rows_of_dots(const Matrix<const T>& A, Index i, const Matrix<const T>& W, I
 constexpr Index FEW = 8;          // rows of A, for which B is not copied
 constexpr Index DEPTH = 256;      // rows of a panel at a time: they stay in the first-level cache
 constexpr Index BLOCK = 384;      // rows of A at a time: they do in the second-level cache
-constexpr Index WORTH = 1 << 17;  // multiply-adds for which a thread is asked,
-constexpr Index LONG_PRODUCT = 1 << 18;  // and for which one is woken
+constexpr Index WORTH = 1 << 19;  // multiply-adds for which a thread is asked,
+constexpr Index LONG_PRODUCT = 1 << 20;  // and for which one is woken
 
 INLINE Index at_least(Index n, Index least) { return n < least ? least : n; }
 

@@ -40,8 +40,8 @@ class Watched(np.ndarray):
     npvae.ops.cpu.recording.Touched
     """
 
-    __array_ufunc__ = __array_function__ = __setitem__ = _refuse  # type: ignore[assignment]
-    __float__ = __int__ = __bool__ = __index__ = __iter__ = _refuse  # type: ignore[assignment]
+    __array_ufunc__ = __array_function__ = __setitem__ = _refuse
+    __float__ = __int__ = __bool__ = __index__ = __iter__ = _refuse
 
     def __getattribute__(self, name: str) -> Any:
         if name not in VIEWS and not name.startswith("__"):

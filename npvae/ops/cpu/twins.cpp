@@ -359,10 +359,16 @@ PyObject* replay(PyObject*, PyObject* capsule)
 
 PyObject* threads(PyObject*, PyObject* number)
 {
-    const long before = Pool::threads, n = PyLong_AsLong(number);
+    const long n = PyLong_AsLong(number);
     if (PyErr_Occurred()) return nullptr;
     Pool::threads = int(n);
-    return PyLong_FromLong(before);
+    Py_RETURN_NONE;
+}
+
+PyObject* alone(PyObject*, PyObject* begins)
+{
+    Pool::alone += PyObject_IsTrue(begins) ? 1 : -1;
+    Py_RETURN_NONE;
 }
 
 PyMethodDef methods[] = {
@@ -377,7 +383,8 @@ PyMethodDef methods[] = {
     {"recorded", recorded, METH_NOARGS, "What was written down since then, and no more is."},
     {"halt", halt, METH_O, "A replay goes on from here only while a float64 array is finite."},
     {"replay", replay, METH_O, "Repeat a recording; whether it came to its end."},
-    {"threads", threads, METH_O, "How many threads share a kernel from now on; and until now."},
+    {"threads", threads, METH_O, "How many threads share a kernel from now on."},
+    {"alone", alone, METH_O, "Whether kernels from now on stay on the thread that calls them."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "twins", nullptr, -1, methods,

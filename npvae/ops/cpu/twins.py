@@ -7,7 +7,8 @@ threads (``common.h``). None is needed: without a compiler, and for arrays that 
 than those that are here is not used.
 """
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -113,6 +114,20 @@ def with_twins(
         for name, op in DECLARED.items() if op.layout and serves(module, op, name)
     }  # fmt: skip
     return replace(ops, gemm=product(module, run, ops.gemm), **twins)
+
+
+@contextmanager
+def on_own_thread() -> Iterator[None]:
+    """Inside, kernels stay on the thread that calls them, for there are several that do."""
+    module, _ = library()
+    if module is None:
+        yield
+        return
+    module.alone(True)
+    try:
+        yield
+    finally:
+        module.alone(False)
 
 
 def serves(module: ModuleType, op: Op, name: str) -> bool:
