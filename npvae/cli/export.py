@@ -7,7 +7,7 @@ from npvae.cli.terminal import say
 from npvae.errors import NumericalError
 
 # of npvae.export.FORMATS, which are not imported for a help text
-NAMES = ("c", "js", "onnx", "python", "safetensors")
+NAMES = ("c", "js", "onnx", "python", "safetensors", "torch")
 
 
 def add_to(commands: Commands) -> None:

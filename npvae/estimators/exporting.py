@@ -25,9 +25,10 @@ def export(
         The file to write, or of ``"onnx"`` the folder. Its name ends as the format's do.
     format : str
         A name in :data:`npvae.export.FORMATS`: ``"onnx"``, three graphs that ONNX Runtime runs;
-        ``"safetensors"``, parameters by PyTorch's names. :func:`npvae.load` reads these two.
-        ``"python"``, ``"c"`` and ``"js"`` are source text, the forward pass written out: a module
-        that NumPy alone runs, a C99 header that allocates nothing, and a module for web pages.
+        ``"safetensors"``, parameters by PyTorch's names; :func:`npvae.load` reads these two.
+        ``"torch"``, the source of a PyTorch module that loads such a file beside it. ``"python"``,
+        ``"c"`` and ``"js"`` are source text, the forward pass written out: a module that NumPy
+        alone runs, a C99 header that allocates nothing, and a module for web pages.
     overwrite : bool
         Whether files that are there already are replaced.
     **options
@@ -55,7 +56,7 @@ def export(
     -----
     UserWarning
         If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
-        function of noise.
+        function of noise, or ``"torch"`` the loss, for a KL that is not written there.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 
