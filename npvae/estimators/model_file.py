@@ -185,7 +185,7 @@ def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
             f"if a newer one wrote it: {install.update()}"
         ) from error
     units = training.standardization_in(path, arrays, n_features)
-    golden = take_golden(path, arrays, n_features, params["latent_dim"])
+    golden = take_golden(path, arrays, n_features, model.latent_dim)
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     # the order of the data and the weight of the KL follow from the epoch
