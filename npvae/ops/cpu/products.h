@@ -13,6 +13,8 @@
 #include <memory>
 #include <new>
 
+#include <immintrin.h>
+
 namespace npvae {
 
 #ifdef __AVX512F__
@@ -62,21 +64,27 @@ template <class T> T* scratch(Index n)
 
 // --- panels of B ----------------------------------------------------------------------------------
 
+// Half number ``half`` of each of two vectors, number by number: a perfect shuffle.
+template <class T>
+INLINE typename Vector<T>::Type shuffled(typename Vector<T>::Type a, typename Vector<T>::Type b,
+                                         int half)
+{
+    constexpr Index N = Vector<T>::LANES;
+    typedef typename Format<T>::Int Lanes __attribute__((vector_size(VECTOR_BYTES)));
+    Lanes order;
+    for (Index i = 0; i < N; i++) order[i] = i / 2 + (i % 2) * N + half * N / 2;
+    return __builtin_shuffle(a, b, order);
+}
+
 // Rows become columns, LANES of each: a perfect shuffle of two halves, log₂ LANES times.
 template <class T> INLINE void transpose(typename Vector<T>::Type (&v)[Vector<T>::LANES])
 {
     constexpr Index N = Vector<T>::LANES;
-    typedef typename Format<T>::Int Lane __attribute__((vector_size(VECTOR_BYTES)));
-    Lane low, high;
-    for (Index i = 0; i < N; i++) {
-        low[i] = i / 2 + (i % 2) * N;
-        high[i] = low[i] + N / 2;
-    }
     for (Index stage = 1; stage < N; stage *= 2) {
         typename Vector<T>::Type w[N];
         for (Index i = 0; i < N / 2; i++) {
-            w[2 * i] = __builtin_shuffle(v[i], v[i + N / 2], low);
-            w[2 * i + 1] = __builtin_shuffle(v[i], v[i + N / 2], high);
+            w[2 * i] = shuffled<T>(v[i], v[i + N / 2], 0);
+            w[2 * i + 1] = shuffled<T>(v[i], v[i + N / 2], 1);
         }
         for (Index i = 0; i < N; i++) v[i] = w[i];
     }
@@ -169,14 +177,37 @@ void strip(const Matrix<const T>& A, const T* panel, Index apart, T* C, Index C_
 
 // --- few rows -------------------------------------------------------------------------------------
 
-template <class T> INLINE T sum_of(typename Vector<T>::Type v)
+// The first n of a vector's numbers, and zeros.
+template <class T> INLINE typename Vector<T>::Type load_some(const T* at, Index n)
 {
-    T sum = 0;
-    T part[Vector<T>::LANES];
-    store(part, v);
-    for (Index half = Vector<T>::LANES / 2; half > 0; half /= 2)
-        for (Index i = 0; i < half; i++) part[i] += part[i + half];
-    return sum + part[0];
+#ifdef __AVX512F__
+    typedef typename Vector<T>::Type V;
+    const unsigned mask = (1u << n) - 1;
+    if constexpr (sizeof(T) == 4) return V(_mm512_maskz_loadu_ps(__mmask16(mask), at));
+    else return V(_mm512_maskz_loadu_pd(__mmask8(mask), at));
+#else
+    typename Vector<T>::Type v{};
+    std::memcpy(&v, at, n * sizeof(T));
+    return v;
+#endif
+}
+
+// The sum of each of N vectors: halves of pairs are shuffled together and added, log₂ N times.
+template <class T, int N> INLINE void sums_of(typename Vector<T>::Type (&v)[N], T* to)
+{
+    constexpr Index LANES = Vector<T>::LANES;
+    static_assert(N <= LANES);
+#pragma GCC unroll 4
+    for (int n = N / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++)
+            v[i] = shuffled<T>(v[i], v[i + n], 0) + shuffled<T>(v[i], v[i + n], 1);
+    T part[LANES];  // of the first to the last vector, and so on
+    store(part, v[0]);
+    for (int i = 0; i < N; i++) {
+        to[i] = part[i];
+        for (Index k = i + N; k < LANES; k += N) to[i] += part[k];
+    }
 }
 
 // C[i][j] = A[i] · W[j], ROWS rows of A and COLUMNS of W, each of K numbers side by side.
@@ -186,32 +217,28 @@ void dots(Index K, const T* A, Index A_down, const T* W, Index W_down, T* C, Ind
     typedef typename Vector<T>::Type V;
     constexpr Index LANES = Vector<T>::LANES;
     V sum[ROWS][COLUMNS] = {};
-    Index k = 0;
-    for (; k + LANES <= K; k += LANES) {
+    const auto add = [&](auto&& load_at) __attribute__((always_inline)) {
         V a[ROWS];
 #pragma GCC unroll 8
-        for (int i = 0; i < ROWS; i++) a[i] = load(A + i * A_down + k);
+        for (int i = 0; i < ROWS; i++) a[i] = load_at(A + i * A_down);
 #pragma GCC unroll 8
         for (int j = 0; j < COLUMNS; j++) {
-            const V w = load(W + j * W_down + k);
+            const V w = load_at(W + j * W_down);
 #pragma GCC unroll 8
             for (int i = 0; i < ROWS; i++) sum[i][j] += a[i] * w;
         }
-    }
+    };
+    Index k = 0;
+    for (; k + LANES <= K; k += LANES) add([=](const T* at) { return load(at + k); });
+    if (k < K) add([=](const T* at) { return load_some(at + k, K - k); });
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < COLUMNS; j++) {
-            T total = sum_of<T>(sum[i][j]);
-            for (Index l = k; l < K; l++) total += A[i * A_down + l] * W[j * W_down + l];
-            C[i * C_down + j] = total;
-        }
+    for (int i = 0; i < ROWS; i++) sums_of<T, COLUMNS>(sum[i], C + i * C_down);
 }
 template <class T, int ROWS>
 void rows_of_dots(const Matrix<const T>& A, Index i, const Matrix<const T>& W, Index first,
                   Index last, T* C, Index C_down)
 {
-    constexpr int COLUMNS = ROWS == 1 ? 8 : 4;
+    constexpr int COLUMNS = ROWS == 1 && Vector<T>::LANES >= 8 ? 8 : 4;
     const Index K = A.columns;
     Index j = first;
     for (; j + COLUMNS <= last; j += COLUMNS)
@@ -243,8 +270,8 @@ template <class T> void multiply(Matrix<const T> A, Matrix<const T> B, Matrix<T>
 {
     constexpr Index PANEL = Vector<T>::PANEL;
     const Index m = A.rows, K = A.columns, n = B.columns, panels = (n + PANEL - 1) / PANEL;
-    if (m <= FEW && A.across == 1 && B.down == 1) {
-        split((n + 7) / 8, 8 * m * K, [&](Index first, Index last) {
+    if (m <= FEW && A.across == 1 && B.down == 1) {  // to read the weights takes as long as 4 rows
+        split((n + 7) / 8, 8 * (m + 4) * K, [&](Index first, Index last) {
             const Index from = 8 * first, to = 8 * last < n ? 8 * last : n;
             Index i = 0;
             for (; i + 4 <= m; i += 4) rows_of_dots<T, 4>(A, i, B, from, to, C.at, C.down);

@@ -2,9 +2,13 @@
 
 The kernels are those of the GPU, the ``.cu`` file beside each op's body, compiled by the C++
 compiler of the machine that npvae is installed on (``setup.py``) with loops in place of blocks of
-threads (``common.h``). None is needed: without a compiler, and for arrays that no kernel takes
-(complex, not contiguous, of mixed dtypes), the NumPy body does the work. A build of other sources
-than those that are here is not used.
+threads (``common.h``). Matrix products have a file of their own (``products.h``), and all of it
+one pool of threads (``pool.h``): BLAS's threads wait for work with all their might, and would
+compete with it.
+
+None is needed: without a compiler, and for arrays that no kernel takes (complex, not contiguous, of
+mixed dtypes), the NumPy body does the work. A build of other sources than those that are here is
+not used.
 """
 import os
 from collections.abc import Callable, Iterator
