@@ -21,6 +21,7 @@ from npvae.memory import aligned
 from npvae.models import Noise
 from npvae.models.coupling import FILLS
 from npvae.objectives import Loss, Terms
+from npvae.ops.cpu.recording import is_own
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
@@ -294,8 +295,3 @@ class TrainStep:
                 break
         self.sync_and_check(1)
         return done
-
-
-def is_own(part: Any) -> bool:
-    """Whether it is npvae's or Python's: an object of another class may count steps by itself."""
-    return type(part).__module__.partition(".")[0] in ("npvae", "builtins")
