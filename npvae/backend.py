@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy
 
-from npvae import install
+from npvae import install, recording
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
-from npvae.ops.cpu import on_host, recording, twins
+from npvae.ops.cpu import on_host, twins
 from npvae.ops.cpu.blas import held_for, one_thread_each
 from npvae.records import dataclass
 

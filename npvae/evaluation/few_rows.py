@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from npvae.backend import Array
 from npvae.memory import Context
 from npvae.models import Engine
-from npvae.ops.cpu.recording import is_own
+from npvae.recording import is_own
 
 FEW = 32  # rows: with more of them Python takes a tenth of the time, or less
 

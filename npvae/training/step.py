@@ -21,8 +21,8 @@ from npvae.memory import aligned
 from npvae.models import Noise
 from npvae.models.coupling import FILLS
 from npvae.objectives import Loss, Terms
-from npvae.ops.cpu.recording import is_own
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
+from npvae.recording import is_own
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.diagnosis import diagnose
@@ -243,7 +243,8 @@ class TrainStep:
         """
         graphs, engine, state = {}, self.engine, self.state
         on_host = engine.backend.xp is np
-        holders = (self, engine, engine.mine, engine.ctx, engine.work, state, self.batches)
+        watched = self, engine, engine.mine, engine.ctx, engine.work, state, self.batches
+        holders = watched if on_host else ()
         if on_host and not (engine.xp is np and all(map(is_own, self._parts()))):
             return {}
         try:

@@ -13,8 +13,8 @@ from npvae.backend import Backend
 from npvae.errors import NumericalError
 from npvae.objectives import ELBO
 from npvae.ops.cpu import twins
-from npvae.ops.cpu.recording import Touched, Watched
 from npvae.optim import SGD
+from npvae.recording import Touched, Watched
 from npvae.training import TrainStep
 
 compiled = pytest.mark.skipif(not twins.library()[1], reason="no compiled twins")

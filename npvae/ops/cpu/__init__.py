@@ -5,7 +5,6 @@
     blocks      parameter updates a cacheful at a time
     products    a matrix product of few rows by way of its transpose
     twins       products and what lies between them compiled, where there was a compiler
-    recording   the compiled calls of a training step, kept and repeated without Python
     build       what setup.py and twins agree on: which sources make a build
 
 Rows are gathered with ``mode="clip"``, without which ``take`` fills a copy and copies that; the

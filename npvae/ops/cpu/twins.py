@@ -23,8 +23,6 @@ from types import ModuleType
 from typing import Any
 from warnings import warn
 
-from numpy import dtype
-
 from npvae.errors import ParameterError
 from npvae.ops import DECLARED, Ops
 from npvae.ops.cpu import build
@@ -179,10 +177,10 @@ def product(
     module: ModuleType, run: Callable[..., bool], body: Callable[..., Any]
 ) -> Callable[..., Any]:
     """The matrix product of ``products.h``, on threads of its own."""
-    kernels = {dtype(name): module.find(f"gemm {name}") for name in DTYPES}
+    kernels = {char: module.find(f"gemm {name}") for char, name in zip("fd", DTYPES, strict=True)}
 
     def gemm(a: Any, b: Any, out: Any) -> Any:
-        kernel = kernels.get(a.dtype)
+        kernel = kernels.get(a.dtype.char)
         if kernel is None or not run(kernel, 1, a, b, out):
             return body(a, b, out)
         return out

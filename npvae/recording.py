@@ -37,7 +37,7 @@ class Watched(np.ndarray):
     >>> a + a
     Traceback (most recent call last):
         ...
-    npvae.ops.cpu.recording.Touched
+    npvae.recording.Touched
     """
 
     __array_ufunc__ = __array_function__ = __setitem__ = _refuse
