@@ -2,14 +2,13 @@
 
     python benchmarks/large_data.py
 
-Memory is the peak of a process that trains for an epoch on a sparse file, which takes no room on the
-disk: of 10⁸ rows, and of a tenth as many. Throughput is that of epochs, by turns on rows that stay on
-the disk and on the same rows in memory; the file has been read before, so what is timed is reading,
-shuffling and copying, not the disk.
+Memory is the peak of a process that trains for an epoch on a sparse file, which takes no room on
+the disk: of 10⁸ rows, and of a tenth as many. Throughput is that of epochs, by turns on rows that
+stay on the disk and on the same rows in memory; the file has been read before, so what is timed is
+reading, shuffling and copying, not the disk.
 """
 import common  # noqa: F401  isort: skip
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -75,7 +74,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10**8, help="of the sparse file")
     parser.add_argument("--rounds", type=int, default=7, help="of the throughput")
-    parser.add_argument("--json", metavar="FILE", help="keep the numbers")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = throughput(arguments.rounds, Path(folder))
@@ -84,9 +82,8 @@ def main() -> None:
         memory = {rows: peak_memory(rows, Path(folder)) for rows in sizes}
     for rows, peak in memory.items():
         print(f"{rows:>13,} rows: a peak of {peak:.0f} MB, for a file of {16 * rows / 2**20:.0f}")
-    if arguments.json:
-        save(arguments.json, {"machine": machine.describe(), "throughput": found,
-                              "peak_mb": {str(rows): peak for rows, peak in memory.items()}})  # fmt: skip
+    results = {"throughput": found, "peak_mb": {str(n): peak for n, peak in memory.items()}}
+    print(save("large_data", results, machine.describe(("numpy",))))
 
 
 if __name__ == "__main__":

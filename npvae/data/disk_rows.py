@@ -146,13 +146,13 @@ class DiskRows:
 
     def first(self, n: int) -> "DiskRows":
         """The first n rows, still on the disk."""
-        return self._kept(np.arange(n, n), n)
+        return self._selected(np.arange(n, n), n)
 
     def without(self, rows: np.ndarray) -> "DiskRows":
         """All others, still on the disk."""
-        return self._kept(np.sort(rows), len(self))
+        return self._selected(np.sort(rows), len(self))
 
-    def _kept(self, left_out: np.ndarray, n: int) -> "DiskRows":
+    def _selected(self, left_out: np.ndarray, n: int) -> "DiskRows":
         """The first n rows but for some."""
         edges = [-1, *left_out.tolist(), n]
         gaps = [(a + 1, b) for a, b in pairwise(edges) if a + 1 < b]  # as rows are numbered here
