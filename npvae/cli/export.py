@@ -6,7 +6,9 @@ from npvae.cli.flags import Commands, add_command, add_number, with_model, with_
 from npvae.cli.terminal import say
 from npvae.errors import NumericalError
 
-NAMES = ("onnx", "safetensors")  # of npvae.export.FORMATS, which are not imported for a help text
+# of npvae.export.FORMATS, which are not imported for a help text
+NAMES = ("c", "js", "onnx", "python", "safetensors", "torch")
+
 
 def add_to(commands: Commands) -> None:
     p = add_command(commands, export, "export", "the model in the format of another program",

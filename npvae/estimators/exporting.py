@@ -25,12 +25,16 @@ def export(
         The file to write, or of ``"onnx"`` the folder. Its name ends as the format's do.
     format : str
         A name in :data:`npvae.export.FORMATS`: ``"onnx"``, three graphs that ONNX Runtime runs;
-        ``"safetensors"``, parameters by PyTorch's names. :func:`npvae.load` reads these two.
+        ``"safetensors"``, parameters by PyTorch's names; :func:`npvae.load` reads these two.
+        ``"torch"``, the source of a PyTorch module that loads such a file beside it. ``"python"``,
+        ``"c"`` and ``"js"`` are source text, the forward pass written out: a module that NumPy
+        alone runs, a C99 header that allocates nothing, and a module for web pages.
     overwrite : bool
         Whether files that are there already are replaced.
     **options
         The format's own. Of ``"onnx"`` ``opset`` and ``ir_version``, whole numbers: if not given
-        those of 2022, which every runtime since has.
+        those of 2022, which every runtime since has. Of ``"python"`` ``inside``, whether the
+        weights are in the module, as they are if not given where they take 64 kB or less.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def export(
     -----
     UserWarning
         If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
-        function of noise.
+        function of noise, or ``"torch"`` the loss, for a KL that is not written there.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npvae.errors import ModelFileError, ParameterError
-from npvae.export import onnx, safetensors
+from npvae.export import c, js, onnx, python, safetensors, torch
 from npvae.export.check import Comparison, compare
 from npvae.export.description import Description
 from npvae.export.format import Files, Format, Runner
@@ -17,7 +17,9 @@ from npvae.export.program import FUNCTIONS, Program, Step
 from npvae.io import atomic_write
 from npvae.options import one_of
 
-FORMATS = {format.name: format for format in (onnx.FORMAT, safetensors.FORMAT)}
+FORMATS = {
+    module.FORMAT.name: module.FORMAT for module in (c, js, onnx, python, safetensors, torch)
+}
 
 __all__ = [
     "FORMATS",

@@ -26,6 +26,7 @@ from npvae.ops.elementary import largest_exponent
 from npvae.standardization import NAMES
 
 Arrays = dict[str, np.ndarray]
+FAR = 1e30  # a limit that no head reaches
 
 
 class Writer:
@@ -89,7 +90,7 @@ def encoder(model: Model, arrays: Arrays, dtype: np.dtype) -> Program:
                              "which keeps its parameters, or train a VAE")  # fmt: skip
     page, D, h = Writer(arrays, dtype), model.n_features, "x"
     if NAMES[0] in arrays:
-        h = page.step("x_standardized", "standardize", h, *NAMES, width=D)
+        h = page.step("x_tilde", "standardize", h, *NAMES, width=D)
     h = page.hidden(model.encoder, h)
     heads = [page.head(model.encoder, name, h, name) for name in model.encoder.heads]
     if isinstance(model, VAEModel):
@@ -178,8 +179,9 @@ def _scale_head(
     page: Writer, p: NormalLikelihood | LaplaceLikelihood, u: str, scale: Any, D: int
 ) -> str:
     """log σ² or log b, softly clipped and in the data's units, of what the network says."""
-    if isfinite(p.limit):
-        u = page.step(f"{p.scale_head}_clipped", "soft_clip", u, p.limit, width=D)
-    moved = np.zeros(D, page.dtype) if scale is None else p.exponent * np.log(scale)
-    page.constants["likelihood.log_scale"] = moved.astype(page.dtype)
+    last = p.scale_head if scale is None else f"{p.scale_head}_clipped"
+    u = page.step(last, "soft_clip", u, p.limit if isfinite(p.limit) else FAR, width=D)
+    if scale is None:
+        return u
+    page.constants["likelihood.log_scale"] = (p.exponent * np.log(scale)).astype(page.dtype)
     return page.step(p.scale_head, "add", u, "likelihood.log_scale", width=D)

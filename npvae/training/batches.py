@@ -9,6 +9,7 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     dynamic     a new sample at every step
 """
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ class Minibatches:
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
         self.threshold = {"threshold": 0.5, "dynamic": None}.get(binarize, "none")
 
+    def shared(self, engine: Engine, seed: Any) -> "Minibatches":
+        """The same data for another engine, in the order and with the noise of another seed."""
+        other = copy(self)
+        other.engine, other.seed = engine, seed
+        return other
+
     @property
     def n_batches(self) -> int:
         """Batches an epoch."""
@@ -69,7 +76,8 @@ class Minibatches:
     @property
     def n_in_window(self) -> int:
         """Batches of a window: of an epoch, where all data are in memory."""
-        return -(-len(self.data) // self.batch_size)
+        rows = self.n_data if self.windows is None else self.windows.size
+        return -(-rows // self.batch_size)
 
     def order(self, epoch: int) -> Array:
         """The order in which an epoch visits the data.   (N,) int64, on the device"""
