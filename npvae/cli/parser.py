@@ -24,7 +24,7 @@ from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
 COMMANDS = (
-    train, sweep, evaluate, codes, pictures, paths, explain, explore, export, runs, gradcheck, lab,
+    train, evaluate, codes, pictures, paths, explain, explore, export, sweep, runs, gradcheck, lab,
     reproduce, machine,
 )  # fmt: skip
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."
