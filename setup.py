@@ -46,4 +46,5 @@ def extensions() -> list[Extension]:
     ]  # fmt: skip
 
 
-setup(ext_modules=extensions())
+if __name__ == "__main__":
+    setup(ext_modules=extensions())

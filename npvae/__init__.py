@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Autoencoder,
         FullVB,
         WakeSleep,
+        fit_many,
         load,
         load_onnx,
         load_state_dict,
@@ -53,7 +54,7 @@ _PACKAGES = (
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(
-        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "load", "load_onnx",
+        ("MCEM", "VAE", "Autoencoder", "FullVB", "WakeSleep", "fit_many", "load", "load_onnx",
          "load_state_dict"),
         "npvae.estimators"),
     **dict.fromkeys(
@@ -68,7 +69,7 @@ __all__ = [
     "MCEM", "VAE", "Autoencoder", "BackendError", "DataError", "FullVB", "GradientFlow",
     "MissingExtraError", "ModelFileError", "NotFittedError", "NpvaeError", "NumericalError",
     "ParameterError", "WakeSleep", "data", "distributions", "estimators", "evaluation", "explain",
-    "lab", "load", "load_onnx", "load_state_dict", "optim", "plotting", "testing",
+    "fit_many", "lab", "load", "load_onnx", "load_state_dict", "optim", "plotting", "testing",
 ]  # fmt: skip
 
 

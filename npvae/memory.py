@@ -16,7 +16,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from npvae.backend import Array, is_device_array
+from npvae.backend import Array
 from npvae.ops import Ops
 from npvae.records import dataclass
 
@@ -29,11 +29,11 @@ def aligned(create: Callable[..., Any], size: int, dtype: Any) -> Any:
     """``create(size, dtype)``, be it ``xp.empty`` or ``xp.zeros``, from a cache line's start.
 
     NumPy's own arrays begin a quarter into one, so that every wide load would touch two lines:
-    a sixth more time for a pass. CuPy's are aligned as they come.
+    a sixth more time for a pass. CuPy's, and Stacks, are aligned as they come.
     """
     step = CACHE_LINE_BYTES // dtype.itemsize
     array = create(size + step, dtype)
-    if is_device_array(array):
+    if not hasattr(array, "__array_interface__"):
         return array[:size]
     start = -array.__array_interface__["data"][0] % CACHE_LINE_BYTES // dtype.itemsize
     return array[start : start + size]

@@ -379,6 +379,33 @@ def test_a_second_pass_is_replayed_too():
     assert_same_model(model("numpy").partial_fit(IMAGES).partial_fit(IMAGES), vae, 1e-4)
 
 
+@pytest.mark.parametrize("settings", [
+    {}, {"estimator": "A", "n_samples": 2, "likelihood": "normal"}, {"binarize": "dynamic"},
+    {"optimizer": "adamw", "clip_norm": 1.0}, {"kl_warmup": 2, "free_bits": 0.1},
+    {"kind": npvae.Autoencoder}, {"estimator": "dreg", "n_samples": 3}, {"binarize": "fixed"},
+], ids=str)  # fmt: skip
+def test_many_models_train_as_each_alone(settings):
+    """In captured steps, one graph for all of them."""
+    settings = {"dtype": "float64", "epochs": 4} | settings
+    own = [{"random_state": s, "learning_rate": 1e-3 * (s + 1)} for s in range(3)]
+    many = [model("cupy", **settings | one) for one in own]
+    graphs = graphs_of(partial(npvae.fit_many, many))
+    makes_arrays = settings.get("estimator") == "dreg"  # and is not captured alone either
+    assert graphs and (None in graphs) == makes_arrays
+    for one, together in zip(own, many, strict=True):
+        assert_same_model(model("cupy", **settings | one).fit(IMAGES), together, CLOSE["float64"])
+
+
+def test_a_loss_that_is_not_finite_stops_that_model_alone():
+    rates = [1e-3, 1e30, 2e-3]
+    many = [model("cupy", learning_rate=rate, likelihood="normal") for rate in rates]
+    with pytest.raises(npvae.NumericalError, match=r"models\[1\] failed, 2 of 3 are fitted"):
+        npvae.fit_many(many, IMAGES)
+    for rate, together in zip(rates[::2], many[::2], strict=True):
+        alone = model("cupy", learning_rate=rate, likelihood="normal").fit(IMAGES)
+        assert_same_model(alone, together, CLOSE["float32"])
+
+
 def test_a_loss_that_is_not_finite_stops_the_run():
     X = IMAGES.copy()
     vae = model("cupy", learning_rate=1e30, likelihood="normal")
@@ -663,6 +690,26 @@ def test_products_are_asked_of_cublas_rightly(m, k, n, turned, dtype, cupy):
     assert get_backend("cupy").ops.gemm(a, b, out) is out
     bound = k * np.finfo(dtype).eps * (abs(A) @ abs(B))  # of a sum of k terms in any order
     assert (abs(host(out) - A @ B) <= bound).all()
+
+
+@each_dtype
+@pytest.mark.parametrize("turned", [*product([False, True], repeat=2)])
+def test_batched_products_are_asked_of_cublas_rightly(turned, dtype, cupy):
+    """Of matrices that lie apart, as the weights of S models do among all their parameters."""
+    rng, S, m, k, n = np.random.default_rng(0), 4, 3, 5, 7
+    A = rng.standard_normal((S, k + 1, m) if turned[0] else (S, m + 1, k)).astype(dtype)
+    B = rng.standard_normal((S, n + 1, k) if turned[1] else (S, k + 1, n)).astype(dtype)
+    A, B = A[:, :-1], B[:, :-1]
+    a, b = (cupy.asarray(np.pad(X, ((0, 0), (0, 1), (0, 0))))[:, :-1] for X in (A, B))
+    if turned[0]:
+        a, A = a.transpose(0, 2, 1), A.transpose(0, 2, 1)
+    if turned[1]:
+        b, B = b.transpose(0, 2, 1), B.transpose(0, 2, 1)
+    out = cupy.full((S, m + 2, n), np.nan, dtype)
+    assert get_backend("cupy").ops.gemm(a, b, out[:, :m]).shape == (S, m, n)
+    bound = k * np.finfo(dtype).eps * (abs(A) @ abs(B))
+    assert (abs(host(out)[:, :m] - A @ B) <= bound).all()
+    assert np.isnan(host(out)[:, m:]).all()
 
 
 def test_products_that_cannot_be_asked_for_are_refused(cupy):

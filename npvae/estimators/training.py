@@ -36,7 +36,7 @@ from npvae.optim import Constant, Schedule
 
 if TYPE_CHECKING:
     from npvae.estimators.base import GenerativeModel
-    from npvae.training import Callback, Communicator
+    from npvae.training import Callback, Communicator, Measure, TrainConfig
 M = TypeVar("M", bound="GenerativeModel")
 FEW = 100  # rows whose moments are not yet those of the data
 TOO_FEW = 10  # rows that say nothing of a feature's unit
@@ -263,32 +263,15 @@ def run(
     ranks = ranks or training.ALONE
     with ranks.together():
         warn_single_sample(model)
-        state, config = model._state, dict[str, Any]()
-        if checkpoint is not None:
-            config = config_of(model)
-            for name in ("epochs", "early_stopping"):  # a resumed run may be longer
-                config["params"].pop(name, None)
-        if resume:
-            if checkpoint is None:
-                raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
-            older = defaults_of(model) | {"feature_names": config["feature_names"]}
-            training.load_checkpoint(
-                checkpoint, state, config, lambda found: older | as_written(found)
-            )
-            model.history_ = state.history
-        train_config = training.TrainConfig(
-            resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
-            model.clip_norm, epochs, model.n_samples, model.seed_,
-            None if held_out is None else model.early_stopping, model._name("noise"), ranks,
-        )  # fmt: skip
+        state, config = model._state, open_checkpoint(model, checkpoint, resume)
+        train_config = config_of_training(model, epochs, schedule, held_out, ranks)
         with model.engine_.backend.oom_guard():
             batches = training.Minibatches(
                 model.engine_, pixels, scale, min(model.batch_size, len(pixels)), model.seed_,
                 model._name("binarize"), known_names(model),
             )
             offer_rows(model, callbacks, pixels, scale)
-        found = activity(model, pixels, scale), validator(model, held_out, ranks)
-        measures = tuple(measure for measure in found if measure is not None)
+        measures = measures_of(model, pixels, scale, held_out, ranks)
     progress = training.progress_of(model.verbose, state, epochs, batches.n_batches, whole)
     save = None if checkpoint is None else lambda s: training.save_checkpoint(checkpoint, s, config)
     if ranks.rank:  # only rank 0 writes
@@ -303,6 +286,47 @@ def run(
         finally:
             model.engine_.found_finite = False  # of a failed one they may be anything
     return model
+
+
+def open_checkpoint(
+    model: "GenerativeModel", checkpoint: str | Path | None, resume: bool
+) -> dict[str, Any]:
+    """The settings that a checkpoint keeps; with ``resume`` the model is taken to where it is."""
+    config = dict[str, Any]()
+    if checkpoint is not None:
+        config = config_of(model)
+        for name in ("epochs", "early_stopping"):  # a resumed run may be longer
+            config["params"].pop(name, None)
+    if resume:
+        if checkpoint is None:
+            raise ParameterError("resume=True needs checkpoint=PATH, the file to go on from")
+        older = defaults_of(model) | {"feature_names": config["feature_names"]}
+        training.load_checkpoint(
+            checkpoint, model._state, config, lambda found: older | as_written(found)
+        )
+        model.history_ = model._state.history
+    return config
+
+
+def config_of_training(
+    model: "GenerativeModel", epochs: int, schedule: Schedule,
+    held_out: tuple[Array, float] | None, ranks: "Communicator",
+) -> "TrainConfig":  # fmt: skip
+    """How a model is trained, by its arguments; early stopping needs held-out data."""
+    return training.TrainConfig(
+        resolve_option("optimizer", model.optimizer), model.learning_rate, schedule,
+        model.clip_norm, epochs, model.n_samples, model.seed_,
+        None if held_out is None else model.early_stopping, model._name("noise"), ranks,
+    )  # fmt: skip
+
+
+def measures_of(
+    model: "GenerativeModel", pixels: Array, scale: float,
+    held_out: tuple[Array, float] | None, ranks: "Communicator",
+) -> "tuple[Measure, ...]":  # fmt: skip
+    """What the history tells of every epoch beside the terms of the objective."""
+    found = activity(model, pixels, scale), validator(model, held_out, ranks)
+    return tuple(measure for measure in found if measure is not None)
 
 
 def offer_rows(

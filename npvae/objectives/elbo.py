@@ -49,6 +49,11 @@ class SampledELBO(Objective):
     maximised: ClassVar[str] = "the ELBO with its KL weighted or free"
 
     @property
+    def is_bound(self) -> bool:
+        """Whether what is maximised is the lower bound itself."""
+        return self.kl_weight == 1 and not self.kl_warmup
+
+    @property
     def warmup_epochs(self) -> int:
         """Epochs until the weight is at rest."""
         return self.kl_warmup if self.kl_weight else 0
@@ -97,6 +102,11 @@ class ELBO(SampledELBO):
     free_bits: float = 0.0
     name: ClassVar[str] = "B"
     analytic_kl: ClassVar[bool] = True
+
+    @property
+    def is_bound(self) -> bool:
+        """Not with free bits, which are in the KL's place."""
+        return super().is_bound and not self.free_bits
 
     @property
     def separable(self) -> bool:

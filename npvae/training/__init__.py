@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from npvae.training.diagnosis import diagnose
     from npvae.training.gradient_flow import FOLLOWED, FlowRecord, GradientFlow
     from npvae.training.history import HistoryFile
-    from npvae.training.loop import Callback, train
+    from npvae.training.loop import Callback, Measure, largest_product, train
+    from npvae.training.many import Training, train_many
     from npvae.training.progress import Progress, is_told, progress_of
+    from npvae.training.stacked import StackedStep
     from npvae.training.state import (
         TrainingState,
         change_data,
@@ -39,11 +41,13 @@ _HOMES = {
     "diagnosis": ("diagnose",),
     "gradient_flow": ("FOLLOWED", "FlowRecord", "GradientFlow"),
     "history": ("HistoryFile",),
-    "loop": ("Callback", "train"),
+    "loop": ("Callback", "Measure", "largest_product", "train"),
+    "many": ("Training", "train_many"),
     "progress": ("Progress", "is_told", "progress_of"),
     "state": (
         "TrainingState", "change_data", "flatten_config", "load_checkpoint", "save_checkpoint",
     ),
+    "stacked": ("StackedStep",),
     "step": ("TrainStep",),
     "units": ("adopt_standardization", "standardization_in"),
 }  # fmt: skip
@@ -58,10 +62,13 @@ __all__ = [
     "FlowRecord",
     "GradientFlow",
     "HistoryFile",
+    "Measure",
     "Minibatches",
     "Progress",
+    "StackedStep",
     "TrainConfig",
     "TrainStep",
+    "Training",
     "TrainingState",
     "adopt_standardization",
     "binarized",
@@ -72,12 +79,14 @@ __all__ = [
     "diagnose",
     "flatten_config",
     "is_told",
+    "largest_product",
     "load_checkpoint",
     "progress_of",
     "save_checkpoint",
     "standardization_in",
     "standardization_of",
     "train",
+    "train_many",
     "world",
 ]
 

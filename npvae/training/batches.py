@@ -9,6 +9,7 @@ and is scaled on the way. Grey pixels can be binarised, in one of four named way
     dynamic     a new sample at every step
 """
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,12 @@ class Minibatches:
         self.capturable = not isinstance(self.data, SparseRows)  # fetched without the host
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
         self.threshold = {"threshold": 0.5, "dynamic": None}.get(binarize, "none")
+
+    def shared(self, engine: Engine, seed: Any) -> "Minibatches":
+        """The same data for another engine, in the order and with the noise of another seed."""
+        other = copy(self)
+        other.engine, other.seed = engine, seed
+        return other
 
     @property
     def n_batches(self) -> int:

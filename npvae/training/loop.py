@@ -61,13 +61,8 @@ def train(
         On Ctrl-C, at the end of the step in hand; see :mod:`npvae.interrupts`.
     """
     steps, progress = make_step(state, batches, config), progress or Progress()
+    recover_best(state, config)
     comm = config.comm
-    missing = config.patience is not None and state.best is None and state.best_elbo is not None
-    if missing or 0 < state.best_epoch <= warmup_epochs(state):
-        # early stopping was not asked for before, or an older npvae took its best from the warm-up:
-        # the best parameters are not there, and in the middle of an epoch there are none to keep
-        elbo = None if state.batch else state.last()["validation_elbo"]
-        keep_best(state, elbo, config.patience is not None)
     room = state.engine.backend.products(largest_product(state, batches, config))
     with interrupts() as interrupted, progress, comm.threads(), room:
         ending, done = comm.heeding(interrupted), [False]
@@ -97,6 +92,18 @@ def train(
     if config.patience is not None and state.best is not None:
         state.engine.theta[...] = state.best
     return state
+
+
+def recover_best(state: TrainingState, config: TrainConfig) -> None:
+    """Take this epoch for the best where there is none to compare with.
+
+    Early stopping was not asked for before, or an older npvae took its best from the warm-up: the
+    best parameters are not there, and in the middle of an epoch there are none to keep.
+    """
+    missing = config.patience is not None and state.best is None and state.best_elbo is not None
+    if missing or 0 < state.best_epoch <= warmup_epochs(state):
+        elbo = None if state.batch else state.last()["validation_elbo"]
+        keep_best(state, elbo, config.patience is not None)
 
 
 def is_true(result: Any) -> bool:

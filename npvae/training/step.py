@@ -111,18 +111,23 @@ class TrainStep:
             for _ in range(n % STEPS_PER_GRAPH):
                 self.cuda_graphs[1]()
             if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self._next_order = state.epoch + 1, self.batches.order(state.epoch + 1)
+                self.prefetch_order()
             self.sync_and_check(n)
         else:
             n = 1
             self.one_step(self.batches.size(state.batch), sync=True)
             self._buffers_ready |= whole > 0
-        state.sums[:], state.objective[:] = self._synced[:2], self._synced[2:]
+        self.keep_sums()
         state.step += n
         state.batch += n
         if state.step % FLUSH_EVERY == 0:
             scratch = self.engine.work("update.scratch", self.engine.theta.size)
             self.config.optimizer.flush_denormals(self.engine.ops, state.moments, scratch)
+
+    def prefetch_order(self) -> None:
+        """Make the permutation of the epoch to come."""
+        epoch = self.state.epoch + 1
+        self._next_order = epoch, self.batches.order(epoch)
 
     def one_step(self, M: int, sync: bool = False) -> None:
         """A training step, forward, backward and update; all of it on the device.
@@ -194,6 +199,10 @@ class TrainStep:
             when = f"at step {state.step + 1}" if n == 1 else f"by step {state.step + n}"
             what = f"the loss is {loss} {when}, in epoch {state.epoch + 1}"
             raise NumericalError(self.diagnose(what))
+
+    def keep_sums(self) -> None:
+        """Keep in the state the sums that the host has read."""
+        self.state.sums[:], self.state.objective[:] = self._synced[:2], self._synced[2:]
 
     def sum_metrics(self) -> None:
         """Bring the epoch's sums so far together from all processes."""

@@ -9,8 +9,8 @@ def gemm_transposed(gemm: Callable[..., Any]) -> Callable[..., Any]:
     """``gemm``, for a few rows times a transposed matrix by way of the transposed product."""
 
     def run(a: Any, b: Any, out: Any) -> Any:
-        if 1 < len(a) <= FEW and b.flags.f_contiguous:
-            out[...] = gemm(b.T, a.T, None).T  # b.T (n, k) is the weights as they lie
+        if 1 < a.shape[-2] <= FEW and b.strides[-2] == b.itemsize:
+            out[...] = gemm(b.mT, a.mT, None).mT  # b.mT (n, k) is the weights as they lie
             return out
         return gemm(a, b, out)
 

@@ -30,73 +30,105 @@ template <class T> struct Letter;
 template <> struct Letter<float> { static constexpr const char* LETTERS = "f"; };
 template <> struct Letter<double> { static constexpr const char* LETTERS = "d"; };
 template <> struct Letter<Index> { static constexpr const char* LETTERS = "lq"; };
+template <> struct Letter<u64> { static constexpr const char* LETTERS = "LQ"; };
+template <> struct Letter<bool> { static constexpr const char* LETTERS = "?"; };
 template <> struct Letter<unsigned char> { static constexpr const char* LETTERS = "B"; };
 
-// A buffer that is let go of at the end.
-struct Buffer {
-    Py_buffer view;
-    bool held = false;
-    ~Buffer() { if (held) PyBuffer_Release(&view); }
-};
-
-template <class T> bool get(PyObject* object, Buffer& buffer, T*& to)
-{
-    typedef std::remove_const_t<T> Element;
-    const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
-                      | (std::is_const_v<T> ? 0 : PyBUF_WRITABLE);
-    if (!PyObject_CheckBuffer(object)) return false;
-    if (PyObject_GetBuffer(object, &buffer.view, flags)) return false;
-    buffer.held = true;
-    const char* format = buffer.view.format;
-    to = static_cast<T*>(buffer.view.buf);
-    return format[0] && !format[1] && std::strchr(Letter<Element>::LETTERS, format[0]);
-}
-inline bool get(PyObject* object, Buffer&, double& to)
+inline bool convert(PyObject* object, double& to)
 {
     to = PyFloat_AsDouble(object);
     return !PyErr_Occurred();
 }
-inline bool get(PyObject* object, Buffer&, Index& to)
+inline bool convert(PyObject* object, Index& to)
 {
     to = PyLong_AsLongLong(object);
     return !PyErr_Occurred();
 }
-inline bool get(PyObject* object, Buffer&, u64& to)
+inline bool convert(PyObject* object, u64& to)
 {
     to = PyLong_AsUnsignedLongLong(object);
     return !PyErr_Occurred();
 }
-inline bool get(PyObject* object, Buffer&, bool& to)
+inline bool convert(PyObject* object, bool& to)
 {
     const int truth = PyObject_IsTrue(object);
     to = truth > 0;
     return truth >= 0;
 }
-// A number, or an array of one or one for each element: Number of common.h.
-template <class N, class = decltype(N::array)> bool get(PyObject* object, Buffer& buffer, N& to)
-{
-    to = {};
-    return PyObject_CheckBuffer(object) && !PyFloat_Check(object) ? get(object, buffer, to.array)
-                                         : get(object, buffer, to.value);
-}
 
-typedef int (*Call)(void (*)(), PyObject* const*, Py_ssize_t);
+// What a parameter is given, and what of it is model s's: of an argument that is stacked, the s-th
+// along its first axis, in C order; of another the same for all.
+template <class T, class = void> struct Argument {  // a number
+    T value{};
+    Argument<const T*> each;
+    bool get(PyObject* object, bool stacked)
+    {
+        return stacked ? each.get(object, true) : convert(object, value);
+    }
+    T of(Py_ssize_t s) const { return each.held ? *each.of(s) : value; }
+    Py_ssize_t bytes() const { return 0; }
+};
+template <class T> struct Argument<T*> {  // an array, let go of at the end
+    Py_buffer view;
+    bool held = false;
+    Py_ssize_t step = 0;  // bytes from one model to the next
+    ~Argument() { if (held) PyBuffer_Release(&view); }
+    bool get(PyObject* object, bool stacked)
+    {
+        typedef std::remove_const_t<T> Element;
+        const int flags = PyBUF_FORMAT | (stacked ? PyBUF_STRIDES : PyBUF_C_CONTIGUOUS)
+                          | (std::is_const_v<T> ? 0 : PyBUF_WRITABLE);
+        if (!PyObject_CheckBuffer(object)) return false;
+        if (PyObject_GetBuffer(object, &view, flags)) return false;
+        held = true;
+        if (stacked) {
+            Py_ssize_t next = view.itemsize;
+            for (int axis = view.ndim - 1; axis > 0; next *= view.shape[axis--])
+                if (view.shape[axis] != 1 && view.strides[axis] != next) return false;
+            step = view.strides[0];
+        }
+        const char* format = view.format;
+        return format[0] && !format[1] && std::strchr(Letter<Element>::LETTERS, format[0]);
+    }
+    T* of(Py_ssize_t s) const
+    {
+        return reinterpret_cast<T*>(static_cast<char*>(view.buf) + s * step);
+    }
+    Py_ssize_t bytes() const { return held ? view.len : 0; }
+};
+// A number, or an array of one or one for each element: Number of common.h.
+template <class N> struct Argument<N, std::void_t<decltype(N::array)>> {
+    double value = 0;
+    Argument<decltype(N::array)> array;
+    bool get(PyObject* object, bool stacked)
+    {
+        const bool is_array = PyObject_CheckBuffer(object) && !PyFloat_Check(object);
+        return is_array ? array.get(object, stacked) : convert(object, value);
+    }
+    N of(Py_ssize_t s) const { return {value, array.held ? array.of(s) : nullptr}; }
+    Py_ssize_t bytes() const { return array.bytes(); }
+};
+
+// How many models there are, and which of the arguments are stacked.
+struct Models {
+    Py_ssize_t count;
+    unsigned long stacked;  // bit i: argument i
+};
+typedef int (*Call)(void (*)(), Models, PyObject* const*, Py_ssize_t);
 
 constexpr Py_ssize_t LONG = 1 << 15;  // bytes worth letting go of the interpreter for
 
-// Whether the arguments fit; if they do, the kernel has run.
+// Whether the arguments fit; if they do, the kernel has run, model by model.
 template <class... P, size_t... I>
-int unpack(void (*kernel)(P...), PyObject* const* arguments, std::index_sequence<I...>)
+int unpack(void (*kernel)(P...), Models models, PyObject* const* objects, std::index_sequence<I...>)
 {
-    Buffer buffers[sizeof...(P)];
-    std::tuple<std::remove_const_t<P>...> parameters;
-    if (!(get(arguments[I], buffers[I], std::get<I>(parameters)) && ...)) return 0;
-    Py_ssize_t bytes = 0;
-    for (const Buffer& buffer : buffers) bytes += buffer.held ? buffer.view.len : 0;
+    std::tuple<Argument<std::remove_const_t<P>>...> arguments;
+    if (!(std::get<I>(arguments).get(objects[I], models.stacked >> I & 1) && ...)) return 0;
+    const Py_ssize_t bytes = (std::get<I>(arguments).bytes() + ... + 0);
     PyThreadState* others = bytes > LONG ? PyEval_SaveThread() : nullptr;
     bool room = true;
     try {
-        kernel(std::get<I>(parameters)...);
+        for (Py_ssize_t s = 0; s < models.count; s++) kernel(std::get<I>(arguments).of(s)...);
     } catch (const std::bad_alloc&) {
         room = false;
     }
@@ -104,13 +136,14 @@ int unpack(void (*kernel)(P...), PyObject* const* arguments, std::index_sequence
     if (!room) PyErr_NoMemory();
     return room ? 1 : -1;
 }
-template <class... P> int call(void (*kernel)(), PyObject* const* arguments, Py_ssize_t n)
+template <class... P>
+int call(void (*kernel)(), Models models, PyObject* const* arguments, Py_ssize_t n)
 {
     if (n != sizeof...(P)) {
         PyErr_Format(PyExc_TypeError, "%zd arguments for %zu parameters", n, sizeof...(P));
         return -1;
     }
-    return unpack(reinterpret_cast<void (*)(P...)>(kernel), arguments,
+    return unpack(reinterpret_cast<void (*)(P...)>(kernel), models, arguments,
                   std::index_sequence_for<P...>());
 }
 
@@ -153,20 +186,34 @@ PyObject* find(PyObject*, PyObject* key)
     return PyCapsule_New(&found->second, nullptr, nullptr);
 }
 
-PyObject* run(PyObject*, PyObject* const* arguments, Py_ssize_t n)
+PyObject* run_on(Models models, PyObject* capsule, PyObject* const* arguments, Py_ssize_t n)
 {
-    const auto entry = static_cast<Entry*>(PyCapsule_GetPointer(arguments[0], nullptr));
+    const auto entry = static_cast<Entry*>(PyCapsule_GetPointer(capsule, nullptr));
     if (!entry) return nullptr;
-    const int done = entry->call(entry->kernel, arguments + 1, n - 1);
+    const int done = entry->call(entry->kernel, models, arguments, n);
     if (done < 0) return nullptr;
     if (!done) PyErr_Clear();
     return PyBool_FromLong(done);
+}
+
+PyObject* run(PyObject*, PyObject* const* arguments, Py_ssize_t n)
+{
+    return run_on({1, 0}, arguments[0], arguments + 1, n - 1);
+}
+
+PyObject* run_each(PyObject*, PyObject* const* arguments, Py_ssize_t n)
+{
+    const Models models{PyLong_AsSsize_t(arguments[1]), PyLong_AsUnsignedLong(arguments[2])};
+    if (PyErr_Occurred()) return nullptr;
+    return run_on(models, arguments[0], arguments + 3, n - 3);
 }
 
 PyMethodDef methods[] = {
     {"find", find, METH_O, "The kernel called 'op dtype', or None."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run)), METH_FASTCALL,
      "Run a kernel on its arguments and sizes; False, and nothing done, if they do not fit."},
+    {"run_each", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run_each)),
+     METH_FASTCALL, "The same for S models, by kernel, S and a bit for each argument that has S."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "twins", nullptr, -1, methods,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -92,15 +93,18 @@ def supported() -> list[str]:
             if level <= most and all(found.get(feature) for feature in needed)]  # fmt: skip
 
 
-def with_twins(ops: Ops) -> Ops:
-    """``ops``, overridden by the kernels that there are."""
+def with_twins(
+    ops: Ops, runner: Callable[[ModuleType], Callable[..., bool]] = attrgetter("run")
+) -> Ops:
+    """``ops``, overridden by the kernels that there are; ``runner`` is how one is called."""
     module, _ = library()
     if module is None:
         if built()[0] is not None:
             warn(f"compiled ops are not used: {why_none()}", stacklevel=2)
         return ops
+    run = runner(module)
     twins = {
-        name: launcher(module, op, name, getattr(ops, name))
+        name: launcher(module, run, op, name, getattr(ops, name))
         for name, op in DECLARED.items() if op.layout and serves(module, op, name)
     }  # fmt: skip
     return replace(ops, **twins)
@@ -113,13 +117,15 @@ def serves(module: ModuleType, op: Op, name: str) -> bool:
     return all(module.find(f"{one} {dtype}") for one in names for dtype in DTYPES)
 
 
-def launcher(module: ModuleType, op: Op, name: str, body: Callable[..., Any]) -> Callable[..., Any]:
+def launcher(
+    module: ModuleType, run: Callable[..., bool], op: Op, name: str, body: Callable[..., Any]
+) -> Callable[..., Any]:
     """The kernel of an op, called as the op is.
 
     Which kernel, and its sizes, depend on the shapes and dtypes of a few arguments: they are found
     once for each.
     """
-    layout, run = op.layout, module.run
+    layout = op.layout
     assert layout is not None
     shaped = [op.arguments.index(word) for word in op.shapes]  # the last has the kernel's dtype
     data = [op.arguments.index(op.multi_dtype)] if op.multi_dtype else []

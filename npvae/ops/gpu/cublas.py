@@ -58,23 +58,34 @@ class Cublas:
         self._call("cublasSetMathMode", self.handle, TF32_MATH if tf32 else DEFAULT_MATH)
 
     def gemm(self, a: Array, b: Array, out: Array) -> Array:
-        """out = a b.   a (m, k), b (k, n), each by rows or by columns; out (m, n) by rows"""
-        (m, k), n = a.shape, b.shape[1]
-        if out.shape != (m, n) or len(b) != k or not out.flags.c_contiguous:
-            raise ValueError(f"({m}, {k}) · {b.shape} does not fit {out.shape} by rows")
+        """out = a b.   a (m, k), b (k, n), each by rows or by columns; out (m, n) by rows
+
+        Or S products in one call: a (S, m, k), b (S, k, n), out (S, m, n).
+        """
+        (m, k), n, batched = a.shape[-2:], b.shape[-1], out.ndim == 3
+        first_a, first_b, first_out = (x[0] if batched else x for x in (a, b, out))
+        fits = out.shape == (*a.shape[:-1], n) and b.shape == (*a.shape[:-2], k, n)
+        if not fits or not first_out.flags.c_contiguous:
+            raise ValueError(f"{a.shape} · {b.shape} does not fit {out.shape} by rows")
         if not a.dtype == b.dtype == out.dtype:
             raise TypeError(f"{a.dtype} · {b.dtype} does not fit {out.dtype}")
         if 0 in (m, n):
             return out
-        name, number = {"f": ("cublasSgemm_v2", ctypes.c_float),
-                        "d": ("cublasDgemm_v2", ctypes.c_double)}[out.dtype.char]  # fmt: skip
+        letter, number = {"f": ("S", ctypes.c_float), "d": ("D", ctypes.c_double)}[out.dtype.char]
         one, zero = number(1), number(0)
+
+        def stride(x: Array) -> tuple[ctypes.c_longlong, ...]:
+            """From one product to the next, in elements."""
+            return (ctypes.c_longlong(x.strides[0] // x.itemsize),) if batched else ()
+
         with self.lock:
             self._follow_stream()
             self._call(
-                name, self.handle, *(operation(x) for x in (b, a)), n, m, k,
-                ctypes.byref(one), *pointer_and_ld(b), *pointer_and_ld(a),
-                ctypes.byref(zero), *pointer_and_ld(out),
+                f"cublas{letter}gemm{'StridedBatched' if batched else '_v2'}", self.handle,
+                operation(first_b), operation(first_a), n, m, k, ctypes.byref(one),
+                *pointer_and_ld(first_b), *stride(b), *pointer_and_ld(first_a), *stride(a),
+                ctypes.byref(zero), *pointer_and_ld(first_out), *stride(out),
+                *((len(out),) if batched else ()),
             )  # fmt: skip
         return out
 

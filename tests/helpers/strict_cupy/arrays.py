@@ -293,6 +293,10 @@ def concatenate(tup: list[ndarray], axis: int = 0) -> ndarray:
     return into(lambda *arrays: np.concatenate(arrays, axis), tuple(tup))
 
 
+def stack(tup: list[ndarray], axis: int = 0) -> ndarray:
+    return into(lambda *arrays: np.stack(arrays, axis), tuple(tup))
+
+
 def product(function: Any, *inputs: ndarray, out: ndarray | None = None, **options: Any) -> ndarray:
     """By cuBLAS, which CuPy does not call in a capture; what it lacks is allocated before."""
     if cuda.STATE.capture and (out is not None or not getattr(cuda.THREAD, "allocator", None)):
@@ -345,7 +349,7 @@ class RawModule:
 FUNCTIONS: dict[str, Any] = {
     **{n: wrapped(n, words.split()) for names, words in KEYWORDS.items() for n in names.split()},
     **{f.__name__: f for f in (array, asarray, ascontiguousarray, full, arange, take)},
-    **{f.__name__: f for f in (where, sort, concatenate)},
+    **{f.__name__: f for f in (where, sort, concatenate, stack)},
     **{f.__name__: f for f in (matmul, dot, einsum)},
     "empty": lambda shape, dtype=float: ndarray(shape, dtype),
     "zeros": lambda shape, dtype=float: full(shape, 0, dtype),

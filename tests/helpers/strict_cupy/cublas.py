@@ -44,11 +44,38 @@ class Cublas:
     def cublasDgemm_v2(self, *arguments: Any) -> int:
         return self._gemm(np.float64, *arguments)
 
-    def _gemm(
+    def cublasSgemmStridedBatched(self, *arguments: Any) -> int:
+        return self._batched(np.float32, *arguments)
+
+    def cublasDgemmStridedBatched(self, *arguments: Any) -> int:
+        return self._batched(np.float64, *arguments)
+
+    def _batched(
         self, dtype: Any, handle: Any, op_a: int, op_b: int, m: int, n: int, k: int, alpha: Any,
-        a: Any, lda: int, b: Any, ldb: int, beta: Any, c: Any, ldc: int,
+        a: Any, lda: int, stride_a: Any, b: Any, ldb: int, stride_b: Any, beta: Any, c: Any,
+        ldc: int, stride_c: Any, count: int,
     ) -> int:  # fmt: skip
+        """C_s = alpha · op(A_s) op(B_s) + beta · C_s, the matrices ``stride`` elements apart."""
+        def moved(address: Any, stride: Any, s: int) -> Any:
+            return ctypes.c_void_p(address.value + s * stride.value * np.dtype(dtype).itemsize)
+
+        products = [
+            self._product(dtype, op_a, op_b, m, n, k, alpha, moved(a, stride_a, s), lda,
+                          moved(b, stride_b, s), ldb, beta, moved(c, stride_c, s), ldc)
+            for s in range(count)
+        ]  # fmt: skip
+        cuda.submit(lambda: [product() for product in products], [])
+        return 0
+
+    def _gemm(self, dtype: Any, handle: Any, *arguments: Any) -> int:
         """C = alpha · op(A) op(B) + beta · C, all stored by columns."""
+        cuda.submit(self._product(dtype, *arguments), [])
+        return 0
+
+    def _product(
+        self, dtype: Any, op_a: int, op_b: int, m: int, n: int, k: int, alpha: Any,
+        a: Any, lda: int, b: Any, ldb: int, beta: Any, c: Any, ldc: int,
+    ) -> Any:  # fmt: skip
         if self.stream != cuda.STATE.streams[-1].ptr:
             raise RuntimeError("the handle is set to another stream than the current one")
         if self.workspace is None:
@@ -56,9 +83,7 @@ class Cublas:
         if beta._obj.value:
             raise RuntimeError("out is written, not added to")
         A, B = stored(dtype, a, lda, m, k, op_a), stored(dtype, b, ldb, k, n, op_b)
-        C = stored(dtype, c, ldc, m, n, 0)
-        cuda.submit(partial(multiply, alpha._obj.value, A, B, C), [])
-        return 0
+        return partial(multiply, alpha._obj.value, A, B, stored(dtype, c, ldc, m, n, 0))
 
 
 def stored(dtype: Any, address: Any, line: int, rows: int, columns: int, operation: int) -> Any:
