@@ -11,6 +11,7 @@ from npvae.backend import to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
+from npvae.estimators.golden import check_golden, golden_vectors, take_golden
 from npvae.io import check_arrays, newer_file, read_archive, write_archive
 from npvae.options import whole_number, widths
 
@@ -38,7 +39,8 @@ def save(model: "GenerativeModel", path: str | Path) -> None:
     NotFittedError
         If there are no parameters yet.
     """
-    write_archive(path, "model", *contents_of(model))
+    config, arrays = contents_of(model)
+    write_archive(path, "model", config, arrays | golden_vectors(model))
 
 
 def contents_of(model: "GenerativeModel") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -122,7 +124,7 @@ def as_written(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def load(path: str | Path, backend: str = "numpy") -> Any:
+def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
     """The model that was saved to ``path``.
 
     Parameters
@@ -131,6 +133,10 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
         A file written by ``save``, or what ``export`` wrote as ``"safetensors"`` or ``"onnx"``.
     backend : str
         Where to put it, whichever backend wrote it: ``"numpy"``, ``"cupy"`` or ``"auto"``.
+    check : bool
+        Whether to compute the file's golden vectors again, inputs that the model made up when it
+        was saved: to 1e-5 of each output's scale, or 1e-10 in float64, whatever the version, the
+        device and the compiled ops.
 
     Returns
     -------
@@ -141,9 +147,15 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, not a model, or its arrays do not fit its config.
+        If the file is missing, damaged, not a model, or its arrays do not fit its config; or if
+        the check finds that the model computes something else here.
     MissingExtraError
         If it is of another format whose package is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If there is nothing to check by, in a file of an older version or of another format.
     """
     if Path(path).suffix.casefold() == ".safetensors":
         from npvae.export import safetensors  # formats cost nothing where none is read
@@ -173,6 +185,7 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
             f"if a newer one wrote it: {install.update()}"
         ) from error
     units = training.standardization_in(path, arrays, n_features)
+    golden = take_golden(path, arrays, n_features, model.latent_dim)
     check_arrays(path, arrays, layout.shapes)
     theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
     # the order of the data and the weight of the KL follow from the epoch
@@ -182,6 +195,8 @@ def load(path: str | Path, backend: str = "numpy") -> Any:
     keep_names(model, names)
     if unknown := sorted(config.keys() - config_of(model).keys() - {"epoch"}):
         raise newer_file(path, unknown[0])
+    if check:
+        check_golden(path, model, golden)
     return model
 
 

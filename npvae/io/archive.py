@@ -28,7 +28,7 @@ from npvae.io.jsonl import to_json
 from npvae.io.strict_json import parse_json
 
 Kind = Literal["model", "checkpoint", "comparison"]
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: a model may have golden vectors
 
 _METADATA = {"format_version": "iu", "kind": "U", "config": "U"}  # name: its kinds of dtype
 _NUMBERS = "biufc"  # bool, int, uint, float, complex

@@ -100,7 +100,7 @@ def test_round_trip_is_bit_equal(tmp_path, dtype):
 def test_numpy_alone_reads_the_file(model):
     with np.load(model, allow_pickle=False) as file:
         assert json.loads(str(file["config"])) == CONFIG
-        assert int(file["format_version"]) == 1
+        assert int(file["format_version"]) == 2
         assert str(file["kind"]) == "model"
         assert_same({name: file[name] for name in arrays()}, arrays())
     with zipfile.ZipFile(model) as archive:
