@@ -56,7 +56,8 @@ def export(
     -----
     UserWarning
         If ``"onnx"`` leaves ``sample.onnx`` out, for a prior whose samples are no elementary
-        function of noise, or ``"torch"`` the loss, for a KL that is not written there.
+        function of noise, or ``"torch"`` the loss, for a KL that is not written there; or if data
+        lie so far from 0 that a format which reads them as float32 loses them.
     """
     from npvae import export as formats  # what nobody asks for costs nothing
 

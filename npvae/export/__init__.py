@@ -74,7 +74,16 @@ def write(
                              "name a folder of its own")  # fmt: skip
     for one, content in zip(paths, files.values(), strict=True):
         if one.parent != path.parent:
-            one.parent.mkdir(exist_ok=True)
+            make_folder(one.parent)
         with atomic_write(one) as file:
             file.write(content)
     return paths
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder if there is none; an ``OSError`` becomes a one-line ``ModelFileError``."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ModelFileError(f"{folder}: cannot be made: {error.strerror}; name a new folder in "
+                             "one that you may write to") from error  # fmt: skip
