@@ -15,6 +15,8 @@ FLAGS = [
     "-finline-limit=100000",  # no loop that calls is vectorised
     "--param=max-unswitch-insns=1000",  # a flag of a whole kernel is looked at outside its loops
     "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
+    # Clang has no such flags, and tells of loops that stay loops.
+    "-Wno-ignored-optimization-argument", "-Wno-unused-command-line-argument", "-Wno-pass-failed",
 ]  # fmt: skip
 LEVELS = {
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],  # AVX-512

@@ -43,7 +43,7 @@ class Comparison:
         return all(difference <= TOLERANCE for difference in self.differences.values())
 
     def __str__(self) -> str:
-        width = max(map(len, ["microseconds", *self.differences]))
+        width = max(map(len, ["encoder, 100 rows", *self.differences]))
         lines = [f"{name:{width}}  {difference:.1e} of its scale apart, on {self.n} rows"
                  for name, difference in self.differences.items()]  # fmt: skip
         lines.append(f"{'microseconds':{width}}  {self.format:>11}  {'npvae':>9}")

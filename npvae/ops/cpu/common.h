@@ -8,6 +8,7 @@
 // This file is read once for each REAL, float and double.
 
 #define __device__ INLINE
+#define INLINED __attribute__((always_inline))  // for no loop that calls becomes vectors
 #define KERNEL(name) static void npvae_##name
 #define REDUCTION(name) KERNEL(name)
 #define TWIN(name) static const Registered registered_##name(#name, sizeof(REAL), npvae_##name);
