@@ -91,7 +91,7 @@ def check(model: "GenerativeModel", path: str | Path, format: str, n: int = 100)
     x, z = synthetic_rows(model, n)
     own = runner_of(model)
     return compare(
-        form.name, runner, {"encoder": own.encode(x), "decoder": own.decode(z)},
+        form, runner, {"encoder": own.encode(x), "decoder": own.decode(z)},
         {"encoder": model.transform, "decoder": model.inverse_transform},
         {"encoder": x, "decoder": z},
     )  # fmt: skip

@@ -34,6 +34,8 @@ class Format:
         with the export's own.
     open : callable, optional
         ``open(path)`` runs what was written there. None where nothing but npvae reads it here.
+    resident : bool
+        Whether what is opened stays loaded between calls, so that timing one says something.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Format:
     suffixes: tuple[str, ...]
     files: Callable[..., Files]
     open: Callable[[Path], Runner] | None = None
+    resident: bool = True

@@ -6,7 +6,7 @@ from export_models import ISSUE, fitted
 import npvae
 from npvae import cli
 from npvae.estimators.exporting import check, synthetic_rows
-from npvae.export import FORMATS, Runner
+from npvae.export import FORMATS, Format, Runner
 from npvae.export.check import compare, difference
 
 
@@ -28,13 +28,13 @@ def test_another_model_is_not_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("npvae.export.check.SECONDS", 0)
     rows = {"encoder": np.eye(3), "decoder": np.eye(3)}
     wanted = {network: {"mean": x} for network, x in rows.items()}
-    ours = dict.fromkeys(rows, lambda x: x)
+    ours, form = dict.fromkeys(rows, lambda x: x), Format("mine", "", ("",), dict)
     for f, ok in (
         (lambda x: x, True), (lambda x: x * (1 + 1e-4), False), (lambda x: x + np.nan, False),
         (lambda x: x[:, :2], False),
     ):  # fmt: skip
         runner = Runner(lambda x: {"mean": x}, lambda x, f=f: {"mean": f(x)})
-        found = compare("mine", runner, wanted, ours, rows)
+        found = compare(form, runner, wanted, ours, rows)
         assert found.ok is ok
         assert str(found).splitlines()[-1].startswith("the same" if ok else "not the same")
 
