@@ -64,10 +64,14 @@ def compare(
     Parameters
     ----------
     wanted, ours, rows : mapping
-        Of ``"encoder"`` and ``"decoder"``: what npvae gives, what is timed of it, and the input.
+        Of ``"encoder"``, ``"decoder"`` and ``"sample"``, as far as the format has them: what npvae
+        gives, what is timed of it, and the input.
     """
     differences, microseconds = {}, {}
-    for network, run in (("encoder", runner.encode), ("decoder", runner.decode)):
+    parts = {"encoder": runner.encode, "decoder": runner.decode, "sample": runner.sample}
+    for network, run in parts.items():
+        if run is None:
+            continue
         for name, values in run(rows[network]).items():
             differences[f"{network} {name}"] = difference(values, wanted[network][name])
         for batch in BATCHES if form.resident else ():

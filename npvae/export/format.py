@@ -15,6 +15,7 @@ class Runner(NamedTuple):
 
     encode: Callable[[np.ndarray], Outputs]  # x (n, D) → what the program of the encoder gives
     decode: Callable[[np.ndarray], Outputs]  # z (n, J) → "mean" (n, D)
+    sample: Callable[[np.ndarray], Outputs] | None = None  # noise (n, ·) → "x" (n, D)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,19 @@ def test_another_model_is_not_the_same(tmp_path, monkeypatch):
         assert str(found).splitlines()[-1].startswith("the same" if ok else "not the same")
 
 
+@pytest.mark.parametrize(("posterior", "prior"), [
+    ("normal", "mixture"), ("beta", "beta"), ("erlang", "erlang"), ("laplace", "laplace"),
+])  # fmt: skip
+def test_samples_are_checked_too(posterior, prior, tmp_path, monkeypatch):
+    """Where the noise is of one kind, of several planes, or of two kinds."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("npvae.export.check.SECONDS", 0)
+    vae = npvae.VAE(2, (4,), posterior=posterior, prior=prior, estimator="A", initial_std=0.5)
+    vae.initialize(5).export(tmp_path / "m", "onnx")
+    found = check(vae, tmp_path / "m", "onnx")
+    assert found.ok and "sample x" in found.differences, str(found)
+
+
 def test_a_difference_is_of_the_scale_of_the_output():
     wanted = np.array([[1000.0, 5], [1002, 5]])
     assert difference(wanted + np.array([0, 0.1]), wanted) == pytest.approx(0.1)
