@@ -16,6 +16,8 @@ FLAGS = [
     "--param=max-unswitch-insns=1000",  # a flag of a whole kernel is looked at outside its loops
     "-fno-loop-unroll-and-jam",  # two rows at a time, of which it makes no vectors
     "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
+    # Clang has no such flags, and tells of loops that stay loops.
+    "-Wno-ignored-optimization-argument", "-Wno-unused-command-line-argument", "-Wno-pass-failed",
 ]  # fmt: skip
 LEVELS = {
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],  # AVX-512

@@ -108,9 +108,11 @@ def fill_noise(
     return eps.reshape(M, L, J).swapaxes(0, 1)
 
 
-def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order in which epoch ``epoch`` visits ``n`` datapoints.   (n,) int64"""
-    return np.random.Generator(_philox(seed, PERMUTE, epoch)).permutation(n)
+def permutation(seed: int, epoch: int, n: int, window: int = 0) -> np.ndarray:
+    """The order in which epoch ``epoch`` visits ``n`` datapoints, or those of a window of it, which
+    are numbered from 1.   (n,) int64
+    """
+    return np.random.Generator(_philox(seed, PERMUTE, epoch, row=window)).permutation(n)
 
 
 def as_generator(

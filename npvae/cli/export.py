@@ -1,10 +1,10 @@
-"""``npvae export``: a trained model in the format of another program."""
+"""``npvae export`` and ``npvae import``: models in the formats of other programs."""
 import argparse
 
 from npvae.cli.common import find, free_path, note
 from npvae.cli.flags import Commands, add_command, add_number, with_model, with_out
 from npvae.cli.terminal import say
-from npvae.errors import NumericalError
+from npvae.errors import ModelFileError, NumericalError, ParameterError
 
 # of npvae.export.FORMATS, which are not imported for a help text
 NAMES = ("c", "js", "onnx", "python", "safetensors", "torch")
@@ -23,6 +23,16 @@ def add_to(commands: Commands) -> None:
                    help="run what was written beside npvae: is it the same model, and how fast")
     for name in ("opset", "ir-version"):
         add_number(p, f"--{name}", help="of onnx; 2022's, which every runtime has, if not given")
+    p = add_command(commands, import_, "import", "a model.npz of what other programs wrote",
+                    "Of npvae's own exports any; of others a VAE of linear layers with a Bernoulli "
+                    "likelihood.")  # fmt: skip
+    p.add_argument("source", metavar="SOURCE",
+                   help="a folder with encoder.onnx and decoder.onnx, or a .safetensors or .npz")
+    p.add_argument("--names", nargs="+", metavar="THEIRS=OURS",
+                   help="their layers, or the outputs of encoder.onnx; found out if not given")
+    p.add_argument("--activation", default="relu", metavar="NAME",
+                   help="of a file's hidden layers, which it does not say (default: relu)")
+    with_out(p, "MODEL.npz", "file to write; SOURCE.npz here if not given")
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -45,3 +55,33 @@ def export(arguments: argparse.Namespace) -> None:
         if not found.ok:
             raise NumericalError(f"{path} is not the model that {arguments.model} is; this is a "
                                  "mistake of npvae's, so tell of it")  # fmt: skip
+
+
+def import_(arguments: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    import npvae
+    from npvae.export import is_own
+
+    source = Path(arguments.source)
+    path = free_path(arguments, source.stem + ".npz", (".npz",))
+    if not source.is_file() and not (source / "encoder.onnx").exists():
+        raise ModelFileError(f"{source}: no such file, nor a folder with encoder.onnx; name that "
+                             "folder, or a .safetensors or .npz file")  # fmt: skip
+    names = dict(pair_of(word) for word in arguments.names) if arguments.names else None
+    if is_own(source):
+        model = npvae.load(source)
+    elif source.is_dir():
+        model = npvae.load_onnx(source, names)
+    else:
+        model = npvae.load_state_dict(source, names, arguments.activation)
+    model.save(path)
+    note(arguments, f"{path}: {model!r}")
+
+
+def pair_of(word: str) -> tuple[str, str]:
+    """THEIRS=OURS, apart."""
+    theirs, sign, ours = word.partition("=")
+    if not sign:
+        raise ParameterError(f"--names {word!r} is no THEIRS=OURS, as fc1=encoder.hidden.0")
+    return theirs, ours

@@ -17,13 +17,14 @@ from npvae.cli import (
     pictures,
     reproduce,
     runs,
+    sweep,
     train,
 )
 from npvae.cli.terminal import say
 from npvae.errors import did_you_mean
 
 COMMANDS = (
-    train, evaluate, codes, pictures, paths, explain, explore, export, runs, gradcheck, lab,
+    train, evaluate, codes, pictures, paths, explain, explore, export, sweep, runs, gradcheck, lab,
     reproduce, machine,
 )  # fmt: skip
 EPILOG = "Everything is in nats per datapoint. npvae COMMAND --help lists a command's options."

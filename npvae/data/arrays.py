@@ -1,4 +1,4 @@
-"""Arrays: ``.npy``, ``.npz``, IDX, MATLAB's ``.mat`` and HDF5.
+"""Arrays: ``.npy``, ``.npz``, IDX, MATLAB's ``.mat``, HDF5 and Zarr.
 
 A file of several arrays is read where their names say what they are, as ``x_train`` and ``y_train``
 do; else the names are listed. Nothing is ever unpickled, so a file from a stranger can do no harm.
@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from npvae.data import idx
+from npvae.data import disk_rows, idx
 from npvae.data.bounds import check_claim, decompress
 from npvae.data.contents import Contents
+from npvae.data.disk_rows import DiskRows, array_rows, npy_rows
 from npvae.data.matlab import check_mat
 from npvae.errors import DataError, optional_import
 
@@ -47,11 +48,14 @@ def choose(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str 
 
 
 def contents_of(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]
+    path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], Any]
 ) -> Contents:
     """The array to use of several, and its labels."""
     data, label, notes = choose(path, shapes)
-    return Contents(read(data), None if label is None else read(label).squeeze(), notes)
+    values, labels = read(data), None if label is None else read(label)
+    if isinstance(values, DiskRows) or isinstance(labels, DiskRows):
+        return Contents(values, None, [*notes, "labels not read"] if label else notes)
+    return Contents(values, None if labels is None else labels.squeeze(), notes)
 
 
 def read_numpy(path: Path) -> Contents:
@@ -59,7 +63,8 @@ def read_numpy(path: Path) -> Contents:
     if zipfile.is_zipfile(path) and path.suffix.lower() != ".zip":
         return read_npz(path)
     if path.suffix.lower() in (".npy", ".npz"):
-        return Contents(np.load(path, mmap_mode="r", allow_pickle=False))
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        return Contents(npy_rows(path) if mapped.nbytes > disk_rows.LARGE else mapped)
     return Contents(np.load(io.BytesIO(decompress(path)), allow_pickle=False))
 
 
@@ -147,9 +152,27 @@ def read_hdf5(path: Path, transposed: bool = False) -> Contents:
         file.visititems(visit)
         found = {name: item for name, item in found.items() if not name.startswith("#refs#")}
 
-        def read(name: str) -> np.ndarray:
+        def read(name: str) -> Any:
             item = found[name]
-            check_claim(path, item.size * item.dtype.itemsize)
+            if item.nbytes > disk_rows.LARGE and not transposed:
+                chunk = item.chunks[0] if item.chunks else 1
+                return array_rows(item, str(path), chunk, opened=lambda: h5py.File(path, "r")[name])
+            check_claim(path, item.nbytes)
             return item[()].T if transposed else item[()]
 
         return contents_of(path, {name: item.shape for name, item in found.items()}, read)
+
+
+def read_zarr(path: Path) -> Contents:
+    """An array of Zarr, or one of a group's."""
+    zarr = optional_import("zarr", "zarr")
+    top = zarr.open(path, mode="r")
+    found = dict(top.arrays()) if isinstance(top, zarr.Group) else {"array": top}
+
+    def read(name: str) -> Any:
+        item = found[name]
+        if item.nbytes > disk_rows.LARGE:
+            return array_rows(item, str(path), item.chunks[0])
+        return np.asarray(item[:])
+
+    return contents_of(path, {name: item.shape for name, item in found.items()}, read)

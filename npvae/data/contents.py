@@ -5,6 +5,7 @@ what lies behind a transparent pixel. A reader that decides such a thing says so
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Contents:
 
     Attributes
     ----------
-    values : array (N, D), (N, H, W) or (N, H, W, 3)
+    values : array (N, D), (N, H, W) or (N, H, W, 3), or DiskRows
     labels : array (N,), optional
     notes : sequence of str
         What was decided, for a person to read.
@@ -36,7 +37,7 @@ class Contents:
         Of the :class:`~npvae.data.Dataset`.
     """
 
-    values: np.ndarray
+    values: Any
     labels: np.ndarray | None = None
     notes: Sequence[str] = ()
     may_be_images: bool = True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npvae.backend import is_device_array
+from npvae.data.disk_rows import DiskRows
 from npvae.errors import DataError, ParameterError
 from npvae.records import dataclass
 
@@ -28,8 +29,9 @@ class Dataset:
 
     Parameters
     ----------
-    pixels : array (N, D)
-        The values as stored: uint8, or any other numbers. May be memory-mapped.
+    pixels : array or DiskRows (N, D)
+        The values as stored: uint8, or any other numbers. May be memory-mapped, or rows on the
+        disk (:mod:`npvae.data.disk_rows`).
     labels : array (N,), optional
         One label a datapoint: numbers, names, or the position on a manifold.
     image_shape : (int, int) or (int, int, 3), optional
@@ -71,7 +73,7 @@ class Dataset:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.pixels, np.ndarray) or is_device_array(self.pixels)):
+        if not (isinstance(self.pixels, (np.ndarray, DiskRows)) or is_device_array(self.pixels)):
             raise DataError(f"{self.name} is of type {type(self.pixels).__name__}: give an array; "
                             "a table or a sparse matrix is for fit as it is")
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -156,7 +158,13 @@ class Dataset:
         return self.set_aside(np.random.default_rng(seed).permutation(len(self))[-n_validation:])
 
     def set_aside(self, rows: np.ndarray) -> tuple[Dataset, Dataset]:
-        """All other datapoints, and those of these numbers; copies, in the order of the data."""
+        """All other datapoints, and those of these numbers; copies, in the order of the data.
+
+        Of rows on the disk the others stay there.
+        """
+        if isinstance(self.pixels, DiskRows):
+            others = replace(self, pixels=self.pixels.without(rows), labels=None)
+            return others, replace(self, pixels=self.pixels[np.sort(rows)], labels=None)
         others = np.ones(len(self), bool)
         others[rows] = False
         return self._rows(np.flatnonzero(others)), self._rows(rows)
@@ -174,8 +182,9 @@ class Dataset:
         if not 0 < n <= len(self):
             raise ParameterError(f"n = {n} datapoints of {self.name} cannot be taken: "
                                  f"choose from 1 to {len(self)}")
-        labels = None if self.labels is None else self.labels[:n]
-        return replace(self, pixels=self.pixels[:n], labels=labels)
+        labels, pixels = None if self.labels is None else self.labels[:n], self.pixels
+        some = pixels.first(n) if isinstance(pixels, DiskRows) else pixels[:n]
+        return replace(self, pixels=some, labels=labels)
 
     def _rows(self, rows: np.ndarray) -> Dataset:
         rows = np.sort(rows)  # a memory-mapped file is then read from front to back

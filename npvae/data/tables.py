@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from npvae.data import disk_rows
 from npvae.data.bounds import TEXT_ROOM, check_claim, decompress
 from npvae.data.columns import Asked, Columns, assign
 from npvae.data.contents import Contents, count
 from npvae.data.delimited import Delimited, conclude, is_boolean, is_missing, is_number
+from npvae.data.disk_rows import DiskRows
 from npvae.errors import DataError, optional_import
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
@@ -149,6 +151,8 @@ def read_arrow(path: Path, asked: Asked) -> Contents:
     """A Parquet or Feather file.   values (N, D), of the columns' common dtype"""
     if path.suffix.lower() in (".parquet", ".pq"):
         file = optional_import("pyarrow.parquet", "tables").ParquetFile(path)
+        if 8 * file.metadata.num_rows * file.metadata.num_columns > disk_rows.LARGE:
+            return leave_parquet(path, asked)
         check_claim(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
         table = file.read()
     else:
@@ -159,16 +163,61 @@ def read_arrow(path: Path, asked: Asked) -> Contents:
     names, rows = list(table.column_names), table.slice(0, 100)
     sample = list(zip(*([str(v) for v in c.to_pylist()] for c in rows.columns), strict=True))
     columns = assign(path, names, len(names), sample, asked)
-    arrays = [_arrow_array(path, names[j], table.column(j)) for j in columns.features]
-    dtype = np.result_type(*arrays)
-    for j, a in zip(columns.features, arrays, strict=True):
-        if a.dtype.kind in "iu" and dtype.kind == "f" and np.abs(a.astype(float)).max() >= EXACT:
-            raise DataError(f"{path}, column {names[j]!r}, has more digits than {dtype} keeps: "
-                            f"leave it out with --drop {quote(names[j])}")
     labels = None if columns.label is None else np.array(table.column(columns.label).to_pylist())
-    values = np.stack(arrays, axis=1, dtype=dtype)  # (N, D)
+    values = _arrow_matrix(path, table, [names[j] for j in columns.features])  # (N, D)
     notes = [*(f"{name!r} is an index and left out" for name in index), *columns.notes]
     return Contents(values, labels, notes, _may_be_images(names, columns))
+
+
+def leave_parquet(path: Path, asked: Asked) -> Contents:
+    """The same of a Parquet file whose rows stay on the disk: a row group is unpacked at a time."""
+    parquet = optional_import("pyarrow.parquet", "tables")
+    with parquet.ParquetFile(path) as file:
+        schema, groups = file.schema_arrow, file.metadata
+        kept = (schema.pandas_metadata or {}).get("index_columns", ())
+        names = [name for name in schema.names if name not in kept]
+        batches = [next(file.iter_batches(100, columns=names))]
+    head = optional_import("pyarrow", "tables").Table.from_batches(batches)
+    sample = list(zip(*([str(v) for v in c.to_pylist()] for c in head.columns), strict=True))
+    columns = assign(path, names, len(names), sample, asked)
+    wanted = [names[j] for j in columns.features]
+    dtype = _arrow_matrix(path, head, wanted).dtype
+    sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    ends = np.cumsum(sizes)
+    last = [(-1, np.empty((0, 0)))]  # a row group's number, and its rows
+
+    def group(i: int) -> np.ndarray:
+        number, rows = last[0]
+        if number != i:
+            with parquet.ParquetFile(path) as file:
+                rows = _arrow_matrix(path, file.read_row_group(i, columns=wanted), wanted, dtype)
+            last[0] = i, rows
+        return rows
+
+    def read(start: int, stop: int) -> np.ndarray:
+        first, end = np.searchsorted(ends, [start, stop - 1], side="right")
+        parts = [group(i)[max(0, start - ends[i] + sizes[i]) : stop - ends[i] + sizes[i]]
+                 for i in range(first, end + 1)]  # fmt: skip
+        return np.concatenate(parts)
+
+    rows = DiskRows(
+        read, (len(wanted),), dtype, str(path), ((0, groups.num_rows),), max(sizes)
+    )
+    notes = [*(f"{name!r} is an index and left out" for name in kept), *columns.notes]
+    if columns.label is not None:
+        notes.append("labels not read")
+    return Contents(rows, None, notes, _may_be_images(names, columns))
+
+
+def _arrow_matrix(path: Path, table: Any, names: Sequence[str], dtype: Any = None) -> np.ndarray:
+    """Columns side by side, in the dtype that all have in common, or one that is given.   (N, D)"""
+    arrays = [_arrow_array(path, name, table.column(name)) for name in names]
+    dtype = dtype or np.result_type(*arrays)
+    for name, a in zip(names, arrays, strict=True):
+        if a.dtype.kind in "iu" and dtype.kind == "f" and np.abs(a.astype(float)).max() >= EXACT:
+            raise DataError(f"{path}, column {name!r}, has more digits than {dtype} keeps: "
+                            f"leave it out with --drop {quote(name)}")
+    return np.stack(arrays, axis=1, dtype=dtype)
 
 
 def _arrow_array(path: Path, name: str, column: Any) -> np.ndarray:

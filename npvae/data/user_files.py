@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from npvae.data import arrays, tables
+from npvae.data import arrays, disk_rows, tables
 from npvae.data.bounds import sole_member
 from npvae.data.columns import Asked, Column
 from npvae.data.contents import Contents, count
 from npvae.data.dataset import Dataset
+from npvae.data.disk_rows import DiskRows, npy_rows, shard_rows
 from npvae.data.idx import looks_like_idx
 from npvae.data.images import SUFFIXES as IMAGE_SUFFIXES
 from npvae.data.images import read_folder
@@ -27,6 +29,7 @@ READERS: dict[str, Callable[[Path], Contents]] = {
     ".npy": arrays.read_numpy, ".npz": arrays.read_numpy, ".mat": arrays.read_mat,
     ".h5": arrays.read_hdf5, ".hdf5": arrays.read_hdf5, ".hdf": arrays.read_hdf5,
 }  # fmt: skip
+SHARDS = (".npy", ".parquet", ".pq")  # of which a folder may hold several
 KINDS = (f"{', '.join(tables.TEXT_SUFFIXES)}, {', '.join(tables.ARROW_SUFFIXES)}, "
          f"{', '.join(READERS)}, IDX or a folder of images")  # fmt: skip
 
@@ -49,11 +52,16 @@ def load_file(
     IDX                              as MNIST's files, with the labels in the file beside it
     ``.mat``, ``.h5 .hdf5``          as ``.npz``; SciPy, the extra ``science``, and h5py, the
                                      extra ``hdf5``
+    ``.zarr``                        a folder, as ``.npz``; zarr, the extra ``zarr``
+    a folder of ``.npy .parquet``    of one width, one after the other in the order of their names;
+                                     labels are not read
     a folder                         of images of one size, in the order of their names; its
                                      sub-folders, if any, are the labels; Pillow, ``images``
     ===============================  ===========================================================
 
-    Texts, ``.npy`` and IDX may be compressed: ``.gz .bz2 .xz .zip``. Bytes are pixels from 0 to 255
+    Arrays and Parquet tables of more than 1 GiB stay on the disk: :mod:`npvae.training.windows`
+    says how they are read and shuffled. Texts, ``.npy`` and IDX may be compressed: ``.gz .bz2 .xz
+    .zip``. Bytes are pixels from 0 to 255
     and are scaled as the likelihood needs, unless none exceeds 1; other numbers are taken as they
     are. A row of 16 or more whose length is a square is an image, where columns have no names.
 
@@ -106,6 +114,8 @@ def load_file(
 
 def _reader(path: Path, asked: Asked) -> Callable[[Path], Contents]:
     """What reads a file of this name."""
+    if path.suffix.lower() == ".zarr":
+        return arrays.read_zarr
     if not path.is_dir():
         suffix = path.suffix.lower()
         inner = Path(sole_member(path) if suffix == ".zip" else path.stem)
@@ -114,6 +124,8 @@ def _reader(path: Path, asked: Asked) -> Callable[[Path], Contents]:
             return lambda path: tables.read_text(path, asked)
         if suffix in tables.ARROW_SUFFIXES:
             return lambda path: tables.read_arrow(path, asked)
+    if path.is_dir() and (shards := shards_in(path)):
+        return lambda path: _read_shards(path, shards, asked)
     if asked:
         raise ParameterError(f"{path} is no table, and has no columns to name: leave out "
                              "label_column, index_column, drop and header")
@@ -132,9 +144,36 @@ def _reader(path: Path, asked: Asked) -> Callable[[Path], Contents]:
     raise DataError(f"{path} is none of {KINDS}: save it as one")
 
 
+def shards_in(folder: Path) -> list[Path]:
+    """Files of arrays or tables in a folder, in the order of their names."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in found if path.suffix.lower() in SHARDS)
+
+
+def _read_shards(folder: Path, shards: Sequence[Path], asked: Asked) -> Contents:
+    """All files of a folder as one, in memory if they are not large."""
+    arrays_only = all(path.suffix.lower() == ".npy" for path in shards)
+    if arrays_only and asked:
+        raise ParameterError(f"{folder} holds no tables, and has no columns to name")
+    parts = [
+        Contents(npy_rows(path)) if path.suffix.lower() == ".npy" else
+        tables.leave_parquet(path, asked) for path in shards
+    ]  # fmt: skip
+    rows, notes = shard_rows([part.values for part in parts], folder), list(parts[0].notes)
+    values = rows if rows.nbytes > disk_rows.LARGE else np.asarray(rows).reshape(
+        len(rows), *rows.item_shape
+    )  # fmt: skip
+    notes = [count(len(shards), "file"), *notes]
+    return Contents(values, None, notes, parts[0].may_be_images)
+
+
 def _dataset(name: str, found: Contents) -> Dataset:
     """The data set of what a reader found: rows, and what shape of image a row is."""
     values, notes = found.values, list(found.notes)
+    rows: Any = None
+    if isinstance(values, DiskRows):
+        rows, notes = values, [*notes, "left on the disk"]
+        values = np.broadcast_to(np.zeros((), rows.dtype), (len(rows), *rows.item_shape))
     if values.ndim not in (2, 3, 4) or values.size == 0:
         raise DataError(f"{name} has shape {values.shape}: it needs rows (N, D), grey images "
                         "(N, H, W) or images in colour (N, H, W, 3), one at least")
@@ -143,7 +182,7 @@ def _dataset(name: str, found: Contents) -> Dataset:
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     shape = _image_shape(name, values, found.may_be_images)
-    pixels = values.reshape(len(values), -1)  # (N, D)
+    pixels = values.reshape(len(values), -1) if rows is None else rows  # (N, D)
     N, D = pixels.shape
     what = f"{count(N, 'row')} x {count(D, 'column')}"
     if shape is not None:

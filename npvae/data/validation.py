@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae.backend import is_device_array
+from npvae.data.disk_rows import on_disk
 from npvae.data.frames import REAL, column_names, is_frame, values
 from npvae.data.sparse import SparseRows
 from npvae.errors import DataError
@@ -39,7 +40,8 @@ def check_data(
     ----------
     X : array-like, table or sparse matrix (N, D)
         Real numbers. A memory-mapped array is read, never loaded whole; of a sparse matrix what
-        is stored is looked at.
+        is stored is looked at. A large array that is not loaded, mapped or of h5py or zarr, gives
+        rows on the disk.
     n_features : int, optional
         The D that the model was made for.
     support : Support, optional
@@ -55,7 +57,7 @@ def check_data(
 
     Returns
     -------
-    array or SparseRows (N, D)
+    array, SparseRows or DiskRows (N, D)
         ``X`` itself where it is an array of numbers, in its own dtype, neither copied nor
         changed; lists and tables become arrays, and arrays of objects float64. Values that rounding
         has left outside the support are clipped, in a copy.
@@ -126,6 +128,8 @@ def rounding(dtype: Any) -> float:
 def _as_numbers(X: Any, xp: Any) -> Any:
     """What is no array of numbers yet as one, or as sparse rows; or what keeps it from that."""
     given = X
+    if (rows := on_disk(X)) is not None:
+        return rows
     if hasattr(X, "tocsr") and is_device_array(getattr(X, "data", None)):
         raise DataError("X is a sparse matrix on a device, which npvae does not read; pass X.get()")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):

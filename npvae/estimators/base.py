@@ -47,6 +47,7 @@ class GenerativeModel:
     has_prior: ClassVar[bool] = False  # p(z), and so samples, and a density of x
     has_bound: ClassVar[bool] = False  # a lower bound of log p(x), by an encoder q(z|x)
     takes_validation: ClassVar[bool] = True  # whether held-out data can be scored on the way
+    in_memory: ClassVar[bool] = False  # whether all data have to be
     indivisible: ClassVar[str] = ""  # why several processes cannot train it together
     _noise_name: ClassVar[str] = "eps"  # what its latents are made of
 

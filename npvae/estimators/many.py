@@ -15,6 +15,7 @@ import numpy as np
 
 from npvae.backend import Array, Backend
 from npvae.data import Dataset
+from npvae.data.disk_rows import DiskRows
 from npvae.data.sparse import SparseRows
 from npvae.errors import DataError, NumericalError, ParameterError
 from npvae.estimators.arguments import resolve_option
@@ -53,6 +54,8 @@ def fit_many(
     models: "Iterable[GenerativeModel]", X: Any, *, validation: Any = None
 ) -> "list[GenerativeModel]":
     """Train several models on ``X`` in one batched computation, each as its ``fit`` would.
+
+    It says nothing on the way, whatever their ``verbose``.
 
     Parameters
     ----------
@@ -126,6 +129,8 @@ def fit_together(
     pixels, scale = checked_data(first, X, None)
     if isinstance(pixels, SparseRows):
         raise DataError("X is sparse, which fit_many does not take; pass X.toarray()")
+    if isinstance(pixels, DiskRows):
+        raise DataError("X is left on the disk, which fit_many does not take; pass np.asarray(X)")
     D, names, held_out = pixels.shape[1], names_of(X), None
     for i, model in enumerate(models):
         if model.early_stopping is not None and validation is None:

@@ -59,6 +59,7 @@ class MCEM(GenerativeModel):
     n_updates: int
     has_prior = True
     takes_validation = False
+    in_memory = True  # as its chains are
     indivisible = "its Markov chains lie with the process that moves them"
     _noise_name = "z"
 

@@ -13,6 +13,7 @@ import numpy as np
 from npvae import evaluation, training
 from npvae.backend import Array, to_numpy
 from npvae.data import Dataset
+from npvae.data.disk_rows import DiskRows
 from npvae.distributions.likelihood import Standardizable
 from npvae.errors import NumericalError, ParameterError
 from npvae.estimators.arguments import resolve_option
@@ -105,6 +106,7 @@ def fit(
         model._check_params()
         hooks = checked_callbacks(callbacks)
         pixels, scale = checked_data(model, X, None)
+        pixels = np.asarray(pixels) if model.in_memory and isinstance(pixels, DiskRows) else pixels
         if model.early_stopping is not None and validation is None:
             raise ParameterError(
                 f"early_stopping={model.early_stopping} needs validation data; "

@@ -113,7 +113,7 @@ __device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REA
 {
     FOR_EACH_ROW(row, L * M) {
         const Index m = row % M;
-        const REAL sum = sum_row<REAL>(D, [=](Index d) {
+        const REAL sum = sum_row<REAL>(D, [=](Index d) INLINED {
             REAL u[H], s[H];
             for (int h = 0; h < H; h++) u[h] = a[(row * H + h) * D + d] + bias[h * D + d];
             const REAL value = nats(x[m * D + d], u, s);
@@ -131,6 +131,6 @@ __device__ void sum_features(const REAL* a, const REAL* bias, const REAL* x, REA
                        REAL* __restrict__ nll, Index L, Index M, Index D)                     \
     {                                                                                         \
         sum_features<H>(a, bias, x, d_nll_d_a, nll, L, M, D,                                  \
-                        [=](REAL x, const REAL* u, REAL* s) { return nats; });                \
+                        [=](REAL x, const REAL* u, REAL* s) INLINED { return nats; });                \
     }                                                                                         \
     TWIN(name##_nll)

@@ -18,6 +18,7 @@ from npvae.plotting.manifold import manifold, manifold_pixels
 from npvae.plotting.mistakes import mistakes
 from npvae.plotting.run import write_plots
 from npvae.plotting.style import save
+from npvae.plotting.sweep import sweep
 from npvae.plotting.tiles import tile
 from npvae.plotting.traversal import interpolations, traversals
 
@@ -37,6 +38,7 @@ __all__ = [
     "samples",
     "save",
     "sheets",
+    "sweep",
     "tile",
     "traversals",
     "write_plots",

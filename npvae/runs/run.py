@@ -22,6 +22,7 @@ import numpy as np
 
 from npvae.data import Dataset
 from npvae.data.catalogue import LOADERS
+from npvae.data.disk_rows import DiskRows
 from npvae.errors import DataError, ModelFileError, ParameterError
 from npvae.estimators import load
 from npvae.estimators.base import GenerativeModel
@@ -41,6 +42,7 @@ from npvae.training import (
 )
 
 RECORDS = 25  # of the gradient's flow, about so many in a run
+SHOWN = 5000  # rows of data on the disk, where none are held out
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,9 @@ def held_out_rows(settings: dict[str, Any], dataset: Dataset) -> tuple[int, ...]
         n = min(max(rows // 10, 1), 5000, rows - 1)
     if n in ("test", 0):
         return ()
+    if isinstance(dataset.pixels, DiskRows):  # too many to number
+        chosen = np.random.default_rng(0).choice(rows, n, replace=False, shuffle=False)
+        return tuple(sorted(chosen.tolist()))
     numbered = Dataset(np.arange(rows)[:, None], name=dataset.name)
     return tuple(numbered.split(n, seed=0)[1].pixels[:, 0].tolist())
 
@@ -283,6 +288,8 @@ def train(
     model.save(run.model_file)
     report(model._state)
     report.end("finished")
+    if held_out is None and isinstance(training.pixels, DiskRows):
+        held_out = training.first(min(len(training), SHOWN))
     return model, training if held_out is None else held_out
 
 

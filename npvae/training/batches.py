@@ -16,12 +16,14 @@ import numpy as np
 
 from npvae import random
 from npvae.backend import Array, to_numpy
+from npvae.data.disk_rows import DiskRows
 from npvae.data.sparse import SparseRows
 from npvae.distributions.likelihood import Standardizable
 from npvae.evaluation.chunks import chunk_size, chunks, load, load_rows, on_device
 from npvae.models import Engine
 from npvae.row_noise import row_keys, row_thresholds
 from npvae.standardization import Standardization, feature_moments
+from npvae.training.windows import Windows
 
 BINARIZE = ("none", "threshold", "fixed", "dynamic")
 
@@ -35,7 +37,7 @@ class Minibatches:
         Whose device and workspace are used.
     data : array (N, D)
         Any real dtype; ``data * scale`` is what the model sees. A sparse matrix stays one, and
-        each minibatch is made dense on the host.
+        each minibatch is made dense on the host. Of rows on the disk a window is in memory.
     batch_size : int
         M; the last batch of an epoch may be smaller.
     names : array of str (D,), optional
@@ -46,11 +48,15 @@ class Minibatches:
         self, engine: Engine, data: Array, scale: float, batch_size: int, seed: int, binarize: str,
         names: np.ndarray | None = None,
     ):  # fmt: skip
-        if binarize == "fixed":
-            data, scale = binarized(engine, data, scale, seed), 1.0
-        if engine.standardization is not None and not isinstance(data, SparseRows):
-            data, scale = standardized(engine, data, scale), 1.0
         self.engine, self.seed, self.batch_size, self.names = engine, seed, batch_size, names
+        self.n_data, self.windows = len(data), None
+        if isinstance(data, DiskRows):
+            self.windows, scale = windows_of(engine, data, scale, batch_size, seed, binarize)
+            data = engine.xp.empty((self.windows.size, data.shape[1]), self.windows.dtype)
+        elif binarize == "fixed":
+            data, scale = binarized(engine, data, scale, seed), 1.0
+        elif engine.standardization is not None and not isinstance(data, SparseRows):
+            data, scale = standardized(engine, data, scale), 1.0
         self.data, self.scale = on_device(engine, data), scale
         self.capturable = not isinstance(self.data, SparseRows)  # fetched without the host
         self.gather_scratch = f"x.taken.{self.data.dtype}"  # rows before scaling
@@ -65,24 +71,50 @@ class Minibatches:
     @property
     def n_batches(self) -> int:
         """Batches an epoch."""
-        return -(-len(self.data) // self.batch_size)
+        return -(-self.n_data // self.batch_size)
+
+    @property
+    def n_in_window(self) -> int:
+        """Batches of a window: of an epoch, where all data are in memory."""
+        rows = self.n_data if self.windows is None else self.windows.size
+        return -(-rows // self.batch_size)
 
     def order(self, epoch: int) -> Array:
         """The order in which an epoch visits the data.   (N,) int64, on the device"""
         return self.engine.xp.asarray(random.permutation(self.seed, epoch, len(self.data)))
 
+    def begin_window(self, epoch: int, number: int, last_epoch: int) -> Array:
+        """Bring a window into memory, and have the next one read.
+
+        Its order (≤ W,) int64, on the device
+
+        Raises
+        ------
+        DataError
+            If its rows cannot be read.
+        """
+        if self.windows is None:
+            return self.order(epoch)
+        rows = self.windows.take(epoch, number)
+        self.data[: len(rows)] = self.engine.backend.asarray(rows)
+        following = divmod(epoch * len(self.windows) + number + 1, len(self.windows))
+        if following[0] < last_epoch:
+            self.windows.read_ahead(*following)
+        return self.engine.xp.asarray(self.windows.order(epoch, number))
+
     def size(self, batch: int) -> int:
         """How many datapoints batch number ``batch`` of an epoch has: M, or what is left."""
-        return min(self.batch_size, len(self.data) - batch * self.batch_size)
+        return min(self.batch_size, self.n_data - batch * self.batch_size)
 
     def seen(self) -> Iterator[Array]:
         """All datapoints in their order as the model sees them, some at a time.   (M, D)
 
         But for what is binarised step by step.
         """
-        bring = load_rows if isinstance(self.data, SparseRows) else load  # else standardized
-        for start, stop in chunks(len(self.data), chunk_size(self.engine)):
-            yield bring(self.engine, self.data[start:stop], self.scale, self.engine.work)
+        data: Any = self.data if self.windows is None else self.windows
+        bring = load_rows if isinstance(data, SparseRows) else load  # else standardized
+        for start, stop in chunks(self.n_data, chunk_size(self.engine)):
+            yield bring(self.engine, data[start:stop], self.scale, self.engine.work)
 
     def fetch(self, rows: Array, step: Array, before: int = 0) -> Array:
         """The datapoints ``rows`` (M,), as step number ``step`` (1,) sees them.
@@ -103,6 +135,29 @@ class Minibatches:
         elif self.threshold != "none":
             self.engine.ops.binarize(x, self.threshold)
         return x
+
+
+def windows_of(
+    engine: Engine, data: DiskRows, scale: float, batch_size: int, seed: int, binarize: str
+) -> tuple[Windows, float]:
+    """The windows of rows on the disk, and the scale that is left to do."""
+    units = engine.standardization
+
+    def fixed(start: int, stop: int) -> np.ndarray:
+        grey = data.read_rows(start, stop) * scale
+        u = random.thresholds(seed, random.BINARIZE_ONCE, 0, grey.size, start * data.shape[1])
+        return grey > u.reshape(grey.shape)
+
+    if binarize == "fixed":
+        return Windows(data, fixed, np.dtype(np.uint8), batch_size, seed), 1.0
+    if units is None:
+        return Windows(data, data.read_rows, data.dtype, batch_size, seed), scale
+    host = Standardization(to_numpy(units.shift), to_numpy(units.scale))  # for another thread
+
+    def standard(start: int, stop: int) -> np.ndarray:
+        return host.standardize(data.read_rows(start, stop), scale)
+
+    return Windows(data, standard, engine.theta.dtype, batch_size, seed), 1.0
 
 
 def binarized(engine: Engine, data: Array, scale: float, seed: int) -> Array:

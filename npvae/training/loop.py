@@ -8,7 +8,7 @@ from math import prod
 from time import perf_counter
 from typing import Any
 
-from npvae.errors import NumericalError, ParameterError
+from npvae.errors import DataError, NumericalError, ParameterError
 from npvae.interrupts import interrupts
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
@@ -52,6 +52,8 @@ def train(
 
     Raises
     ------
+    DataError
+        If rows on the disk cannot be read any more; after a checkpoint.
     NumericalError
         As soon as the loss is not finite, naming where; or before a checkpoint of numbers that
         are not would replace the last good one.
@@ -69,11 +71,17 @@ def train(
         while state.epoch < config.epochs and not out_of_patience(state, config):
             began = perf_counter()
             comm.begin_epoch([state.engine.theta, *state.state_arrays().values()])
-            with comm.guarded():
-                steps.begin_epoch()
-                while state.batch < batches.n_batches and not ending():
-                    steps.advance()
-                    progress.step(state)
+            try:
+                with comm.guarded():
+                    steps.begin_epoch()
+                    while state.batch < batches.n_batches and not ending():
+                        steps.advance()
+                        progress.step(state)
+            except DataError:  # of rows that are read on the way: what was learned is not lost
+                steps.sum_metrics()
+                if checkpoint:
+                    checkpoint(state)
+                raise
             seconds = perf_counter() - began
             comm.end_epoch(seconds)
             steps.sum_metrics()
@@ -128,7 +136,7 @@ def close_epoch(
     state, config, means = steps.state, steps.config, steps.means()
     state.epoch += 1
     state.begin_epoch()
-    n, before = len(steps.batches.data), state.history.get("samples")
+    n, before = steps.batches.n_data, state.history.get("samples")
     samples = (before[-1] if before else (state.epoch - 1) * n) + n  # data may have grown since
     row = {"epoch": state.epoch, **means, "samples": samples, "seconds": seconds}
     for measure in measures:

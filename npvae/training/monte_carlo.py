@@ -116,7 +116,7 @@ class MonteCarloEM(TrainStep):
         NumericalError
             If they do not move: then nothing is sampled.
         """
-        reconstruction, distance = (s / len(self.batches.data) for s in self.state.sums)
+        reconstruction, distance = (s / self.batches.n_data for s in self.state.sums)
         chains = self.state.chains
         acceptance, diverged = float(chains["acceptance"].mean()), int(chains["diverged"].sum())
         if acceptance < MIN_ACCEPTANCE and float(chains["age"][0]) >= TUNING_STEPS:

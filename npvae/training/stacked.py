@@ -78,6 +78,7 @@ class StackedStep(TrainStep):
             step.begin_epoch()
             table, own = of_model(self.step_scalars, s), step.step_scalars.shape[1]
             table[:, :own] = step.step_scalars
+            self._window = step._window
             if own < width:  # its weight of the KL is always the same, and others' is not
                 table[:, own:] = weight(step.engine.objective).kl_weight
 

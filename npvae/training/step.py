@@ -49,12 +49,14 @@ class TrainStep:
     Attributes
     ----------
     next_step, step, epoch_start : array (1,) int64
-        Step counters: of the step to come, of the current one, and of the first of this epoch.
-    order : array (N,) int64
-        Permutation in which the epoch visits the data.
-    step_scalars : array (n_batches, n_updates · K + S) float64
-        Scalars of every step of the epoch: the optimiser's (learning rate, bias corrections, ...),
-        one update's after the other's; then the S scalars of the objective (the KL weight).
+        Step counters: of the step to come, of the current one, and of the first of this epoch,
+        or of this window of it.
+    order : array (W,) int64
+        Permutation in which the epoch visits the rows that are in memory: all, or a window.
+    step_scalars : array (n, n_updates · K + S) float64
+        Scalars of the steps of the epoch, or of its window: the optimiser's (learning rate, bias
+        corrections, ...), one update's after the other's; then the S scalars of the objective (the
+        KL weight).
     current_scalars : array (n_updates · K + S,)
         Those of the current step, of θ's dtype.
     sums : array (4,) float64
@@ -78,7 +80,8 @@ class TrainStep:
         K = n_updates * len(config.optimizer.numbers(config.learning_rate, 1))
         self.order = xp.empty(len(batches.data), xp.int64)
         S = len(self.engine.objective.scalars(0, batches.n_batches))
-        self.step_scalars = xp.empty((batches.n_batches, K + S), xp.float64)
+        self.step_scalars = xp.empty((batches.n_in_window, K + S), xp.float64)
+        self._window = -1  # the number of that which the tables are of
         self.current_scalars = aligned(xp.empty, K + S, theta.dtype)
         self.squares, self.factor = xp.empty(PARTS, xp.float64), xp.ones(1, theta.dtype)
         numbers = [self.current_scalars[k : k + 1].reshape(()) for k in range(K + S)]
@@ -89,33 +92,46 @@ class TrainStep:
         self._captured_at = -1  # the workspace's count of allocations at the capture
 
     def begin_epoch(self) -> None:
-        """Fill the permutation and the scalars of the current epoch."""
+        """Start the sums of the current epoch, and its first window or the one it was left in."""
+        state, xp = self.state, self.engine.xp
+        self.sums[...] = xp.asarray(state.sums + state.objective) if self.comm.rank == 0 else 0
+        self.begin_window()
+
+    def begin_window(self) -> None:
+        """Fill the permutation and the scalars of the steps whose rows are in memory."""
         state, batches, config, xp = self.state, self.batches, self.config, self.engine.xp
-        first, steps = state.step - state.batch, config.epochs * batches.n_batches
+        self._window = min(state.batch, batches.n_batches - 1) // batches.n_in_window
+        before = self._window * batches.n_in_window  # batches of the epoch
+        count = min(batches.n_in_window, batches.n_batches - before)
+        first, steps = state.step - state.batch + before, config.epochs * batches.n_batches
         self.epoch_start[...], self.next_step[...] = first, state.step
         epoch, order = self._next_order
-        self.order[...] = order if epoch == state.epoch else batches.order(state.epoch)
-        self.sums[...] = xp.asarray(state.sums + state.objective) if self.comm.rank == 0 else 0
+        if epoch != state.epoch or order is None:
+            order = batches.begin_window(state.epoch, self._window, config.epochs)
+        self.order[: len(order)] = order
         rates = [config.learning_rate * config.schedule(t / steps)
-                 for t in range(first, first + batches.n_batches)]  # fmt: skip
+                 for t in range(first, first + count)]  # fmt: skip
         numbers = config.optimizer.numbers
         U = self.n_updates
         table = [[number for t in range(U * i + 1, U * i + U + 1) for number in numbers(rate, t)]
                  for i, rate in enumerate(rates, first)]  # fmt: skip
         n, scalars = batches.n_batches, self.engine.objective.scalars
-        table = [[*row, *scalars(state.epoch * n + i, n)] for i, row in enumerate(table)]
-        self.step_scalars[...] = xp.asarray(table, dtype=xp.float64)
+        table = [[*row, *scalars(state.epoch * n + before + i, n)] for i, row in enumerate(table)]
+        self.step_scalars[:count] = xp.asarray(table, dtype=xp.float64)
 
     def advance(self, most: int = FLUSH_EVERY) -> None:
         """Train on the next minibatch, or where steps are captured on several, ``most`` of them."""
-        state, M = self.state, self.batches.batch_size
-        whole = len(self.batches.data) // M - state.batch  # batches of M left in this epoch
+        state, batches, M = self.state, self.batches, self.batches.batch_size
+        if state.batch // batches.n_in_window != self._window:
+            self.begin_window()
+        end = (self._window + 1) * batches.n_in_window
+        whole = min(batches.n_data // M, end) - state.batch  # batches of M left in this window
         n = min(most, whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
         if n > 0 and self._can_replay_graphs():
             n = self._replay_graphs(n)
         else:
             n = 1
-            self.one_step(self.batches.size(state.batch), sync=True)
+            self.one_step(batches.size(state.batch), sync=True)
             self._buffers_ready |= whole > 0
         self.keep_sums()
         state.step += n
@@ -217,11 +233,11 @@ class TrainStep:
 
     def means(self) -> dict[str, float]:
         """What the history keeps of an epoch: means over its datapoints, in nats."""
-        reconstruction, kl = (total / len(self.batches.data) for total in self.state.sums)
+        reconstruction, kl = (total / self.batches.n_data for total in self.state.sums)
         row = {"elbo": reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
         if any(self.state.objective):
             reconstruction, term = self.state.objective
-            row["objective"] = (reconstruction - term) / len(self.batches.data)
+            row["objective"] = (reconstruction - term) / self.batches.n_data
         return row | self.engine.penalty.report(self.engine)
 
     def _can_replay_graphs(self) -> bool:
@@ -282,8 +298,8 @@ class TrainStep:
                 several()
             for _ in range(n % STEPS_PER_GRAPH):
                 one()
-            if state.batch + n == self.batches.n_batches:  # while the device is at work
-                self.prefetch_order()
+            if state.batch + n == self.batches.n_batches and self.batches.windows is None:
+                self.prefetch_order()  # while the device is at work
             self.sync_and_check(n)
             return n
         until = perf_counter() + AT_ONCE

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from contextlib import nullcontext
+from itertools import product
 from unittest.mock import patch
 
 import numpy as np
@@ -170,6 +171,24 @@ def test_they_go_on_as_after_fit(tmp_path):
     npvae.fit_many(models, IMAGES)  # anew, as fit does
     assert not np.array_equal(once, models[0].engine_.theta)
     assert_same(models[1], model(**SEEDS[1]).fit(IMAGES))
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_grid_search_by_joblib_is_as_possible_as_ever(backend):
+    """scikit-learn's own way, in threads and in processes, comes to the same models."""
+    joblib = pytest.importorskip("joblib")
+    search = pytest.importorskip("sklearn.model_selection").GridSearchCV(
+        model(random_state=0), {"learning_rate": [1e-3, 1e-2], "kl_weight": [1, 4]}, cv=2
+    )
+    with joblib.parallel_config(backend, n_jobs=2):
+        search.fit(IMAGES)
+    grid = [dict(zip(("kl_weight", "learning_rate"), point, strict=True))
+            for point in product([1, 4], [1e-3, 1e-2])]  # fmt: skip
+    assert search.cv_results_["params"] == grid
+    models = npvae.fit_many([model(random_state=0, **one) for one in grid], IMAGES[125:])
+    scores = [m.score(IMAGES[:125]) for m in models]
+    np.testing.assert_allclose(search.cv_results_["split0_test_score"], scores, rtol=1e-6)
+    assert_same(search.best_estimator_, model(random_state=0, **search.best_params_).fit(IMAGES))
 
 
 # --- what goes wrong -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pytest
 from export_models import CASES, D, fitted, inputs
 
 import npvae
+from npvae import cli
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
@@ -181,3 +182,25 @@ def test_a_value_that_is_read_before_its_activation_is_refused(tmp_path):
     encoder.save(tmp_path / "encoder.onnx", "mu", "log_var")
     with pytest.raises(npvae.ModelFileError, match="do not share all hidden layers"):
         npvae.load_onnx(tmp_path)
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    """Of npvae's own, of graphs of others, and of arrays by name."""
+    monkeypatch.chdir(tmp_path)
+    X = inputs("bernoulli")[0]
+    fitted("bernoulli").export("m", "onnx")
+    assert cli.main(["import", "m"]) == 0 and "m.npz: VAE(" in capsys.readouterr().out
+    assert np.array_equal(npvae.load("m.npz").transform(X), fitted("bernoulli").transform(X))
+    write(tmp_path / "theirs", heads=("b", "a"))
+    assert cli.main(["import", "theirs", "--out", "t.npz"]) == 1
+    assert "pass names=" in capsys.readouterr().err
+    assert cli.main(["import", "theirs", "--names", "b=mean", "a=logvar"]) == 0
+    assert npvae.load("theirs.npz").n_features_in_ == D
+    state = {f"fc{i}.{kind}": array for i, layer in zip((1, 21, 22, 3, 4), (
+        weights(5, D), weights(2, 5), weights(2, 5), weights(5, 2), weights(D, 5)), strict=True)
+        for kind, array in zip(("weight", "bias"), layer, strict=True)}  # fmt: skip
+    np.savez("state.npz", **state)
+    assert cli.main(["import", "state.npz", "--activation", "tanh", "--out", "s.npz"]) == 0
+    assert npvae.load("s.npz").activation == "tanh"
+    assert cli.main(["import", "theirs", "--names", "b", "--out", "u.npz"]) == 1
+    assert "is no THEIRS=OURS" in capsys.readouterr().err

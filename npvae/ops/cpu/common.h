@@ -11,6 +11,7 @@
 // This file is read once for each REAL, float and double.
 
 #define __device__ INLINE
+#define INLINED __attribute__((always_inline))  // for no loop that calls becomes vectors
 // A part has so many bytes at least. A sum over columns gains by a second thread only where it is
 // large: a row's numbers lie where the thread left them that made them.
 #define KERNEL(name) constexpr Index share_##name = 1 << 17; static void npvae_##name

@@ -119,6 +119,20 @@ def with_twins(
 
 
 @contextmanager
+def on_threads(n: int) -> Iterator[None]:
+    """Inside, kernels are shared by so many threads, in the whole process."""
+    module, _ = library()
+    if module is None:
+        yield
+        return
+    module.threads(n)
+    try:
+        yield
+    finally:
+        module.threads(count())
+
+
+@contextmanager
 def on_own_thread() -> Iterator[None]:
     """Inside, kernels stay on the thread that calls them, for there are several that do."""
     module, _ = library()

@@ -37,6 +37,9 @@ constexpr int MAX_THREADS = 1024;  // of a block that sums over columns, or over
 // For each k < n: the threads of one block side by side.
 #define FOR_EACH_OF_BLOCK(k, n) for (Index k = threadIdx.x; k < (n); k += blockDim.x)
 
+// Of a function's body that belongs to the loop around it: a processor has to be told that too.
+#define INLINED
+
 // What one thread of a block does for all, and what all wait for.
 #define BLOCK_INDEX blockIdx.x
 #define ONCE if (threadIdx.x == 0)
