@@ -85,6 +85,7 @@ static inline void npvae_decode(const float *z, float *x)
 
 def files(described: Description, name: str) -> Files:
     """The header."""
+    described.warn_of_float32()
     encoder, decoder = described.encoder, described.decoder.only("mean")
     steps = (*encoder.steps, *decoder.steps)
     both = {**encoder.constants, **decoder.constants}

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from npvae.export import forward
 from npvae.export.families import noise_kinds
 from npvae.export.program import Program
 from npvae.models import Model
+from npvae.standardization import NAMES
+
+COARSE = 0.01  # deviations; the rounding of float32 that is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,23 @@ class Description:
     arrays: dict[str, np.ndarray]
     model: Model
     prior: Density | None = None
+
+    def warn_of_float32(self) -> None:
+        """Warn if data that come in as float32 have lost what the encoder reads of them.
+
+        It reads (x − shift)/scale, so a number far from 0 that varies little keeps few digits.
+        """
+        if NAMES[0] in self.arrays:
+            shift, scale = (self.arrays[name] for name in NAMES)
+            rounding = np.spacing(np.abs(shift).astype("f4")) / scale  # (D,)
+            worst = int(rounding.argmax())
+            if rounding[worst] > COARSE:
+                warn(
+                    f"this format reads data as float32, in which feature {worst}, of "
+                    f"{shift[worst]:.6g} ± {scale[worst]:.2g}, moves in steps of "
+                    f"{rounding[worst]:.1g} deviations; subtract an offset before training",
+                    stacklevel=3,
+                )
 
     @property
     def dtype(self) -> np.dtype:

@@ -33,6 +33,7 @@ from npvae.options import whole_number
 VERSION = "1"
 OPSET = 17  # of 2022: every runtime since has it
 LEAST_OPSET = 13  # where ReduceSum took its axes as an input
+LARGEST = 2**31 - 2**20  # bytes of a protobuf message, less what is not parameters
 PARAMETERS = ("encoder.", "decoder.", "standardization.")
 
 
@@ -67,11 +68,17 @@ def files(
         raise ParameterError(f"ir_version={ir_version} is not known to this onnx, whose last is "
                              f"{onnx.IR_VERSION}; choose a lower one")  # fmt: skip
     programs = {"encoder": described.encoder, "decoder": described.decoder}
+    for part, program in programs.items():
+        if (size := sum(array.nbytes for array in program.constants.values())) > LARGEST:
+            raise ParameterError(f"the {part} has {size / 1e9:.1f} GB, and a graph in one file no "
+                                 "more than 2; take format='safetensors'")  # fmt: skip
     try:
         if (sampler := described.sampler) is not None:
             programs["sample"] = sampler
     except ParameterError as error:
         warn(f"sample.onnx is left out: {error}", stacklevel=2)
+    if described.dtype == np.float32:
+        described.warn_of_float32()
     config = {"config": to_json(described.config)}
     fields = {"npvae": VERSION, "model": checksum(config, described.arrays)} | config
     kinds = ((kind, len(list(columns))) for kind, columns in groupby(described.noise))
@@ -191,7 +198,8 @@ def open_folder(path: Path) -> Runner:
     """
     runtime = optional_import("onnxruntime", "onnx")
     encode, decode = (_runs(runtime, path / f"{part}.onnx") for part in ("encoder", "decoder"))
-    return Runner(encode, decode)
+    sample = path / "sample.onnx"
+    return Runner(encode, decode, _runs(runtime, sample) if sample.exists() else None)
 
 
 def _runs(runtime: Any, path: Path) -> Callable[[np.ndarray], Outputs]:

@@ -78,13 +78,13 @@ def files(described: Description, name: str) -> Files:
     UserWarning
         If the loss is left out, for a posterior or a prior whose KL is not written there.
     """
-    weights = Path(name).stem + ".safetensors"
-    source = module_source(described, weights)
+    weights = Path(name).with_suffix(".safetensors").name
+    source = module_source(described)
     return {name: source.encode(), **safetensors.files(described, weights)}
 
 
-def module_source(described: Description, weights: str) -> str:
-    """The text of the file that reads ``weights``."""
+def module_source(described: Description) -> str:
+    """The text of the file that reads the parameters beside it."""
     model, encoder, decoder = described.model, described.encoder, described.decoder
     raw = head_values(described)
     lower = decoder.only(*raw.values()).steps
@@ -93,7 +93,7 @@ def module_source(described: Description, weights: str) -> str:
     full, (loss, bound) = isinstance(model, FullVBModel), loss_of(described)
     fields = {
         "D": model.n_features, "J": model.decoder.n_in, "N": described.config["n_data"],
-        "weights": weights, "dtype": described.dtype, "heads": ", ".join(raw.values()),
+        "dtype": described.dtype, "heads": ", ".join(raw.values()),
         "bound": bound,
         "call": f"model.{'full_loss' if full else 'loss'}(x).backward()".ljust(34),
     }  # fmt: skip

@@ -114,7 +114,8 @@ POSTERIOR = {
         kl = 0.5 * (mu**2 + torch.expm1(logvar) - logvar).sum(-1)
 """,
     "elliptical": """\
-        mu, log_diagonal, lower = q["mu"], q["log_diagonal"], q["lower"]
+        mu, log_diagonal = q["mu"], q["log_diagonal"]
+        lower = q.get("lower", mu[..., :0])  # one latent has none
         below = torch.zeros(*mu.shape, mu.shape[-1], dtype=mu.dtype, device=mu.device)
         rows, columns = torch.tril_indices(mu.shape[-1], mu.shape[-1], -1)
         below[..., rows, columns] = lower  # of L, row by row
@@ -145,7 +146,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-WEIGHTS = Path(__file__).with_name("$weights")
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
 
 
 class Network(nn.Module):
@@ -198,7 +199,7 @@ USAGE = '''\
 RETURN = '''
 What was trained here goes back by
 
-    vae = npvae.load("$weights")
+    vae = npvae.load(WEIGHTS)
     vae.set_parameters({k: v.detach().numpy() for k, v in model.named_parameters()})
 '''
 CONSTANT = '''\

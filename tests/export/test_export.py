@@ -1,5 +1,6 @@
 """Exports: what every format does alike, and the safetensors file."""
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -103,5 +104,57 @@ def test_ones_own_file_is_no_state_dict(tmp_path):
     """As one it would come back with another activation."""
     pytest.importorskip("safetensors")
     (path,) = fitted("bernoulli").export(tmp_path / "m.safetensors", "safetensors")
-    with pytest.raises(npvae.ModelFileError, match=r"read it by npvae\.load"):
-        npvae.load_state_dict(path)
+    fitted("bernoulli").save(tmp_path / "m.npz")
+    for own in (path, tmp_path / "m.npz"):
+        with pytest.raises(npvae.ModelFileError, match=r"read it by npvae\.load"):
+            npvae.load_state_dict(own)
+
+
+def test_a_model_without_an_encoder_is_kept_whole(tmp_path):
+    pytest.importorskip("safetensors")
+    model = npvae.MCEM(hidden=(4,), random_state=0).initialize(D)
+    (path,) = model.export(tmp_path / "m.safetensors", "safetensors")
+    Z = np.eye(3, 2)
+    assert np.array_equal(npvae.load(path).inverse_transform(Z), model.inverse_transform(Z))
+
+
+class Own(npvae.distributions.Normal):
+    """Of a user's own."""
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_a_users_own_is_refused(format, tmp_path):
+    """What no file can name, nor any language compute."""
+    model = npvae.VAE(hidden=(4,), posterior=Own(), estimator="A").initialize(D)
+    with pytest.raises(npvae.ParameterError, match="of a class that is not npvae's"):
+        model.export(tmp_path / f"m{FORMATS[format].suffixes[0]}", format)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_data_that_float32_cannot_hold_are_told_of(tmp_path):
+    """At a million a float32 moves by 1/16; a model of float64 takes such data."""
+    X = 1e6 + 0.1 * np.random.default_rng(0).standard_normal((40, 3))
+    said = r"feature \d, of 1e\+06 ± 0\.\d+, moves in steps of 0\.\d deviations"
+    arguments = {"hidden": (4,), "likelihood": "normal", "epochs": 1, "verbose": False}
+    vae = npvae.VAE(**arguments).fit(X)
+    for name, format in (("m.h", "c"), ("m", "onnx")):
+        if format == "onnx":
+            pytest.importorskip("onnx")
+        with pytest.warns(UserWarning, match=said):
+            vae.export(tmp_path / name, format)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        npvae.VAE(dtype="float64", **arguments).fit(X).export(tmp_path / "m64", "onnx")
+
+
+def test_a_folder_that_cannot_be_is_told_of(tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.raises(npvae.ModelFileError, match="cannot be made: No such file"):
+        fitted("bernoulli").export(tmp_path / "none" / "m", "onnx")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "mine.txt").write_text("mine")
+    with pytest.raises(npvae.ModelFileError, match="exists and is not overwritten"):
+        fitted("bernoulli").export(tmp_path / "m", "onnx")
+    with pytest.raises(npvae.ModelFileError, match=r"holds mine\.txt, which is no part of this"):
+        fitted("bernoulli").export(tmp_path / "m", "onnx", overwrite=True)
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["mine.txt"]
