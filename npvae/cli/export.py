@@ -65,9 +65,9 @@ def import_(arguments: argparse.Namespace) -> None:
 
     source = Path(arguments.source)
     path = free_path(arguments, source.stem + ".npz", (".npz",))
-    if source.is_dir() and not (source / "encoder.onnx").exists():
-        raise ModelFileError(f"{source}: has no encoder.onnx; name a folder with encoder.onnx and "
-                             "decoder.onnx, or a .safetensors or .npz file")  # fmt: skip
+    if not source.is_file() and not (source / "encoder.onnx").exists():
+        raise ModelFileError(f"{source}: no such file, nor a folder with encoder.onnx; name that "
+                             "folder, or a .safetensors or .npz file")  # fmt: skip
     names = dict(pair_of(word) for word in arguments.names) if arguments.names else None
     if is_own(source):
         model = npvae.load(source)

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae import evaluation, random
-from npvae.backend import to_numpy
+from npvae.backend import Array, to_numpy
+from npvae.distributions.priors import Mixture
+from npvae.distributions.special import special_functions
+from npvae.estimators import coding
 from npvae.estimators.model_file import contents_of, load
 
 if TYPE_CHECKING:
@@ -90,11 +93,13 @@ def check(model: "GenerativeModel", path: str | Path, format: str, n: int = 100)
     runner = runner_of(load(path)) if form.open is None else form.open(Path(path))
     x, z = synthetic_rows(model, n)
     own = runner_of(model)
-    return compare(
-        form.name, runner, {"encoder": own.encode(x), "decoder": own.decode(z)},
-        {"encoder": model.transform, "decoder": model.inverse_transform},
-        {"encoder": x, "decoder": z},
-    )  # fmt: skip
+    wanted = {"encoder": own.encode(x), "decoder": own.decode(z)}
+    ours = {"encoder": model.transform, "decoder": model.inverse_transform}
+    rows = {"encoder": x, "decoder": z}
+    if runner.sample is not None:
+        rows["sample"], wanted["sample"] = prior_noise(model, n), {"x": wanted["decoder"]["mean"]}
+        ours["sample"] = lambda noise: coding.sample(model, len(noise), rng=0)
+    return compare(form, runner, wanted, ours, rows)
 
 
 def synthetic_rows(model: "GenerativeModel", n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,14 +108,35 @@ def synthetic_rows(model: "GenerativeModel", n: int) -> tuple[np.ndarray, np.nda
     z is a sample of the prior, or of N(0, I) without one, and x one of p(x|z).
     """
     engine = model._ready_engine()
-    J, dtype = engine.model.decoder.n_in, engine.theta.dtype
-    width = engine.model.prior.n_noise(J) if model.has_prior else J
     with engine.backend.oom_guard():
-        z = engine.xp.asarray(random.as_generator(0).standard_normal((n, width)), dtype=dtype)
+        z = standard_normals(model, n)
         if model.has_prior:
             prior = engine.model.prior_at(engine.ctx)
             z, _ = prior.transform(prior.rsample(z))
         return to_numpy(evaluation.draw(engine, z, seed=0)), to_numpy(z)
+
+
+def prior_noise(model: "GenerativeModel", n: int) -> np.ndarray:
+    """The noise of these latents as exports read it, with uniforms where the prior has them."""
+    engine = model._ready_engine()
+    with engine.backend.oom_guard():
+        prior, eps = engine.model.prior_at(engine.ctx), standard_normals(model, n)
+        parts = []
+        if isinstance(prior, Mixture):
+            parts.append(special_functions(eps).ndtr(eps[:, :1]))
+            prior, eps = prior.components, eps[:, 1:]
+        planes = prior.noise(eps)
+        parts += [planes] if planes.ndim == 2 else [*planes]
+        return np.concatenate([to_numpy(part) for part in parts], axis=1)
+
+
+def standard_normals(model: "GenerativeModel", n: int) -> Array:
+    """Noise of n latents, always the same."""
+    engine = model._ready_engine()
+    J = engine.model.decoder.n_in
+    width = engine.model.prior.n_noise(J) if model.has_prior else J
+    eps = random.as_generator(0).standard_normal((n, width))
+    return engine.xp.asarray(eps, dtype=engine.theta.dtype)
 
 
 def runner_of(model: "GenerativeModel") -> "Runner":

@@ -73,7 +73,7 @@ def load_state_dict(
             f"source, of class {type(source).__name__}, must be a path or a mapping of names to "
             "arrays, such as model.state_dict()"
         )
-    if not isinstance(source, Mapping) and Path(source).suffix == ".safetensors":
+    if not isinstance(source, Mapping) and Path(source).suffix in (".safetensors", ".npz"):
         from npvae.export import is_own  # formats cost nothing until used
 
         if is_own(Path(source)):

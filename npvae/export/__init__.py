@@ -5,8 +5,10 @@ file here; :data:`FORMATS` lists them. None of them looks at a model: what the m
 finds as a list of elementary functions (:mod:`npvae.export.program`).
 """
 import inspect
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from npvae.errors import ModelFileError, ParameterError
 from npvae.export import c, js, onnx, python, safetensors, torch
@@ -15,6 +17,7 @@ from npvae.export.description import Description
 from npvae.export.format import Files, Format, Runner
 from npvae.export.program import FUNCTIONS, Program, Step
 from npvae.io import atomic_write
+from npvae.io.atomic import reading
 from npvae.options import one_of
 
 FORMATS = {
@@ -38,9 +41,12 @@ __all__ = [
 
 
 def is_own(path: Path) -> bool:
-    """Whether npvae has written a ``.safetensors`` file, or a folder of graphs."""
+    """Whether npvae has written a ``.safetensors`` or ``.npz`` file, or a folder of graphs."""
     if path.suffix.casefold() == ".safetensors":
         return "npvae" in safetensors.read_metadata(path)
+    if path.suffix.casefold() == ".npz":
+        with reading(path) as file, suppress(BadZipFile):
+            return "format_version.npy" in ZipFile(file).namelist()
     return path.is_dir() and "npvae" in onnx.metadata(onnx.load_graph(path / "encoder.onnx"))
 
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from npvae.export.format import Outputs, Runner
+from npvae.export.format import Format, Outputs, Runner
 
 Function = Callable[[np.ndarray], object]
 TOLERANCE = 1e-5  # of an output's scale
@@ -29,7 +29,7 @@ class Comparison:
         is its largest deviation from the mean of its column.
     microseconds : mapping of str to tuple
         By network and rows, as ``("decoder", 100)``: of the export, which may give more, and of
-        npvae's ``transform`` and ``inverse_transform``.
+        npvae's ``transform`` and ``inverse_transform``. Empty where each call starts a process.
     """
 
     format: str
@@ -46,7 +46,8 @@ class Comparison:
         width = max(map(len, ["encoder, 100 rows", *self.differences]))
         lines = [f"{name:{width}}  {difference:.1e} of its scale apart, on {self.n} rows"
                  for name, difference in self.differences.items()]  # fmt: skip
-        lines.append(f"{'microseconds':{width}}  {self.format:>11}  {'npvae':>9}")
+        if self.microseconds:
+            lines.append(f"{'microseconds':{width}}  {self.format:>11}  {'npvae':>9}")
         for (network, rows), (here, ours) in self.microseconds.items():
             label = f"{network}, {rows} row{'s' * (rows > 1)}"
             lines.append(f"{label:{width}}  {here:>11,.0f}  {ours:>9,.0f}")
@@ -55,7 +56,7 @@ class Comparison:
 
 
 def compare(
-    format: str, runner: Runner, wanted: Mapping[str, Outputs], ours: Mapping[str, Function],
+    form: Format, runner: Runner, wanted: Mapping[str, Outputs], ours: Mapping[str, Function],
     rows: Mapping[str, np.ndarray],
 ) -> Comparison:  # fmt: skip
     """An export on rows (n, ·) of data and of latents, which may be any that the model takes.
@@ -63,15 +64,19 @@ def compare(
     Parameters
     ----------
     wanted, ours, rows : mapping
-        Of ``"encoder"`` and ``"decoder"``: what npvae gives, what is timed of it, and the input.
+        Of ``"encoder"``, ``"decoder"`` and ``"sample"``, as far as the format has them: what npvae
+        gives, what is timed of it, and the input.
     """
     differences, microseconds = {}, {}
-    for network, run in (("encoder", runner.encode), ("decoder", runner.decode)):
+    parts = {"encoder": runner.encode, "decoder": runner.decode, "sample": runner.sample}
+    for network, run in parts.items():
+        if run is None:
+            continue
         for name, values in run(rows[network]).items():
             differences[f"{network} {name}"] = difference(values, wanted[network][name])
-        for batch in BATCHES:
+        for batch in BATCHES if form.resident else ():
             microseconds[network, batch] = times(run, ours[network], rows[network][:batch])
-    return Comparison(format, len(rows["encoder"]), differences, microseconds)
+    return Comparison(form.name, len(rows["encoder"]), differences, microseconds)
 
 
 def difference(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -15,6 +15,7 @@ class Runner(NamedTuple):
 
     encode: Callable[[np.ndarray], Outputs]  # x (n, D) → what the program of the encoder gives
     decode: Callable[[np.ndarray], Outputs]  # z (n, J) → "mean" (n, D)
+    sample: Callable[[np.ndarray], Outputs] | None = None  # noise (n, ·) → "x" (n, D)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Format:
         with the export's own.
     open : callable, optional
         ``open(path)`` runs what was written there. None where nothing but npvae reads it here.
+    resident : bool
+        Whether what is opened stays loaded between calls, so that timing one says something.
     """
 
     name: str
@@ -41,3 +44,4 @@ class Format:
     suffixes: tuple[str, ...]
     files: Callable[..., Files]
     open: Callable[[Path], Runner] | None = None
+    resident: bool = True

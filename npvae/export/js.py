@@ -147,4 +147,4 @@ def open_module(path: Path) -> Runner:
 
 
 FORMAT = Format("js", "one module of JavaScript without dependencies, for pages and Node",
-                (".mjs", ".js"), files, open_module)  # fmt: skip
+                (".mjs", ".js"), files, open_module, resident=False)  # fmt: skip

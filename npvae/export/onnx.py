@@ -198,7 +198,8 @@ def open_folder(path: Path) -> Runner:
     """
     runtime = optional_import("onnxruntime", "onnx")
     encode, decode = (_runs(runtime, path / f"{part}.onnx") for part in ("encoder", "decoder"))
-    return Runner(encode, decode)
+    sample = path / "sample.onnx"
+    return Runner(encode, decode, _runs(runtime, sample) if sample.exists() else None)
 
 
 def _runs(runtime: Any, path: Path) -> Callable[[np.ndarray], Outputs]:

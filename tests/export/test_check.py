@@ -6,7 +6,7 @@ from export_models import ISSUE, fitted
 import npvae
 from npvae import cli
 from npvae.estimators.exporting import check, synthetic_rows
-from npvae.export import FORMATS, Runner
+from npvae.export import FORMATS, Format, Runner
 from npvae.export.check import compare, difference
 
 
@@ -28,15 +28,28 @@ def test_another_model_is_not_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("npvae.export.check.SECONDS", 0)
     rows = {"encoder": np.eye(3), "decoder": np.eye(3)}
     wanted = {network: {"mean": x} for network, x in rows.items()}
-    ours = dict.fromkeys(rows, lambda x: x)
+    ours, form = dict.fromkeys(rows, lambda x: x), Format("mine", "", ("",), dict)
     for f, ok in (
         (lambda x: x, True), (lambda x: x * (1 + 1e-4), False), (lambda x: x + np.nan, False),
         (lambda x: x[:, :2], False),
     ):  # fmt: skip
         runner = Runner(lambda x: {"mean": x}, lambda x, f=f: {"mean": f(x)})
-        found = compare("mine", runner, wanted, ours, rows)
+        found = compare(form, runner, wanted, ours, rows)
         assert found.ok is ok
         assert str(found).splitlines()[-1].startswith("the same" if ok else "not the same")
+
+
+@pytest.mark.parametrize(("posterior", "prior"), [
+    ("normal", "mixture"), ("beta", "beta"), ("erlang", "erlang"), ("laplace", "laplace"),
+])  # fmt: skip
+def test_samples_are_checked_too(posterior, prior, tmp_path, monkeypatch):
+    """Where the noise is of one kind, of several planes, or of two kinds."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("npvae.export.check.SECONDS", 0)
+    vae = npvae.VAE(2, (4,), posterior=posterior, prior=prior, estimator="A", initial_std=0.5)
+    vae.initialize(5).export(tmp_path / "m", "onnx")
+    found = check(vae, tmp_path / "m", "onnx")
+    assert found.ok and "sample x" in found.differences, str(found)
 
 
 def test_a_difference_is_of_the_scale_of_the_output():

@@ -104,8 +104,10 @@ def test_ones_own_file_is_no_state_dict(tmp_path):
     """As one it would come back with another activation."""
     pytest.importorskip("safetensors")
     (path,) = fitted("bernoulli").export(tmp_path / "m.safetensors", "safetensors")
-    with pytest.raises(npvae.ModelFileError, match=r"read it by npvae\.load"):
-        npvae.load_state_dict(path)
+    fitted("bernoulli").save(tmp_path / "m.npz")
+    for own in (path, tmp_path / "m.npz"):
+        with pytest.raises(npvae.ModelFileError, match=r"read it by npvae\.load"):
+            npvae.load_state_dict(own)
 
 
 def test_a_model_without_an_encoder_is_kept_whole(tmp_path):
