@@ -55,6 +55,8 @@ def fit_many(
 ) -> "list[GenerativeModel]":
     """Train several models on ``X`` in one batched computation, each as its ``fit`` would.
 
+    It says nothing on the way, whatever their ``verbose``.
+
     Parameters
     ----------
     models : iterable of VAE or of Autoencoder

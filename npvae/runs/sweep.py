@@ -22,6 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from npvae.data.disk_rows import DiskRows
 from npvae.errors import DataError, ModelFileError, NumericalError, ParameterError
 from npvae.estimators.batchable import OWN, not_batched
 from npvae.estimators.many import fit_together
@@ -165,7 +166,9 @@ def place(folder: Path, settings: Sequence[dict[str, Any]]) -> Iterator[Run]:
 
 
 def train_batch(runs: Sequence[Run]) -> list[NumericalError | None]:
-    """Train runs together, or one as ever, each from its checkpoint; why each failed, or None.
+    """Train runs together, each from its checkpoint; why each failed, or None.
+
+    One is trained as ever, and so is each of them where the data are left on the disk.
 
     Raises
     ------
@@ -179,13 +182,18 @@ def train_batch(runs: Sequence[Run]) -> list[NumericalError | None]:
             run.folder.mkdir(exist_ok=True)
             stack.enter_context(exclusive_folder(run.folder))
             run.write_config()
-        if len(runs) == 1:
-            try:
-                train(runs[0], resume=True, quiet=True)
-            except NumericalError as error:
-                return [error]
-            return [None]
+        if len(runs) == 1 or isinstance(runs[0].datasets()[0].pixels, DiskRows):
+            return [train_alone(run) for run in runs]
         return train_together(runs)
+
+
+def train_alone(run: Run) -> NumericalError | None:
+    """One run, as ``npvae train`` trains it."""
+    try:
+        train(run, resume=True, quiet=True)
+    except NumericalError as error:
+        return error
+    return None
 
 
 def train_together(runs: Sequence[Run]) -> list[NumericalError | None]:

@@ -13,6 +13,7 @@ import pytest
 import npvae
 from npvae import runs
 from npvae.cli import main
+from npvae.data import disk_rows
 from npvae.errors import ParameterError
 from npvae.io import read_jsonl
 from npvae.runs import sweep
@@ -194,6 +195,16 @@ def test_a_folder_of_something_else_is_refused(grid, capsys):
         assert main(["sweep", str(grid), "--out", place]) == 1
         assert words in capsys.readouterr().err
     assert [p.name for p in (grid.parent / "s").iterdir()] == ["thesis.tex"]
+
+
+def test_data_on_the_disk_are_swept_one_run_after_another(grid, monkeypatch):
+    np.save("x.npy", np.random.default_rng(0).random((120, 6), np.float32))
+    monkeypatch.setattr(disk_rows, "LARGE", 1000)
+    grid.write_text(COMMON + 'data = "x.npy"\n' + GRID)
+    with patch.object(sweep, "train", side_effect=sweep.train) as alone:
+        assert main(["sweep", str(grid), "-q"]) == 0
+    assert alone.call_count == 4
+    assert len(list((grid.parent / "runs" / "grid").glob("*/model.npz"))) == 4
 
 
 def test_data_that_have_changed_are_refused(grid, capsys):
