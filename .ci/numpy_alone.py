@@ -4,9 +4,11 @@ from importlib.metadata import distributions
 import numpy as np
 
 import npvae
+from npvae.backend import get_backend
 
 installed = {d.metadata["Name"].lower() for d in distributions()}
 assert installed <= {"npvae", "numpy", "pip", "setuptools", "wheel"}, installed
+assert get_backend().twins == "none"  # there was no compiler
 
 digits = npvae.data.load_digits()
 vae = npvae.VAE(latent_dim=2, hidden=(64,), epochs=5, random_state=0).fit(digits)

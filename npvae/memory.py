@@ -39,6 +39,11 @@ def aligned(create: Callable[..., Any], size: int, dtype: Any) -> Any:
     return array[start : start + size]
 
 
+def is_aligned(array: Array) -> bool:
+    """Whether an array of the host begins where :func:`aligned` has it begin."""
+    return array.ctypes.data % CACHE_LINE_BYTES == 0
+
+
 @dataclass(frozen=True)
 class Layout:
     """Names and shapes of the parameters, in the order of the flat vector.

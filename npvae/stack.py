@@ -15,6 +15,7 @@ of a model alone: so are the bits.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -49,40 +50,28 @@ class Stack(NDArrayOperatorsMixin):
     """
 
     def __init__(self, whole: Any):
-        self.whole = whole
+        self.whole, self.dtype = whole, whole.dtype
+        self.shape: tuple[int, ...] = whole.shape[1:]  # of one model's, as all that follows
 
     @cached_property
     def rows(self) -> list[Any]:
         """A view of each model's own."""
         return [self.whole[s, ...] for s in range(len(self.whole))]
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one model's array, as all that follows."""
-        return self.whole.shape[1:]
-
-    @property
+    @cached_property
     def size(self) -> int:
-        return self.whole.size // len(self.whole)
+        return prod(self.shape)
 
     @property
     def ndim(self) -> int:
-        return self.whole.ndim - 1
+        return len(self.shape)
 
-    @property
-    def dtype(self) -> Any:
-        return self.whole.dtype
-
-    @property
-    def flags(self) -> Any:
-        return self.whole[0].flags
-
-    @property
+    @cached_property
     def T(self) -> "Stack":
         return Stack(self.whole.transpose(0, *range(self.ndim, 0, -1)))
 
     def __len__(self) -> int:
-        return self.whole.shape[1]
+        return self.shape[0]
 
     def reshape(self, *shape: Any) -> "Stack":
         shape = shape[0] if isinstance(shape[0], tuple) else shape
@@ -162,7 +151,7 @@ class Stacks:
         """Each model's begins at a cache line, as it would alone."""
         shape = shape if isinstance(shape, tuple) else (shape,)
         dtype = self.xp.dtype(rest[-1] if rest else float)
-        size = int(np.prod(shape))
+        size = prod(shape)
         line = CACHE_LINE_BYTES // dtype.itemsize
         pitch = -(-size // line) * line
         flat = aligned(lambda n, t: make(n, *rest[:-1], t), self.S * pitch, dtype)

@@ -9,7 +9,7 @@ and pages that were read count as the process's memory. What is up to ``LARGE`` 
 """
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import groupby, pairwise
 from math import prod
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from npvae.errors import DataError
+from npvae.records import dataclass
 
 LARGE = 2**30  # bytes
 BLOCK = 2**20  # bytes read at a time where all rows are gone through

@@ -28,7 +28,7 @@ from npvae.estimators.arguments import (
 )
 from npvae.estimators.building import check_likelihood
 from npvae.io import check_arrays
-from npvae.memory import Layout, aligned
+from npvae.memory import Layout, aligned, is_aligned
 from npvae.models import Engine, Model, Penalty, parameter_prior
 from npvae.objectives import Objective
 from npvae.options import OPTIONS, whole_number
@@ -231,7 +231,10 @@ class GenerativeModel:
         return self
 
     def _attach(self, n_features: int, theta: np.ndarray, n_data: int, epoch: int = 0) -> None:
-        """Put parameters (P,), trained for so many epochs, on the device, with fresh buffers."""
+        """Put parameters (P,), trained for so many epochs, on the device, with fresh buffers.
+
+        On a host they are taken as they are where they are aligned and of the model's dtype.
+        """
         backend: Backend = get_backend(self.backend, bool(self.tf32))
         with backend.oom_guard():
             self._build(n_features, theta, n_data, epoch, backend)
@@ -245,8 +248,10 @@ class GenerativeModel:
         self._first_rows: training.FirstRows | None = None
         self.image_shape_: tuple[int, ...] | None = None
         feature_names.keep_names(self, None)
-        flat = aligned(backend.xp.empty, len(theta), backend.xp.dtype(self._name("dtype")))  # (P,)
-        flat[...] = backend.asarray(theta)
+        dtype, flat = backend.xp.dtype(self._name("dtype")), theta
+        if not (backend.xp is np and theta.dtype == dtype and is_aligned(theta)):
+            flat = aligned(backend.xp.empty, len(theta), dtype)  # (P,)
+            flat[...] = backend.asarray(theta)
         penalty = self._penalty(model.layout(), n_data)
         self.engine_ = Engine(model, backend, flat, penalty, self._objective())
         most = float(np.finfo(self._name("dtype")).max)

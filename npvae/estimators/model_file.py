@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npvae import estimators, install, random, training
-from npvae.backend import to_numpy
+from npvae.backend import get_backend, to_numpy
 from npvae.errors import ModelFileError, NpvaeError, ParameterError
 from npvae.estimators.arguments import resolve_option, serialize
 from npvae.estimators.feature_names import checked_names, keep_names, known_names
 from npvae.estimators.golden import check_golden, golden_vectors, take_golden
-from npvae.io import check_arrays, newer_file, read_archive, write_archive
+from npvae.io import check_arrays, newer_file, read_archive, shared, write_archive
+from npvae.memory import aligned
 from npvae.options import whole_number, widths
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def as_written(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
+def load(path: str | Path, backend: str = "numpy", check: bool = False,
+         mmap: bool = False) -> Any:  # fmt: skip
     """The model that was saved to ``path``.
 
     Parameters
@@ -137,6 +139,10 @@ def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
         Whether to compute the file's golden vectors again, inputs that the model made up when it
         was saved: to 1e-5 of each output's scale, or 1e-10 in float64, whatever the version, the
         device and the compiled ops.
+    mmap : bool
+        Whether to map the parameters, copied only where they are written, so that processes which
+        load one file share its memory. They are mapped from a file beside it, ``path`` + ``.map``,
+        which is written if it is not there or is not what ``path`` holds, verified as ever.
 
     Returns
     -------
@@ -149,6 +155,8 @@ def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
     ModelFileError
         If the file is missing, damaged, not a model, or its arrays do not fit its config; or if
         the check finds that the model computes something else here.
+    ParameterError
+        If a model on a GPU is to be mapped.
     MissingExtraError
         If it is of another format whose package is not installed.
 
@@ -187,7 +195,13 @@ def load(path: str | Path, backend: str = "numpy", check: bool = False) -> Any:
     units = training.standardization_in(path, arrays, n_features)
     golden = take_golden(path, arrays, n_features, model.latent_dim)
     check_arrays(path, arrays, layout.shapes)
-    theta = np.concatenate([arrays[name].ravel() for name in layout.shapes])
+    theta = aligned(np.empty, layout.size, np.dtype(model._name("dtype")))  # (P,)
+    parts = [arrays[name].ravel() for name in layout.shapes]
+    np.concatenate(parts, out=theta, casting="unsafe")
+    if mmap:
+        if get_backend(backend).name != "numpy":
+            raise ParameterError("mmap=True is for backend='numpy'; a GPU has memory of its own")
+        theta = shared(path, theta)
     # the order of the data and the weight of the KL follow from the epoch
     model._attach(n_features, theta, n_data, epoch)
     training.adopt_standardization(path, model.engine_, units)

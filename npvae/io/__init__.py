@@ -6,6 +6,7 @@ state_dict         arrays by name, as other programs keep them              :mod
 history            one JSON object a line, one line an epoch                 :mod:`.jsonl`
 config             the options of a run, one ``key = value`` a line         :mod:`.toml`
 columns            codes and data by column, in ``.csv`` or ``.npy``         :mod:`.columns`
+shared             one vector, mapped by the processes of a machine         :mod:`.mapping`
 images             a folder of them, one file a datapoint                   :mod:`.images`
 locks              one process a folder, one a file that is being written    :mod:`.locks`
 =================  =======================================================  =====================
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from npvae.io.columns import read_column, write_columns
     from npvae.io.images import write_images
     from npvae.io.jsonl import read_jsonl, to_json, write_jsonl
+    from npvae.io.mapping import shared
     from npvae.io.state_dict import as_numpy, read_state_dict
     from npvae.io.toml import read_toml, write_toml
 
@@ -31,6 +33,7 @@ _HOMES = {
     "atomic": ("atomic_write",),
     "columns": ("read_column", "write_columns"),
     "images": ("write_images",),
+    "mapping": ("shared",),
     "jsonl": ("read_jsonl", "to_json", "write_jsonl"),
     "state_dict": ("as_numpy", "read_state_dict"),
     "toml": ("read_toml", "write_toml"),
@@ -48,6 +51,7 @@ __all__ = [
     "read_jsonl",
     "read_state_dict",
     "read_toml",
+    "shared",
     "to_json",
     "write_archive",
     "write_columns",

@@ -215,7 +215,7 @@ def test_every_public_method_is_in_that_list():
     defaults = {"n_samples", "kl_weight", "kl_warmup", "free_bits", "likelihood_std", "n_levels"}
     defaults |= {"takes_validation", "has_prior", "has_bound", "decoder_hidden", "posterior"}
     defaults |= {"prior", "prior_components", "estimator", "parameter_prior", "early_stopping"}
-    defaults |= {"noise", "indivisible"}
+    defaults |= {"noise", "indivisible", "in_memory"}
     needs_none = {"get_params", "set_params", "set_output", "MODELS"}
     assert public - makes_parameters - needs_none - defaults == set(CALLS)
 
