@@ -33,15 +33,11 @@ def train(work: Workload, steps: int) -> dict[str, Any]:
     memory = np.zeros(len(at))  # MB
     blocks = np.zeros(len(at))
 
-    def run(count: int) -> None:
-        for _ in range(count):
-            training()
-
     with np.errstate(all="ignore"):  # as fit does
-        run(EVERY)
+        training.run(EVERY)
         for i in range(len(at)):
             memory[i], blocks[i] = resident(), count_blocks()
-            run(EVERY)
+            training.run(EVERY)
     return {
         "workload": str(work), "steps": int(at[-1]), "slope_mb": slope(at, memory) * 100_000,
         "blocks_a_step": slope(at, blocks), "resident_mb": memory.round(3).tolist(),

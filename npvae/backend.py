@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from npvae import install
+from npvae import install, recording
 from npvae.errors import BackendError, ParameterError
 from npvae.ops import Ops, reference
 from npvae.ops.cpu import on_host, twins
@@ -62,18 +62,21 @@ class Backend:
         """Which fused twins of the ops it runs, in a word: results differ in their last bits."""
         return (twins.library()[1] or "none") if self.xp is numpy else "cuda"
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What repeats in one launch all that ``work`` asks of the device: a CUDA graph.
+    def capture(self, work: Callable[[], None], *holders: Any) -> Callable[[], bool | None] | None:
+        """What repeats in one launch all that ``work`` asks of the device: a CUDA graph, or on a
+        host the recorded calls of the compiled ops.
 
-        None on a host, and None if ``work`` allocates: a graph holds on to addresses and not to
-        arrays, so it would write to memory that has been given to something else by then. What
-        ``work`` uses must outlive the graph for the same reason.
+        None if ``work`` allocates on a GPU: a graph holds on to addresses and not to arrays, so it
+        would write to memory that has been given to something else by then. What ``work`` uses must
+        outlive the graph for the same reason. None on a host if NumPy has a part in it, at work on
+        arrays that are attributes of ``holders``.
 
-        Nothing is done yet, and ``work`` must have been done before: what it needs compiled has
-        to be there.
+        Nothing is done yet, and ``work`` must have been done before: what it needs compiled, and
+        its buffers, have to be there. On a host a launch ends at :meth:`halt` if the numbers there
+        are not finite, and tells whether it came to its end.
         """
         if self.xp is numpy:
-            return None
+            return recording.record(work, holders)
         stream = capture_stream(self.xp)
         with capturing, stream, self.xp.cuda.using_allocator(_refuse):
             stream.begin_capture()
@@ -86,6 +89,11 @@ class Backend:
                     return None
                 raise
             return stream.end_capture().launch
+
+    def halt(self, numbers: Array) -> None:
+        """Let a launch on a host end here if the numbers, float64, are not finite."""
+        if self.xp is numpy:
+            recording.halt(numbers)
 
     def sum_over(self, comm: Any) -> Callable[[Array], None]:
         """What sums an array over the processes of an MPI communicator, in place.
@@ -112,7 +120,7 @@ class Backend:
 
     def threads(self) -> AbstractContextManager[int]:
         """How many threads may compute with it at the same time, inside the block."""
-        return one_thread_each() if self.xp is numpy else nullcontext(1)
+        return host_threads() if self.xp is numpy else nullcontext(1)
 
     def products(self, work: int) -> AbstractContextManager[None]:
         """Inside, matrix products have at most ``work`` multiply-adds each."""
@@ -166,6 +174,13 @@ def get_backend(name: str = "numpy", tf32: bool = False) -> Backend:
             gemm = Cublas(library(cupy), cupy, tf32).gemm
         return Backend("cupy", cupy, replace(on_device(reference(cupy), cupy), gemm=gemm), tf32)
     raise ParameterError(f"backend {name!r} is not known; choose 'numpy', 'cupy' or 'auto'")
+
+
+@contextmanager
+def host_threads() -> Iterator[int]:
+    """Those of :meth:`Backend.threads`, each of which keeps to itself if there are several."""
+    with one_thread_each() as n, twins.on_own_thread() if n > 1 else nullcontext():
+        yield n
 
 
 @contextmanager

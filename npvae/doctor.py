@@ -26,11 +26,11 @@ def report() -> Iterator[str]:
             yield f"  {package} {version(package)}"
         except PackageNotFoundError:
             yield f"  {package}: not installed  →  {install.command(extra)}"
-    yield "matrix products"
+    yield "matrix products, and what lies between them"
+    yield f"  {_twins()}"
+    yield "BLAS, for products that are not compiled"
     yield from _blas()
     yield from _threads()
-    yield "what lies between them"
-    yield f"  {_twins()}"
     yield "GPU"
     yield from _gpu()
     yield "data"
@@ -72,7 +72,9 @@ def _twins() -> str:
         _, level = twins.library()
     except ParameterError as error:
         return str(error)
-    return f"compiled for {level}" if level else f"NumPy; not compiled: {twins.why_none()}"
+    if not level:
+        return f"NumPy; not compiled: {twins.why_none()}"
+    return f"compiled for {level}, threads: {count()}; OPENBLAS_NUM_THREADS overrules it"
 
 
 def _gpu() -> Iterator[str]:

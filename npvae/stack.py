@@ -161,15 +161,16 @@ class Stacks:
 def stacked(backend: Backend, S: int) -> Backend:
     """The same device, for S models at once."""
     gemm = backend.ops.gemm  # of (S, m, k) and (S, k, n) as well
-    ops = Ops(**{name: each(getattr(backend.ops, name)) for name in DECLARED})
-    if backend.name == "numpy":
-        ops = twins.with_twins(ops, run_each)
 
     def batched_gemm(a: Any, b: Any, out: Stack) -> Stack:
         gemm(whole(a), whole(b), out.whole)
         return out
 
-    return replace(backend, xp=Stacks(backend.xp, S), ops=replace(ops, gemm=batched_gemm))
+    ops = Ops(**{name: each(getattr(backend.ops, name)) for name in DECLARED})
+    ops = replace(ops, gemm=batched_gemm)
+    if backend.name == "numpy":
+        ops = twins.with_twins(ops, run_each)
+    return replace(backend, xp=Stacks(backend.xp, S), ops=ops)
 
 
 def whole(value: Any) -> Any:
@@ -180,7 +181,7 @@ def whole(value: Any) -> Any:
 def run_each(module: ModuleType) -> Callable[..., bool]:
     """How a kernel is called with Stacks among its arguments."""
 
-    def run(kernel: Any, *values: Any) -> bool:
+    def run(kernel: Any, blocks: int, *values: Any) -> bool:
         S, stacks, given = 1, 0, []
         for i, value in enumerate(values):
             if isinstance(value, Stack):
@@ -188,6 +189,6 @@ def run_each(module: ModuleType) -> Callable[..., bool]:
             given.append(value)
         if not stacks:
             raise no_stack(kernel)
-        return module.run_each(kernel, S, stacks, *given)
+        return module.run_each(kernel, blocks, S, stacks, *given)
 
     return run

@@ -11,7 +11,7 @@ PACKAGE = Path(npvae.__file__).parent
 LAYERS = (
     "records", "install", "errors", "options", "lazy", "html", "interrupts", "random", "row_noise",
     "sobol",
-    "ops", "backend", "memory", "stack", "optim", "networks", "standardization",
+    "ops", "recording", "backend", "memory", "stack", "optim", "networks", "standardization",
     "distributions", "objectives", "models", "data", "io", "evaluation", "training", "export",
     "estimators", "plotting", "explain", "lab", "runs", "reproduce",
 )  # fmt: skip

@@ -133,16 +133,17 @@ def test_a_kernel_takes_stacks_in_one_call():
     theta, seeds = random_stack(2, 6)[0], Stack(np.arange(S, dtype=np.uint64))  # 12 numbers apart
     grad, rate = random_stack(6), Stack(np.array([0.1, 0.2, 0.3]))
     before = theta.whole.copy()
-    assert run(module.find("sgd float64"), theta, grad, rate, 6)
+    assert run(module.find("sgd float64"), 1, theta, grad, rate, 6)
     np.testing.assert_allclose(theta.whole, before - rate.whole[:, None] * grad.whole, rtol=1e-15)
     eps, step = Stack(np.empty((S, 1, 4, 2))), np.array([7])  # the same step for all
-    assert run(module.find("fill_noise float64"), seeds, 2, step, 0, eps, 1, 4, 2)
+    assert run(module.find("fill_noise float64"), 1, seeds, 2, step, 0, eps, 1, 4, 2)
     for seed in range(S):
         expected = random.fill_noise(seed, 2, 7, 1, 2, 4)
         np.testing.assert_allclose(eps.whole[seed], expected, rtol=1e-14)
     before = theta.whole.copy()
-    assert not run(module.find("sgd float64"), theta, random_stack(6, 2)[:, 0], rate, 6)
-    assert not run(module.find("sgd float64"), theta, random_stack(6, dtype=np.float32), rate, 6)
+    assert not run(module.find("sgd float64"), 1, theta, random_stack(6, 2)[:, 0], rate, 6)
+    floats = random_stack(6, dtype=np.float32)
+    assert not run(module.find("sgd float64"), 1, theta, floats, rate, 6)
     np.testing.assert_array_equal(theta.whole, before)
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(npvae.__file__).parent
 PRIVATE = {
     "hands": "threads", "side_by_side": "parallel_for", "shares": "split_ranges",
     "clock": "begin_step", "tally": "accumulate_metrics", "look": "sync_and_check",
-    "recordable": "capturable", "replays": "cuda_graphs",
+    "recordable": "capturable", "replays": "graphs",
     "room": "oom_guard", "breadth": "chunk_factor", "quiet": "ignore_overflow",
     "Pass": "ForwardCache", "kept": "cache", "Weighed": "WeightedKL", "weigh": "scale_kl",
     "mean_weights": "mean_grad", "is_open": "above_threshold", "floored": "clamped_kl",

@@ -71,7 +71,7 @@ class Training:
     @property
     def captured(self) -> bool:
         """Whether steps are replayed."""
-        return bool(self.step.cuda_graphs)
+        return bool(self.step.graphs)
 
     def capture(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """What repeats ``work`` in one launch, and the graph behind it."""

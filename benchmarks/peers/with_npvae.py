@@ -8,7 +8,7 @@ from peers.side import Side
 
 
 class Training:
-    """npvae in the middle of ``fit``: one call, one step."""
+    """npvae in the middle of ``fit``."""
 
     def __init__(self, work: Workload):
         self.engine = work.vae().engine_
@@ -20,11 +20,14 @@ class Training:
         self.step, self.whole = TrainStep(self.state, self.batches, config), len(work.order)
         self.step.begin_epoch()
 
-    def __call__(self) -> None:
-        if self.state.batch == self.whole:  # full minibatches alone, the same ones every epoch
-            self.state.batch = 0
-            self.step.begin_epoch()
-        self.step.advance()
+    def run(self, steps: int = 1) -> None:
+        """So many steps."""
+        end = self.state.step + steps
+        while self.state.step < end:
+            if self.state.batch == self.whole:  # full minibatches alone, the same ones every epoch
+                self.state.batch = 0
+                self.step.begin_epoch()
+            self.step.advance(end - self.state.step)
 
 
 def npvae(work: Workload) -> Side:
@@ -32,19 +35,15 @@ def npvae(work: Workload) -> Side:
     training = Training(work)
     state = training.state
 
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            training()
-
     def loss() -> float:
         before = state.sums[1] - state.sums[0]
-        training()
+        training.run()
         return (state.sums[1] - state.sums[0] - before) / work.M
 
     def rehearse(steps: int) -> list[float]:
         return [loss() for _ in range(steps)]
 
-    return Side(run, rehearse, lambda: layers(training.engine))
+    return Side(training.run, rehearse, lambda: layers(training.engine))
 
 
 def products(work: Workload) -> Side:
@@ -60,7 +59,7 @@ def products(work: Workload) -> Side:
         return gemm(a, b, out)
 
     replace_ops(engine, gemm=record)
-    training()
+    training.run()
 
     def run(steps: int) -> None:
         for _ in range(steps):

@@ -136,7 +136,7 @@ class FusedGradLikelihood(Likelihood[GradientCache]):
         forward = getattr(ctx.ops, self.op + "_nll")
         forward(a, bias, x, *self.options(), gradient, *self.scratch(ctx, a, x), nll)
         if self.log_scale:
-            nll += self.log_scale
+            ctx.ops.nll_shift(nll, self.log_scale)
         return nll, GradientCache(gradient, a)
 
     def nll_backward(

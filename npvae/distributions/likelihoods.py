@@ -151,7 +151,7 @@ class NormalLikelihood(LearnedScale, Likelihood[NormalCache]):
         residual = ctx.work("x.residual", *shape)
         ctx.ops.normal_nll(a, bias, x, self.sigmoid_mean, self.limit, inv_sigma, residual, nll)
         if self.log_scale:
-            nll += self.log_scale
+            ctx.ops.nll_shift(nll, self.log_scale)
         return nll, NormalCache(a, inv_sigma, residual)
 
     def nll_backward(self, ctx: Context, d_nll: Array, cache: NormalCache, d_bias: Array) -> Array:

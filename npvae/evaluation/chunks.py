@@ -1,9 +1,11 @@
 """Chunks of rows, so that any number of datapoints takes bounded memory."""
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import repeat
 
 from npvae.backend import Array
 from npvae.data.sparse import SparseRows
+from npvae.evaluation import few_rows
 from npvae.memory import Workspace
 from npvae.models import Engine
 from npvae.ops.cpu.threads import parallel_for
@@ -99,12 +101,14 @@ def map_rows(
 
 def encode(engine: Engine, X: Array, scale: float = 1.0) -> Array:
     """Posterior means.   X (N, D) → (N, J)"""
-    return map_rows(engine, engine.model.encode, X, engine.model.decoder.n_in, scale)
+    step = partial(few_rows.run, engine, engine.model.encode)
+    return map_rows(engine, step, X, engine.model.decoder.n_in, scale)
 
 
 def decode(engine: Engine, Z: Array) -> Array:
     """Means of p(x|z), in the data's units.   Z (N, J) → (N, D)"""
-    mean = map_rows(engine, engine.model.decode, Z, engine.model.n_features)
+    step = partial(few_rows.run, engine, engine.model.decode)
+    mean = map_rows(engine, step, Z, engine.model.n_features)
     return restored(mean, engine.standardization)
 
 

@@ -78,6 +78,7 @@ class ThreadBuffers(local):
         self.grad = aligned(backend.xp.zeros, theta.size, theta.dtype)
         P, G = layout.views(theta), layout.views(self.grad)
         self.ctx = Context(backend.ops, P, G, Workspace(backend.xp, theta.dtype))
+        self.passes: dict[Any, Any] = {}  # over few rows, captured: npvae/evaluation/few_rows.py
 
 
 class Engine:

@@ -5,7 +5,7 @@ the loss being minus the objective. An op writes its outputs, every element of t
 never accumulates; it holds no state. It may use up the matrix product ``a`` that it is
 given, which has no other reader; every other input it leaves alone. Some say otherwise:
 ``l2_backward`` and ``parameter_kl_backward`` add; ``binarize``, ``sample_bernoulli``, ``scale``,
-the parameter updates and the ops of a training step's scalars work in place.
+``nll_shift``, the parameter updates and the ops of a training step's scalars work in place.
 
 What lies between two matrix products is one op, because that is what a device can fuse:
 ``dataclasses.replace(reference(cupy), tanh=..., ...)`` overrides some. An op stands in one place:

@@ -29,7 +29,7 @@ from npvae.errors import (
     ParameterError,
     optional_import,
 )
-from npvae.ops.cpu import blas
+from npvae.ops.cpu import blas, twins
 from npvae.ops.cpu.threads import processors
 
 SLOW = 1.5  # times the work of the fastest rank
@@ -236,7 +236,7 @@ class Ranks(Communicator):
         if blas.user_setting():
             return nullcontext()
         here = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED).size  # ranks on this machine
-        return blas.held(max(1, processors() // here))
+        return held_to(max(1, processors() // here))
 
     def end_epoch(self, seconds: float) -> None:
         self.worked += seconds - self.waited
@@ -244,6 +244,13 @@ class Ranks(Communicator):
         if self.rank == 0 and not self.warned and (what := straggler(everyones)):
             self.warned = True
             warn(what, stacklevel=2)
+
+
+@contextmanager
+def held_to(threads: int) -> Iterator[None]:
+    """Inside, products and all that lies between them take so many threads."""
+    with blas.held(threads), twins.on_threads(threads):
+        yield
 
 
 def straggler(work: list[tuple[float, str]]) -> str:

@@ -15,6 +15,7 @@ from npvae.backend import Array, to_numpy
 from npvae.errors import NumericalError
 from npvae.models import Engine
 from npvae.objectives import Objective, SampledELBO
+from npvae.optim import FLUSH_EVERY
 from npvae.stack import Stack, of_model, stacked, whole
 from npvae.training.state import TrainingState
 from npvae.training.step import TrainStep
@@ -85,9 +86,9 @@ class StackedStep(TrainStep):
         for step in self.steps:
             step.prefetch_order()
 
-    def advance(self) -> None:
+    def advance(self, most: int = FLUSH_EVERY) -> None:
         """Train all on the next minibatch of each; on several by CUDA graphs."""
-        super().advance()
+        super().advance(most)
         for s, step in enumerate(self.steps):
             if s not in self.failed:
                 step.state.step, step.state.batch = self.state.step, self.state.batch

@@ -2,13 +2,17 @@
 
 What differs between two steps (which rows, which noise, which learning rate) is read where
 the parameters live: a step number that each step moves on, and tables of the epoch.
-So nothing in a step depends on where the host thinks it is: steps can be captured as a CUDA
-graph, and many of them replayed in one launch.
+So nothing in a step depends on where the host thinks it is: steps can be captured, as a CUDA
+graph or as a list of calls, and replayed without Python.
 """
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
+from time import perf_counter
+from typing import Any
 from warnings import warn
+
+import numpy as np
 
 from npvae import random
 from npvae.backend import Array, to_numpy
@@ -18,12 +22,14 @@ from npvae.models import Noise
 from npvae.models.coupling import FILLS
 from npvae.objectives import Loss, Terms
 from npvae.optim import FLUSH_EVERY, PARTS, clip_by_norm
+from npvae.recording import is_own
 from npvae.training.batches import Minibatches
 from npvae.training.config import TrainConfig
 from npvae.training.diagnosis import diagnose
 from npvae.training.state import TrainingState
 
 STEPS_PER_GRAPH = 16  # of the longer of the two CUDA graphs; the other has one step
+AT_ONCE = 0.05  # seconds of a host until it looks for Ctrl-C
 
 
 class TrainStep:
@@ -82,7 +88,7 @@ class TrainStep:
         self.optimizer_scalars, self.objective_scalars = numbers[:K], tuple(numbers[K:])
         self._next_order: tuple[int, Array | None] = (-1, None)  # an epoch, and its permutation
         self._buffers_ready = False  # whether a whole minibatch has allocated the buffers
-        self.cuda_graphs: dict[int, Callable[[], None]] = {}  # number of steps → their replay
+        self.graphs: dict[int, Callable[[], bool | None]] = {}  # number of steps → their replay
         self._captured_at = -1  # the workspace's count of allocations at the capture
 
     def begin_epoch(self) -> None:
@@ -113,22 +119,16 @@ class TrainStep:
         table = [[*row, *scalars(state.epoch * n + before + i, n)] for i, row in enumerate(table)]
         self.step_scalars[:count] = xp.asarray(table, dtype=xp.float64)
 
-    def advance(self) -> None:
-        """Train on the next minibatch; by CUDA graphs on all until the host has to synchronise."""
+    def advance(self, most: int = FLUSH_EVERY) -> None:
+        """Train on the next minibatch, or where steps are captured on several, ``most`` of them."""
         state, batches, M = self.state, self.batches, self.batches.batch_size
         if state.batch // batches.n_in_window != self._window:
             self.begin_window()
         end = (self._window + 1) * batches.n_in_window
         whole = min(batches.n_data // M, end) - state.batch  # batches of M left in this window
-        n = min(whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
+        n = min(most, whole, FLUSH_EVERY - state.step % FLUSH_EVERY)
         if n > 0 and self._can_replay_graphs():
-            for _ in range(n // STEPS_PER_GRAPH):
-                self.cuda_graphs[STEPS_PER_GRAPH]()
-            for _ in range(n % STEPS_PER_GRAPH):
-                self.cuda_graphs[1]()
-            if state.batch + n == batches.n_batches and batches.windows is None:
-                self.prefetch_order()  # while the device is at work
-            self.sync_and_check(n)
+            n = self._replay_graphs(n)
         else:
             n = 1
             self.one_step(batches.size(state.batch), sync=True)
@@ -168,6 +168,7 @@ class TrainStep:
                 self.accumulate(cache.terms, loss)
             if sync:
                 self.sync_and_check(1)
+            engine.backend.halt(self.sums)
             model.backward(ctx, cache, loss.seeds)
         self.comm.average(engine.grad, part, engine.backend)
         engine.penalty.backward(engine)
@@ -240,23 +241,31 @@ class TrainStep:
         return row | self.engine.penalty.report(self.engine)
 
     def _can_replay_graphs(self) -> bool:
-        """Whether CUDA graphs can train whole minibatches; captured anew if buffers moved."""
-        on_host = not self.batches.capturable or self.config.noise == "sobol"
-        if on_host or self.comm.size > 1:
+        """Whether graphs can train whole minibatches; captured anew if buffers moved."""
+        by_host = not self.batches.capturable or self.config.noise == "sobol"  # made there
+        if by_host or self.comm.size > 1:
             return False
-        allocations = self.engine.work.allocations
-        if self._buffers_ready and self._captured_at != allocations:
-            self.cuda_graphs, self._captured_at = self._capture_graphs(), allocations
-        return self._buffers_ready and bool(self.cuda_graphs)
+        work = self.engine.work
+        if self._buffers_ready and self._captured_at != work.allocations:
+            before, self.graphs = work.allocations, self._capture_graphs()
+            self._captured_at = work.allocations
+            if before != work.allocations:  # some buffers were not there yet
+                self.graphs = {}
+        return self._buffers_ready and bool(self.graphs)
 
-    def _capture_graphs(self) -> dict[int, Callable[[], None]]:
-        """The replays of one step and of several; none where the device cannot capture, or a step
-        allocates arrays, to where a replay would write when they are freed.
+    def _capture_graphs(self) -> dict[int, Callable[[], bool | None]]:
+        """The replays of one step and, on a device, of several; none where steps cannot be captured
+        or are not all done by ops, but by arrays that they allocate or by NumPy.
         """
-        graphs = {}
+        graphs, engine, state = {}, self.engine, self.state
+        on_host = engine.backend.xp is np
+        watched = self, engine, engine.mine, engine.ctx, engine.work, state, self.batches
+        holders = watched if on_host else ()
+        if on_host and not (engine.xp is np and all(map(is_own, self._parts()))):
+            return {}
         try:
-            for n in (1, STEPS_PER_GRAPH):
-                replay = self.engine.backend.capture(partial(self._run_steps, n))
+            for n in (1,) if on_host else (1, STEPS_PER_GRAPH):
+                replay = engine.backend.capture(partial(self._run_steps, n), *holders)
                 if replay is None:
                     return {}
                 graphs[n] = replay
@@ -265,6 +274,41 @@ class TrainStep:
             return {}
         return graphs
 
+    def _parts(self) -> tuple[Any, ...]:
+        """The objects that a step is made of."""
+        engine = self.engine
+        return (
+            self, engine.objective, engine.penalty, self.config.optimizer,
+            engine.model, *vars(engine.model).values(),
+        )  # fmt: skip
+
     def _run_steps(self, n: int) -> None:
         for _ in range(n):
             self.one_step(self.batches.batch_size)
+
+    def _replay_graphs(self, n: int) -> int:
+        """Train on ``n`` minibatches, on a host on as many as nobody minds waiting for; how many.
+
+        Stops, with an error, at a step whose loss is not finite: on a host before it reaches the
+        parameters.
+        """
+        state, one, several = self.state, self.graphs[1], self.graphs.get(STEPS_PER_GRAPH)
+        if several:
+            for _ in range(n // STEPS_PER_GRAPH):
+                several()
+            for _ in range(n % STEPS_PER_GRAPH):
+                one()
+            if state.batch + n == self.batches.n_batches and self.batches.windows is None:
+                self.prefetch_order()  # while the device is at work
+            self.sync_and_check(n)
+            return n
+        until = perf_counter() + AT_ONCE
+        for done in range(1, n + 1):
+            if not one():
+                state.step += done - 1
+                state.batch += done - 1
+                break
+            if perf_counter() > until:
+                break
+        self.sync_and_check(1)
+        return done

@@ -399,6 +399,7 @@ CASES: dict[str, Case] = {
         "clip_factor parts max_norm factor!", "",
         {"parts": ("4", unit), "max_norm": 1e3, "factor": "1"},
     ),
+    "nll_shift": Case("nll_shift nll~ nats", "", {"nll": "L M", "nats": 12.5}),
     "scale": Case("scale grad~ factor", "", {"grad": "P", "factor": "1"}),
     "flush_denormals": Case(
         "flush_denormals moment~ scratch!", "", {"moment": "P", "scratch": "P"}

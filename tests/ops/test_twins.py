@@ -25,7 +25,7 @@ from npvae.ops.cpu import build, twins
 MODULE, LEVEL = twins.library()
 TWINS = twins.with_twins(BODIES)
 KERNELS = {name: op for name, op in DECLARED.items()
-           if getattr(TWINS, name) is not getattr(BODIES, name)}  # fmt: skip
+           if op.layout and getattr(TWINS, name) is not getattr(BODIES, name)}  # fmt: skip
 CLONE = Path(npvae.__file__).parents[1]
 SERVED = [name for name, case in CASES.items() if any(c.op in KERNELS for c in case.calls)]
 

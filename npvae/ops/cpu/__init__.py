@@ -4,7 +4,7 @@
     threads     several of them for long passes over vectors, at the times when BLAS is idle
     blocks      parameter updates a cacheful at a time
     products    a matrix product of few rows by way of its transpose
-    twins       what lies between two products compiled, where npvae was installed with a compiler
+    twins       products and what lies between them compiled, where there was a compiler
     build       what setup.py and twins agree on: which sources make a build
 
 Rows are gathered with ``mode="clip"``, without which ``take`` fills a copy and copies that; the

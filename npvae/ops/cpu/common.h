@@ -5,13 +5,19 @@
 //     rows       row by row, a sum over its columns                log-likelihood, KL
 //     columns    rows outside, columns inside: d_bias += a row     backward, with its bias gradient
 //
+// A kernel is called once for each part of its work, by as many threads: its loops go over the
+// part's own elements, rows or columns, as the blocks of a GPU do.
+//
 // This file is read once for each REAL, float and double.
 
 #define __device__ INLINE
 #define INLINED __attribute__((always_inline))  // for no loop that calls becomes vectors
-#define KERNEL(name) static void npvae_##name
-#define REDUCTION(name) KERNEL(name)
-#define TWIN(name) static const Registered registered_##name(#name, sizeof(REAL), npvae_##name);
+// A part has so many bytes at least. A sum over columns gains by a second thread only where it is
+// large: a row's numbers lie where the thread left them that made them.
+#define KERNEL(name) constexpr Index share_##name = 1 << 17; static void npvae_##name
+#define REDUCTION(name) constexpr Index share_##name = 1 << 20; static void npvae_##name
+#define TWIN(name) \
+    static const Registered registered_##name(#name, sizeof(REAL), share_##name, npvae_##name);
 
 // No array of a kernel overlaps another, and no pass of a loop needs what another has made.
 #ifdef __clang__
@@ -19,11 +25,13 @@
 #else
 #define VECTORISED _Pragma("GCC ivdep")
 #endif
-#define FOR_EACH(i, n) VECTORISED for (Index i = 0, last_##i = (n); i < last_##i; i++)
-#define FOR_EACH_OF_BLOCK(k, n) FOR_EACH(k, n)
-#define FOR_EACH_ROW(row, n) for (Index row = 0, last_##row = (n); row < last_##row; row++)
-#define FOR_EACH_OF(m, M, j, H) FOR_EACH_ROW(m, M) FOR_EACH(j, H)
-#define BLOCK_INDEX 0
+#define FOR_EACH(i, n) \
+    VECTORISED for (Index i = this_part.first(n), last_##i = this_part.last(n); i < last_##i; i++)
+#define FOR_EACH_ROW(row, n) \
+    for (Index row = this_part.first_row(n), last_##row = this_part.last_row(n); row < last_##row; row++)
+#define FOR_EACH_OF_BLOCK(k, n) VECTORISED for (Index k = 0, last_##k = (n); k < last_##k; k++)
+#define FOR_EACH_OF(m, M, j, H) FOR_EACH_ROW(m, M) FOR_EACH_OF_BLOCK(j, H)
+#define BLOCK_INDEX this_part.index
 #define ONCE
 #define BARRIER()
 
@@ -45,24 +53,24 @@ INLINE T sum_every(Index first, Index step, Index n, F value)
     return sum;
 }
 
-// The sum of one block's share of i < n: here of all.
+// The sum of one block's share of i < n.
 template <class T, class F> INLINE T sum_share(Index n, F value)
 {
-    return sum_every<1, T>(0, 1, n, value);
+    return sum_every<1, T>(this_part.first(n), 1, this_part.last(n), value);
 }
 
 // Σ_d value(d) over d < D: 64 sums side by side, and then a tree, whatever a vector's width.
 template <class T, class F> INLINE T sum_row(Index D, F value)
 {
     constexpr Index WIDTH = 64;
-    T part[WIDTH] = {};
+    T sum[WIDTH] = {};
     Index first = 0;
     for (; first + WIDTH <= D; first += WIDTH)
-        FOR_EACH(i, WIDTH) part[i] += value(first + i);
-    FOR_EACH(i, D - first) part[i] += value(first + i);
+        FOR_EACH_OF_BLOCK(i, WIDTH) sum[i] += value(first + i);
+    FOR_EACH_OF_BLOCK(i, D - first) sum[i] += value(first + i);
     for (Index half = WIDTH / 2; half > 0; half /= 2)
-        for (Index i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
+        for (Index i = 0; i < half; i++) sum[i] += sum[i + half];
+    return sum[0];
 }
 
 // d_bias[c] = Σ_r value(r, c) over r < R: blocks of rows, and then the sum of these, as
@@ -72,22 +80,20 @@ INLINE void sum_columns(Index R, Index C, REAL* __restrict__ d_bias, F value)
 {
     constexpr Index BLOCK = 64;
     const bool few = R < 4 * BLOCK;
-    std::vector<REAL> block(few ? 0 : C);
-    FOR_EACH(c, C) d_bias[c] = 0;
-    if (few) {
-        FOR_EACH_OF(r, R, c, C) d_bias[c] += value(r, c);
-        return;
-    }
-    REAL* __restrict__ part = block.data();
-    for (Index first = 0; first < R; first += BLOCK) {
-        const Index last = first + BLOCK < R ? first + BLOCK : R;
-        FOR_EACH(c, C) part[c] = 0;
-        for (Index r = first; r < last; r++) FOR_EACH(c, C) part[c] += value(r, c);
-        FOR_EACH(c, C) d_bias[c] += part[c];
+    const Index height = few ? R : BLOCK, left = this_part.first(C), right = this_part.last(C);
+    std::vector<REAL> of_block(few ? 0 : C);
+    REAL* __restrict__ sum = few ? d_bias : of_block.data();
+    VECTORISED for (Index c = left; c < right; c++) d_bias[c] = 0;
+    for (Index first = 0; first < R; first += height) {
+        const Index last = first + height < R ? first + height : R;
+        VECTORISED for (Index c = left; c < right; c++) sum[c] = 0;
+        for (Index r = first; r < last; r++)
+            VECTORISED for (Index c = left; c < right; c++) sum[c] += value(r, c);
+        if (!few) VECTORISED for (Index c = left; c < right; c++) d_bias[c] += sum[c];
     }
 }
 
-// ε (L, M, J) from the stream, datapoint by datapoint, after start samples: all at once, for
+// ε (L, M, J) from the stream, datapoint by datapoint, after start samples: a part's at once, for
 // Philox makes four words and Box–Muller two normals at a time.
 struct FilledNoise {
     const REAL* eps;

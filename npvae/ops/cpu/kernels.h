@@ -8,6 +8,9 @@
 #include "../elementary.cuh"
 #include "noise.h"
 
+KERNEL(gemm)(Matrix<const REAL> a, Matrix<const REAL> b, Matrix<REAL> out) { multiply(a, b, out); }
+TWIN(gemm)
+
 #include "../activations.cu"
 #include "../batch.cu"
 #include "../latent.cu"

@@ -12,13 +12,13 @@ static void normals(u64 seed, u64 stream, u64 step, Index e, Index count, REAL* 
             const Block block = philox(seed, stream, step, (e - before + w) / 4);
             for (Index k = 0; k < 4; k++) words[w + k] = block.w[k];
         }
-        FOR_EACH(i, (before + n + 1) / 2) {
+        FOR_EACH_OF_BLOCK(i, (before + n + 1) / 2) {
             const double radius = sqrt(-2 * log(uniform(words[2 * i])));
             const SinCos angle = sincos(6.283185307179586 * uniform(words[2 * i + 1]));
             z[2 * i] = radius * angle.cos;
             z[2 * i + 1] = radius * angle.sin;
         }
-        FOR_EACH(i, n) out[i] = z[before + i];
+        FOR_EACH_OF_BLOCK(i, n) out[i] = z[before + i];
         e += n, out += n, count -= n;
     }
 }
@@ -27,14 +27,15 @@ inline FilledNoise::FilledNoise(
     u64 seed, u64 stream, u64 step, Index start, REAL* eps, Index L, Index M, Index J)
     : eps(eps), M(M), J(J)
 {
+    const Index first = this_part.first_row(M), last = this_part.last_row(M);
     if (L == 1) {
-        normals(seed, stream, step, start * J, M * J, eps);
+        normals(seed, stream, step, (start + first) * J, (last - first) * J, eps + first * J);
         return;
     }
     std::vector<REAL> of_datapoint(L * J);
-    for (Index m = 0; m < M; m++) {
+    for (Index m = first; m < last; m++) {
         normals(seed, stream, step, (start + m * L) * J, L * J, of_datapoint.data());
         for (Index l = 0; l < L; l++)
-            FOR_EACH(j, J) eps[(l * M + m) * J + j] = of_datapoint[l * J + j];
+            FOR_EACH_OF_BLOCK(j, J) eps[(l * M + m) * J + j] = of_datapoint[l * J + j];
     }
 }

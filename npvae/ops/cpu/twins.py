@@ -2,15 +2,21 @@
 
 The kernels are those of the GPU, the ``.cu`` file beside each op's body, compiled by the C++
 compiler of the machine that npvae is installed on (``setup.py``) with loops in place of blocks of
-threads (``common.h``). None is needed: without a compiler, and for arrays that no kernel takes
-(complex, not contiguous, of mixed dtypes), the NumPy body does the work. A build of other sources
-than those that are here is not used.
+threads (``common.h``). Matrix products have a file of their own (``products.h``), and all of it
+one pool of threads (``pool.h``): BLAS's threads wait for work with all their might, and would
+compete with it.
+
+None is needed: without a compiler, and for arrays that no kernel takes (complex, not contiguous, of
+mixed dtypes), the NumPy body does the work. A build of other sources than those that are here is
+not used.
 """
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from math import prod
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +26,7 @@ from warnings import warn
 from npvae.errors import ParameterError
 from npvae.ops import DECLARED, Ops
 from npvae.ops.cpu import build
+from npvae.ops.cpu.threads import count
 from npvae.ops.declare import Op
 
 OFF, MOST = "NPVAE_PURE_PYTHON", "NPVAE_TWINS"  # variables: 1, and the highest level to use
@@ -102,12 +109,41 @@ def with_twins(
         if built()[0] is not None:
             warn(f"compiled ops are not used: {why_none()}", stacklevel=2)
         return ops
+    module.threads(count())
     run = runner(module)
     twins = {
         name: launcher(module, run, op, name, getattr(ops, name))
         for name, op in DECLARED.items() if op.layout and serves(module, op, name)
     }  # fmt: skip
-    return replace(ops, **twins)
+    return replace(ops, gemm=product(module, run, ops.gemm), **twins)
+
+
+@contextmanager
+def on_threads(n: int) -> Iterator[None]:
+    """Inside, kernels are shared by so many threads, in the whole process."""
+    module, _ = library()
+    if module is None:
+        yield
+        return
+    module.threads(n)
+    try:
+        yield
+    finally:
+        module.threads(count())
+
+
+@contextmanager
+def on_own_thread() -> Iterator[None]:
+    """Inside, kernels stay on the thread that calls them, for there are several that do."""
+    module, _ = library()
+    if module is None:
+        yield
+        return
+    module.alone(True)
+    try:
+        yield
+    finally:
+        module.alone(False)
 
 
 def serves(module: ModuleType, op: Op, name: str) -> bool:
@@ -130,22 +166,37 @@ def launcher(
     shaped = [op.arguments.index(word) for word in op.shapes]  # the last has the kernel's dtype
     data = [op.arguments.index(op.multi_dtype)] if op.multi_dtype else []
     taken = [i for i, word in enumerate(op.arguments) if word not in op.scratch]
-    found: dict[Any, tuple[Any, tuple[int, ...]]] = {}
+    found: dict[Any, tuple[Any, int, tuple[int, ...]]] = {}
 
-    def find(values: tuple[Any, ...]) -> tuple[Any, tuple[int, ...]]:
-        sizes = layout(*(n for i in shaped for n in values[i].shape)).sizes
+    def find(values: tuple[Any, ...]) -> tuple[Any, int, tuple[int, ...]]:
+        launch = layout(*(n for i in shaped for n in values[i].shape))
         stored = [values[i].dtype.name for i in data]
         kernel = module.find(f"{'_'.join([name, *stored])} {values[shaped[-1]].dtype.name}")
-        return kernel, sizes
+        return kernel, prod(launch.grid), launch.sizes
 
     def call(*values: Any, **options: Any) -> None:
         key = tuple([(values[i].shape, values[i].dtype.char) for i in shaped])
         if data:
             key = (*key, values[data[0]].dtype)
         known = found.get(key) or found.setdefault(key, find(values))
-        kernel, sizes = known
+        kernel, blocks, sizes = known
         given = [values[i] for i in taken] if op.scratch else values
-        if kernel is None or not run(kernel, *given, *sizes):
+        if kernel is None or not run(kernel, blocks, *given, *sizes):
             body(*values, **options)
 
     return call
+
+
+def product(
+    module: ModuleType, run: Callable[..., bool], body: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The matrix product of ``products.h``, on threads of its own."""
+    kernels = {char: module.find(f"gemm {name}") for char, name in zip("fd", DTYPES, strict=True)}
+
+    def gemm(a: Any, b: Any, out: Any) -> Any:
+        kernel = kernels.get(a.dtype.char)
+        if kernel is None or not run(kernel, 1, a, b, out):
+            return body(a, b, out)
+        return out
+
+    return gemm

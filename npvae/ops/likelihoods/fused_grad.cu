@@ -8,3 +8,10 @@ REDUCTION(nll_backward)(const REAL* __restrict__ d_nll, const REAL* __restrict__
     });
 }
 TWIN(nll_backward)
+
+// nll ← nll + nats.   nll (n,)
+KERNEL(nll_shift)(REAL* __restrict__ nll, double nats, Index n)
+{
+    FOR_EACH(i, n) nll[i] += REAL(nats);
+}
+TWIN(nll_shift)
