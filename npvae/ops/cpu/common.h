@@ -59,18 +59,48 @@ template <class T, class F> INLINE T sum_share(Index n, F value)
     return sum_every<1, T>(this_part.first(n), 1, this_part.last(n), value);
 }
 
-// Σ_d value(d) over d < D: 64 sums side by side, and then a tree, whatever a vector's width.
-template <class T, class F> INLINE T sum_row(Index D, F value)
+// The sum of 64 numbers, by a tree whatever a vector's width.
+template <class T> INLINE T tree_sum(T (&sum)[64])
 {
-    constexpr Index WIDTH = 64;
-    T sum[WIDTH] = {};
-    Index first = 0;
-    for (; first + WIDTH <= D; first += WIDTH)
-        FOR_EACH_OF_BLOCK(i, WIDTH) sum[i] += value(first + i);
-    FOR_EACH_OF_BLOCK(i, D - first) sum[i] += value(first + i);
-    for (Index half = WIDTH / 2; half > 0; half /= 2)
+    for (Index half = 32; half > 0; half /= 2)
         for (Index i = 0; i < half; i++) sum[i] += sum[i + half];
     return sum[0];
+}
+
+// Σ_d value(d) over d < D: 64 sums side by side.
+template <class T, class F> INLINE T sum_row(Index D, F value)
+{
+    T sum[64] = {};
+    Index first = 0;
+    for (; first + 64 <= D; first += 64)
+        FOR_EACH_OF_BLOCK(i, 64) sum[i] += value(first + i);
+    FOR_EACH_OF_BLOCK(i, D - first) sum[i] += value(first + i);
+    return tree_sum(sum);
+}
+
+// Σ_d value(d, e) + log(1 + e), e being what value says, from 0 to 1: a logarithm for MANY of them,
+// of the product of the 1 + e, which is kept less 1, for all e may be tiny.
+template <class T, class F> INLINE T sum_row_log1p(Index D, F value)
+{
+    constexpr Index MANY = 64;  // 2⁶⁴ is no large number
+    T sum[64] = {}, product[64] = {};
+    for (Index first = 0; first < D; first += 64 * MANY) {
+        const Index last = first + 64 * MANY < D ? first + 64 * MANY : D;
+        Index d = first;
+        for (; d + 64 <= last; d += 64)
+            FOR_EACH_OF_BLOCK(i, 64) {
+                T e;
+                sum[i] += value(d + i, e);
+                product[i] += e + product[i] * e;
+            }
+        FOR_EACH_OF_BLOCK(i, last - d) {
+            T e;
+            sum[i] += value(d + i, e);
+            product[i] += e + product[i] * e;
+        }
+        FOR_EACH_OF_BLOCK(i, 64) sum[i] += log1p(product[i]), product[i] = 0;
+    }
+    return tree_sum(sum);
 }
 
 // d_bias[c] = Σ_r value(r, c) over r < R: blocks of rows, and then the sum of these, as

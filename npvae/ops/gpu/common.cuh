@@ -101,6 +101,23 @@ __device__ T sum_row(Index D, F value)
     return tree_sum(sum_every<4, T>(threadIdx.x, blockDim.x, D, value), 1);
 }
 
+// Σ_d value(d, e) + log(1 + e), e being what value says, from 0 to 1: a logarithm for MANY of them,
+// of the product of the 1 + e, which is kept less 1, for all e may be tiny.
+template <class T, class F>
+__device__ T sum_row_log1p(Index D, F value)
+{
+    constexpr int MANY = 64;  // 2⁶⁴ is no large number
+    T sum = 0, product = 0;
+    int n = 0;
+    for (Index d = threadIdx.x; d < D; d += blockDim.x) {
+        T e;
+        sum += value(d, e);
+        product += e + product * e;
+        if (++n == MANY) sum += log1p(product), product = 0, n = 0;
+    }
+    return tree_sum(sum + log1p(product), 1);
+}
+
 // d_bias[c] = Σ_r value(r, c) over r < R, for the STRIP columns c of this block.
 template <int UNROLL = 4, class F>
 __device__ void sum_columns(Index R, Index C, REAL* d_bias, F value)

@@ -6,10 +6,11 @@ KERNEL(bernoulli_nll)(const REAL* __restrict__ a, const REAL* __restrict__ bias,
 {
     FOR_EACH_ROW(row, L * M) {
         const Index m = row % M;
-        const REAL sum = sum_row<REAL>(D, [=](Index d) {
-            const REAL l = a[row * D + d] + bias[d], e = exp(-fabs(l));
+        const REAL sum = sum_row_log1p<REAL>(D, [=](Index d, REAL& e) {
+            const REAL l = a[row * D + d] + bias[d];
+            e = exp(-fabs(l));
             y[row * D + d] = (l < 0 ? e : 1) / (1 + e);
-            return (l < 0 ? 0 : l) - x[m * D + d] * l + log1p(e);  // two terms, neither below 0
+            return (l < 0 ? 0 : l) - x[m * D + d] * l;  // log(1 + e) is added; neither is below 0
         });
         ONCE nll[row] = sum;
     }
