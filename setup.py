@@ -14,7 +14,7 @@ FLAGS = [
     "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
     "-finline-limit=100000",  # no loop that calls is vectorised
     "--param=max-unswitch-insns=1000",  # a flag of a whole kernel is looked at outside its loops
-    "-fno-loop-unroll-and-jam",  # two rows at a time, of which it makes no vectors
+    "--param=unroll-jam-max-unroll=1",  # two rows at a time, of which it makes no vectors
     "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unknown-pragmas",
     # Clang has no such flags, and tells of loops that stay loops.
     "-Wno-ignored-optimization-argument", "-Wno-unused-command-line-argument", "-Wno-pass-failed",

@@ -4,7 +4,8 @@
 
 Memory is the peak of a process that trains for an epoch on a sparse file, which takes no room on
 the disk: of 10⁸ rows, and of a tenth as many. Throughput is that of epochs, by turns on rows that
-stay on the disk and on the same rows in memory; the file has been read before, so what is timed is
+stay on the disk and on the same rows in memory, by the clock and by the processor's time of all
+threads, which no other process disturbs. The file has been read before, so what is timed is
 reading, shuffling and copying, not the disk.
 """
 import common  # noqa: F401  isort: skip
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def throughput(rounds: int, folder: Path) -> dict[str, Any]:
     from npvae import VAE
     from npvae.data import Dataset
     from npvae.data.disk_rows import npy_rows
-    from npvae.training import windows
+    from npvae.training import loop, windows
 
     windows.WINDOW = 2**23  # four windows an epoch
     X = np.random.default_rng(0).integers(0, 256, (40_000, 784), np.uint8)
@@ -59,16 +60,17 @@ def throughput(rounds: int, folder: Path) -> dict[str, Any]:
     models = {name: VAE(latent_dim=20, hidden=(200,), epochs=1, random_state=0) for name in data}
     for name in data:
         models[name].fit(data[name])
-    seconds = {name: list[float]() for name in data}
-    for _ in range(rounds):
-        for name in data:
-            began = perf_counter()
-            models[name].partial_fit(data[name])
-            history = models[name].history_["seconds"][-1]
-            assert history <= perf_counter() - began
-            seconds[name].append(history)
-    ratios = [a / b for a, b in zip(seconds["disk"], seconds["memory"], strict=True)]
-    return {"seconds": seconds, "ratio": median(ratios)}
+    found = dict[str, Any]()
+    for clock in (perf_counter, process_time):
+        loop.perf_counter = clock  # by which an epoch is timed
+        seconds = {name: list[float]() for name in data}
+        for _ in range(rounds):
+            for name in data:
+                models[name].partial_fit(data[name])
+                seconds[name].append(models[name].history_["seconds"][-1])
+        ratios = [a / b for a, b in zip(seconds["disk"], seconds["memory"], strict=True)]
+        found[clock.__name__] = {"seconds": seconds, "ratio": median(ratios)}
+    return found
 
 
 def main() -> None:
@@ -78,7 +80,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = throughput(arguments.rounds, Path(folder))
-        print(f"an epoch from the disk takes {found['ratio']:.3f} of one in memory")
+        for clock, one in found.items():
+            print(f"an epoch from the disk takes {one['ratio']:.3f} of one in memory, by {clock}")
         sizes = [arguments.rows // 10, arguments.rows]
         memory = {rows: peak_memory(rows, Path(folder)) for rows in sizes}
     for rows, peak in memory.items():

@@ -22,7 +22,13 @@ from warnings import warn
 import numpy as np
 
 from npvae.backend import Array, Backend, to_numpy
-from npvae.errors import DataError, NpvaeError, ParameterError, optional_import
+from npvae.errors import (
+    DataError,
+    MissingExtraError,
+    NpvaeError,
+    ParameterError,
+    optional_import,
+)
 from npvae.ops.cpu import blas, twins
 from npvae.ops.cpu.threads import processors
 
@@ -101,7 +107,7 @@ def communicator_of(comm: Any) -> Communicator:
     """
     if comm is None or isinstance(comm, Communicator):
         return comm or ALONE
-    mpi = optional_import("mpi4py.MPI", "mpi")
+    mpi = load_mpi()
     if not isinstance(comm, mpi.Intracomm):
         raise ParameterError(
             f"comm={comm!r} is no communicator; pass mpi4py's, as MPI.COMM_WORLD, or None"
@@ -111,7 +117,19 @@ def communicator_of(comm: Any) -> Communicator:
 
 def world() -> Communicator:
     """All processes that mpiexec has started."""
-    return communicator_of(optional_import("mpi4py.MPI", "mpi").COMM_WORLD)
+    return communicator_of(load_mpi().COMM_WORLD)
+
+
+def load_mpi() -> Any:
+    """``mpi4py.MPI``, or a MissingExtraError: of mpi4py, or of an MPI that it could load."""
+    try:
+        return optional_import("mpi4py.MPI", "mpi")
+    except MissingExtraError as error:
+        if isinstance(error.__cause__, RuntimeError):
+            raise MissingExtraError(
+                "mpi4py finds no MPI library: pip install mpich, or load the MPI of the machine"
+            ) from error
+        raise
 
 
 class Ranks(Communicator):

@@ -21,7 +21,7 @@ def mpiexec(n, *command, **options):
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(
         [launcher, "-n", str(n), sys.executable, *map(str, command)],
-        capture_output=True, text=True, check=False, env=env, timeout=60, **options,
+        capture_output=True, text=True, check=False, env=env, timeout=240, **options,
     )  # fmt: skip
 
 

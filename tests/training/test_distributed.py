@@ -4,10 +4,13 @@ Models are of float64, so the tolerance is 10⁶ times below what a wrong row, n
 one row of 202 is 0.5 % of a gradient.
 """
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from ranks import mpiexec, said
+from ranks import ROOT, mpiexec, said
 
 import npvae
 from npvae import cli
@@ -194,7 +197,7 @@ def test_ranks_that_were_not_called_alike_are_refused():
             try:
                 npvae.VAE(epochs=1, **settings).fit(X[:1796][rows], comm=comm)
             except npvae.DataError as error:
-                print(error, file=sys.stderr)
+                sys.stderr.write(f"{error}\\n")  # a line in one write, for both write at once
     """
     lines = sorted(mpiexec(2, "-c", script).stderr.splitlines())
     assert len(lines) == 4 and lines[0] == lines[1] and lines[2] == lines[3]
@@ -207,3 +210,19 @@ def test_no_communicator_is_one_process():
     assert communicator_of(None) is communicator_of(MPI.COMM_SELF) is ALONE
     with pytest.raises(ParameterError, match="no communicator"):
         communicator_of(4)
+
+
+def test_a_machine_without_mpi_is_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert cli.main(["train", "--distributed"]) == 1
+    assert "this needs mpi4py" in capsys.readouterr().err
+
+
+def test_an_mpi4py_without_an_mpi_library_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "npvae", "train", "--distributed"], cwd=tmp_path, text=True,
+        capture_output=True, check=False,
+        env=os.environ | {"MPI4PY_LIBMPI": "/nowhere/libmpi.so", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("npvae: error: mpi4py finds no MPI library: pip install mpich")

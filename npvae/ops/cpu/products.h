@@ -70,10 +70,16 @@ INLINE typename Vector<T>::Type shuffled(typename Vector<T>::Type a, typename Ve
                                          int half)
 {
     constexpr Index N = Vector<T>::LANES;
+#ifdef __clang__  // which sees the shuffle in this
+    typename Vector<T>::Type both;
+    for (Index i = 0; i < N; i++) both[i] = (i % 2 ? b : a)[i / 2 + half * N / 2];
+    return both;
+#else
     typedef typename Format<T>::Int Lanes __attribute__((vector_size(VECTOR_BYTES)));
     Lanes order;
     for (Index i = 0; i < N; i++) order[i] = i / 2 + (i % 2) * N + half * N / 2;
     return __builtin_shuffle(a, b, order);
+#endif
 }
 
 // Rows become columns, LANES of each: a perfect shuffle of two halves, log₂ LANES times.
