@@ -54,6 +54,13 @@ class Comparison:
         lines.append("the same model" if self.ok else f"not the same model to {TOLERANCE:g}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from npvae import html
+
+        differences = tuple(f"{difference:.1e}" for difference in self.differences.values())
+        caption = f"{self.format} beside npvae, {self.n} rows: differences over an output's scale"
+        return html.table(caption, {"output": tuple(self.differences), "difference": differences})
+
 
 def compare(
     form: Format, runner: Runner, wanted: Mapping[str, Outputs], ours: Mapping[str, Function],
