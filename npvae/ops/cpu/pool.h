@@ -41,7 +41,7 @@ public:
     // alone, unless the loop is so ``long_`` that it lasts until they are awake.
     template <class Work> static void each(Index n, bool long_, const Work& work)
     {
-        Pool* pool = n > 1 && !sharing ? instance() : nullptr;
+        Pool* pool = n > 1 && n < MOST_PIECES && !sharing ? instance() : nullptr;
         if (!pool || !pool->busy.try_lock()) {
             for (Index p = 0; p < n; p++) work(p);
             return;
@@ -66,6 +66,7 @@ private:
     static constexpr int MOST = 16;                 // threads, for loops of some 10 µs
     static constexpr auto SPIN = std::chrono::microseconds(60);  // then a helper sleeps
     static constexpr u64 PIECES = 16;               // bits of a ticket for the next piece, and for n
+    static constexpr Index MOST_PIECES = 1 << PIECES;
 
     std::mutex busy, sleep;
     std::condition_variable woken;
