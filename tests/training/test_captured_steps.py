@@ -83,15 +83,14 @@ def test_so_it_is_of_other_models(kind):
     assert bits(trained({}, kind)[0]) == bits(trained({}, kind, capture=False)[0])
 
 
-class Impatient(ELBO):
-    """Half the KL until it was called often enough: a count that Python keeps."""
+class Counting(ELBO):
+    """An objective of one's own, which does more with every call."""
 
     calls = 0
 
     def __call__(self, ctx, terms, scalars=(), state=None):
-        Impatient.calls += 1
-        loss = super().__call__(ctx, terms, scalars, state)
-        return loss if Impatient.calls > 9 else loss._replace(nll=loss.nll)
+        Counting.calls += 1
+        return super().__call__(ctx, terms, scalars, state)
 
 
 class Doubling(SGD):
@@ -102,7 +101,7 @@ class Doubling(SGD):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"estimator": Impatient()}, {"optimizer": Doubling()}], ids=["objective", "rule"]
+    "settings", [{"estimator": Counting()}, {"optimizer": Doubling()}], ids=["objective", "rule"]
 )
 def test_objects_of_ones_own_are_asked_at_every_step(settings):
     assert not trained(settings)[1]
